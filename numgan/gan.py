@@ -76,7 +76,7 @@ class DiscriminatorStep:
         fake = real if both else learner(batch)
         # The generator writes its rows straight into the discriminator's input.
         rows = np.s_[..., batch:, :] if both else np.s_[...]
-        source = Plan(g, batch, training=False, backward=False, y=fake.whole_x[rows])
+        source = Plan(g, batch, training=False, backward=False, y1=fake.x1[rows])
         if both:
             target = np.repeat([gan.real_target, 0.0], batch)[:, None]
             self.calls = [*source.forward, *_learning_calls(real, target, gan.discriminator_optimizer)]
@@ -103,7 +103,7 @@ class GeneratorStep:
         g, d = gan.generator, gan.discriminator
         source = Plan(g, batch, training=True, backward=True)
         critic = Plan(d, batch, training=False, backward=True, input_gradient=True, depth=d.logit_depth,
-                      x=source.whole_y, dx=source.whole_dy)  # fmt: skip
+                      x1=source.y1, dx=source.dy)  # fmt: skip
         self.calls = [
             *source.forward, *critic.forward, _loss_gradient(critic, 1.0),
             *critic.backward, *source.backward, gan.generator_optimizer.step,
@@ -210,8 +210,8 @@ class GAN:
         every       steps between two looks at the losses.
         callback    callback(steps done, history), called before the first step and after every `every` steps.
 
-        When a loss stops being finite, NonFiniteError says where, and the networks and optimisers are back in the
-        state of the last look that was good; error.history holds the steps up to there.
+        When numbers stop being finite, NonFiniteError says at which step and where; it, and a KeyboardInterrupt,
+        leave the networks and optimisers in the state of the last good look, with error.history up to there.
         """
         data = data if hasattr(data, "sample") else Rows(data)
         if data.features != self.discriminator.widths[0]:
@@ -229,33 +229,33 @@ class GAN:
         history, good = History(self.real_target), self.state_dict()
         if callback:
             callback(0, history)
-        with np.errstate(all="ignore"):  # the look at the losses reports what goes wrong, once
-            for done in range(1, steps + 1):
-                d_step.run(real.next(), d_noise.next())
-                g_step.run(g_noise.next())
-                log.write(d_step.real_logits, d_step.fake_logits, g_step.logits)
-                if log.used == every or done == steps:
-                    good = self._look(history, log, good)
-                    if callback:
-                        callback(done, history)
+        try:
+            with np.errstate(all="ignore"):  # the look at the losses reports what goes wrong, once
+                for done in range(1, steps + 1):
+                    d_step.run(real.next(), d_noise.next())
+                    g_step.run(g_noise.next())
+                    log.write(d_step.real_logits, d_step.fake_logits, g_step.logits)
+                    if log.used == every or done == steps:
+                        good = self._look(history, log)
+                        if callback:
+                            callback(done, history)
+        except (NonFiniteError, KeyboardInterrupt) as error:
+            self.load_state_dict(good)
+            error.history = history
+            raise
         return history
 
-    def _look(self, history, log, good):
-        """Move the logged steps to the history and return a copy of the state; unless something is not finite: then
-        restore the state `good` and raise NonFiniteError.
-        """
+    def _look(self, history, log):
+        """Move the logged steps to the history and return a copy of the state; NonFiniteError if any of it is bad."""
         start = len(history)
         bad_loss, state = history.add(log), self.state_dict()
         bad_tensor = next((name for name, a in state.items() if not np.isfinite(a).all()), None)
-        if bad_loss is None and bad_tensor is None:
-            return state
-        what = [f"{bad_loss[1]} at step {bad_loss[0]}"] if bad_loss else []
-        what += [f"{bad_tensor} by step {len(history)}"] if bad_tensor else []
-        history.drop_last()
-        self.load_state_dict(good)
-        error = NonFiniteError(f"not finite: {' and '.join(what)}; kept the last good state, after step {start}")
-        error.history = history
-        raise error
+        if bad_loss or bad_tensor:
+            what = [f"{bad_loss[1]} at step {bad_loss[0]}"] if bad_loss else []
+            what += [f"{bad_tensor} by step {len(history)}"] if bad_tensor else []
+            history.drop_last()
+            raise NonFiniteError(f"not finite: {' and '.join(what)}; kept the last good state, after step {start}")
+        return state
 
     # ----------------------------------------------------------------------------------------------------- sampling
 

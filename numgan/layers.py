@@ -21,8 +21,6 @@ class Layer:
 
     in_place = False  # io.y may be io.x, and io.dx may be io.dy
     reads_output = True  # backward reads y, so the layer above must not overwrite it
-    wants_ones = False  # io.x is [x 1] and io.dx as wide
-    keeps_ones = False  # elementwise with f(1) = 1: all of io is one column wider, and contiguous for it
 
     name = "layer"  # set by the network, for messages and parameter names
     shapes: dict = {}  # trainable parameters, name -> shape, in arena order; set by build()
@@ -54,8 +52,8 @@ class Layer:
     def bind(self, io, training):
         """The kernel calls on the buffers `io`: (forward calls, backward calls), each a list of callables.
 
-        io.x, io.y, io.dy are arrays; io.dx is one, or None when the input's gradient is not wanted; io.temp() is
-        scratch of y's shape, shared with other layers. Out of training (inference, or frozen inside a GAN's
+        io.x, io.y, io.dy are arrays; io.dx is one, or None when the input's gradient is not wanted; io.x1 is
+        [x 1]; io.temp() is scratch of y's shape, shared with other layers. Out of training (inference, or frozen inside a GAN's
         chain) a layer must write neither parameter gradients nor state.
         """
         backward = []
@@ -86,7 +84,6 @@ class Dense(Layer):
     """
 
     reads_output = False
-    wants_ones = True
 
     def __init__(self, units, initializer="glorot_uniform"):
         if not (isinstance(units, int) and units > 0):
@@ -113,10 +110,10 @@ class Dense(Layer):
         w = self.weight_and_bias
         backward = []
         if training:
-            backward.append(partial(kernels.dense_backward_weight, io.x, io.dy, out=self.grad_weight_and_bias))
+            backward.append(partial(kernels.dense_backward_weight, io.x1, io.dy, out=self.grad_weight_and_bias))
         if io.dx is not None:
-            backward.append(partial(kernels.dense_backward_input, io.dy, w, out=io.dx))
-        return [partial(kernels.dense_forward, io.x, w, out=io.y)], backward
+            backward.append(partial(kernels.dense_backward_input, io.dy, self.params["weight"], out=io.dx))
+        return [partial(kernels.dense_forward, io.x1, w, out=io.y)], backward
 
     def config(self):
         return {"units": self.units}
@@ -132,7 +129,6 @@ class ReLU(Layer):
     """y = max(x, 0)."""
 
     in_place = True
-    keeps_ones = True
 
     def bind(self, io, training):
         zero = np.zeros((), io.x.dtype)
@@ -150,7 +146,6 @@ class LeakyReLU(Layer):
     """
 
     in_place = True
-    keeps_ones = True
 
     def __init__(self, slope=0.3):
         if not (isinstance(slope, (int, float)) and 0 <= slope < 1):
@@ -244,7 +239,7 @@ class BatchNorm(Layer):
 
     def _bind_training(self, io, gamma, beta, running, epsilon):
         mean, variance, inv_std, scale, row = (np.empty_like(gamma) for _ in range(5))
-        centred = np.empty(io.x.shape, gamma.dtype)
+        centred = np.empty_like(io.x)
         ones = np.ones((1, io.x.shape[-2]), gamma.dtype)
         momentum, rest = np.array(self.momentum, gamma.dtype), np.array(1 - self.momentum, gamma.dtype)
         forward = [

@@ -1,0 +1,158 @@
+"""The command line: parses arguments, calls the rest, prints what came of it. Exit status 2 for a bad call, 1 for a
+run that failed, 130 for one that was interrupted.
+"""
+
+import argparse
+import sys
+
+import numgan
+from numgan import data, recipes, training
+from numgan.saving import ModelFileError
+
+
+def main(argv=None):
+    """Run the command line on `argv` (default: sys.argv) and return the exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return arguments.run(arguments) or 0
+    except (recipes.SettingError, training.RunError, data.DataError, ModelFileError, OSError) as error:
+        print(f"numgan {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"numgan {arguments.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="numgan", description=numgan.__doc__)
+    parser.add_argument("--version", action="version", version=f"numgan {numgan.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name, run, help):
+        sub = commands.add_parser(name, help=help, description=help)
+        sub.set_defaults(run=run)
+        return sub
+
+    command("recipes", _recipes, "list the recipes and their settings")
+
+    sub = command("summary", _summary, "print the networks of a recipe, layer by layer")
+    sub.add_argument("recipe", metavar="RECIPE")
+    _add_set(sub)
+
+    sub = command("train", _train, "train a recipe and leave a run directory with the model, its history and pictures")
+    sub.add_argument("recipe", metavar="RECIPE", help="one of: " + ", ".join(recipes.RECIPES))
+    sub.add_argument("--steps", metavar="N", help="training steps; the same as --set steps=N")
+    sub.add_argument("--batch-size", metavar="N", help="the same as --set batch_size=N")
+    sub.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of everything random (default 0)")
+    sub.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="default float32")
+    sub.add_argument("--data", metavar="DIR|full", help="a directory of MNIST IDX files, or 'full' for the download "
+                     "(default: the embedded 5,000 digits)")  # fmt: skip
+    sub.add_argument("--out", metavar="DIR", help="the run directory, new or empty (default: a fresh one under runs/)")
+    sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    _add_set(sub)
+
+    sub = command("sample", _sample, "draw new samples from a trained run")
+    sub.add_argument("directory", metavar="RUN", help="a run directory")
+    sub.add_argument("-n", type=_positive, metavar="N", help="how many (default: as many as the run's own picture)")
+    sub.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of the noise (default 0)")
+    sub.add_argument("--out", metavar="FILE", help=".png for a picture, .npy for the raw float32 array (n, features)")
+
+    sub = command("data", _data, "describe a data set, or fetch it")
+    sub.add_argument("name", choices=("mnist",))
+    sub.add_argument("--download", action="store_true", help="fetch the full set into the cache directory")
+    sub.add_argument("--mirror", action="append", metavar="URL", help="download from here instead; may be repeated")
+    sub.add_argument("--data", metavar="DIR|full", help="describe these files (default: the embedded 5,000 digits)")
+    return parser
+
+
+def _add_set(sub):
+    sub.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                     help="override a setting of the recipe; may be repeated")  # fmt: skip
+
+
+def _natural(text):
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def _positive(text):
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not positive")
+    return value
+
+
+def _settings(recipe, arguments):
+    """The recipe's settings with --steps, --batch-size and every --set applied."""
+    overrides = {name: getattr(arguments, name, None) for name in ("steps", "batch_size")}
+    overrides = {name: value for name, value in overrides.items() if value is not None}
+    for pair in arguments.set:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise recipes.SettingError(f"--set {pair}: expected NAME=VALUE")
+        overrides[name.strip().replace("-", "_")] = value.strip()
+    return recipes.with_overrides(recipe.settings, overrides)
+
+
+def _recipes(arguments):
+    for recipe in recipes.RECIPES.values():
+        print(f"{recipe.name}: {recipe.title}")
+        for name, value, help in recipes.setting_rows(recipe.settings):
+            print(f"    {name + '=' + value:<28} {help}")
+        print()
+
+
+def _summary(arguments):
+    recipe = recipes.get(arguments.recipe)
+    gan = recipe.build(_settings(recipe, arguments), training.streams(0)[0], "float32")
+    print(f"{gan.generator.summary()}\n\n{gan.discriminator.summary()}\n")
+    trained = [network.values.shape[-1] for network in (gan.generator, gan.discriminator)]
+    print(f"chain: noise → generator → frozen discriminator; a generator step trains {trained[0]:,} parameters "
+          f"and holds {trained[1]:,} still")  # fmt: skip
+
+
+def _train(arguments):
+    recipe = recipes.get(arguments.recipe)
+    run = training.train(recipe, _settings(recipe, arguments), arguments.seed, arguments.dtype, arguments.data,
+                         arguments.out, arguments.quiet)  # fmt: skip
+    if not arguments.quiet:
+        _report(run)
+    if run.stopped:
+        print(f"numgan train: {run.stopped}", file=sys.stderr)
+        return 130 if run.stopped.startswith("interrupted") else 1
+    return 0
+
+
+def _report(run):
+    """The figures a user wants, and what lies where."""
+    steps = len(run.history)
+    if steps:
+        last = {name: run.history[name][-100:].mean() for name in
+                ("d_loss", "d_accuracy_real", "d_accuracy_fake", "g_loss", "g_accuracy")}  # fmt: skip
+        print(f"\nover the last {min(steps, 100)} of {steps:,} steps")
+        print(f"  discriminator   loss {last['d_loss']:.3f}   accuracy {last['d_accuracy_real']:.0%} on real, "
+              f"{last['d_accuracy_fake']:.0%} on generated")  # fmt: skip
+        print(f"  generator       loss {last['g_loss']:.3f}   accuracy {last['g_accuracy']:.0%} (passed as real)")
+    for name, value in run.quality.items():
+        print(f"  {name:<15} {value:.4f}")
+    print(f"{run.seconds:.1f} s, {run.samples_per_second:,.0f} samples per second")
+    print(f"{run.directory}: " + ", ".join(sorted(path.name for path in run.directory.iterdir())))
+
+
+def _sample(arguments):
+    target, n = training.sample(arguments.directory, arguments.n, arguments.seed, arguments.out)
+    print(f"{target}: {n:,} samples")
+
+
+def _data(arguments):
+    if arguments.download:
+        directory = data.download_mnist(**({"mirrors": arguments.mirror} if arguments.mirror else {}))
+        print(f"{directory}: the full MNIST set; use it with --data full")
+        return
+    digits = data.load_mnist(arguments.data)
+    print(f"{digits.source}: images {digits.images.shape} {digits.images.dtype}, "
+          f"{digits.images.min()} to {digits.images.max()}")  # fmt: skip
+    if digits.labels is not None:
+        print("labels: " + ", ".join(f"{label}: {(digits.labels == label).sum():,}" for label in range(10)))

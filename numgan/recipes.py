@@ -1,0 +1,217 @@
+"""Recipes: the systems of the source documents as data — networks, optimiser, schedule, data set — with every
+number a setting that can be overridden.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from numgan import initializers, metrics, plots
+from numgan.data import SinePoints, load_mnist
+from numgan.gan import GAN, SCHEDULES
+from numgan.layers import BatchNorm, Dense, LeakyReLU, ReLU, Sigmoid, Tanh
+from numgan.network import Sequential
+from numgan.optimizers import Adam
+
+
+class SettingError(ValueError):
+    """A setting that a recipe does not have, or a value it cannot take; the message lists what is right."""
+
+
+def setting(default, help, check, expects):
+    """A field of a Settings class: `check(value)` accepts it, `expects` says in words what is accepted."""
+    return field(default=default, metadata={"help": help, "check": check, "expects": expects})
+
+
+def positive_int(default, help):
+    return setting(default, help, lambda v: v > 0, "a positive integer")
+
+
+def positive(default, help):
+    return setting(default, help, lambda v: 0 < v < np.inf, "a positive number")
+
+
+def fraction(default, help, top=1.0):
+    return setting(default, help, lambda v: 0 <= v < top, f"a number from 0 up to, but not including, {top:g}")
+
+
+def choice(default, help, options):
+    return setting(default, help, lambda v: v in options, "one of " + ", ".join(options))
+
+
+def widths(default, help):
+    return setting(default, help, lambda v: len(v) > 0 and min(v) > 0, "positive integers with commas, as 128,256,512")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What every recipe has."""
+
+    steps: int = positive_int(1000, "training steps: each a discriminator step, then a generator step")
+    batch_size: int = positive_int(128, "rows in the generator's batch")
+    snapshot_every: int = positive_int(100, "steps between two moments of evolution.png")
+    learning_rate: float = positive(1e-3, "Adam's α")
+    beta1: float = fraction(0.9, "Adam's β₁")
+    beta2: float = fraction(0.999, "Adam's β₂")
+    epsilon: float = positive(1e-7, "Adam's ε")
+    adam_form: str = choice("keras", "where Adam adds ε: keras (ε̂ form) or paper (algorithm 1)", Adam.FORMS)
+    schedule: str = choice("concatenated", "how the discriminator sees real and generated rows", SCHEDULES)
+    label_smoothing: float = fraction(0.0, "s: real rows are labelled 1 − s for the discriminator", 0.5)
+
+    def adam(self):
+        return Adam(self.learning_rate, self.beta1, self.beta2, self.epsilon, self.adam_form)
+
+    def gan(self, generator, discriminator):
+        return GAN(generator, discriminator, self.adam(), self.adam(), self.schedule, self.label_smoothing)
+
+
+def with_overrides(settings, overrides):
+    """Settings with some replaced: `overrides` maps names to texts, as the command line has them, or to values."""
+    fields = {f.name: f for f in dataclasses.fields(settings)}
+    values = {}
+    for name, text in overrides.items():
+        if name not in fields:
+            raise SettingError(f"no setting {name!r}; the settings are {', '.join(fields)}")
+        expects = fields[name].metadata["expects"]
+        try:
+            values[name] = _parse(text, type(getattr(settings, name)))
+            accepted = fields[name].metadata["check"](values[name])
+        except ValueError:
+            accepted = False
+        if not accepted:
+            raise SettingError(f"{name}={_text(text)} is not possible; expected {expects}")
+    return dataclasses.replace(settings, **values)
+
+
+def _parse(text, kind):
+    if kind is tuple and not isinstance(text, str):
+        return tuple(text)
+    if kind is tuple:
+        return tuple(int(part) for part in text.split(","))
+    if kind is int and isinstance(text, float):
+        raise ValueError(text)
+    return kind(text)
+
+
+def _text(value):
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def setting_rows(settings):
+    """(name, value as it would be typed, help) for every setting."""
+    return [(f.name, _text(getattr(settings, f.name)), f.metadata["help"]) for f in dataclasses.fields(settings)]
+
+
+# ---------------------------------------------------------------------------------------------------------- mnist
+
+
+@dataclass(frozen=True)
+class MnistSettings(TrainingSettings):
+    steps: int = positive_int(2000, "training steps: each a discriminator step, then a generator step")
+    batch_size: int = positive_int(256, "images in the generator's batch")
+    learning_rate: float = positive(4e-4, "Adam's α")
+    beta1: float = fraction(0.5, "Adam's β₁")
+    latent_dim: int = positive_int(100, "noise values per image")
+    hidden: tuple = widths((128, 256, 512), "widths of the hidden layers, the same in both networks")
+    slope: float = fraction(0.2, "LeakyReLU's slope below zero")
+    momentum: float = fraction(0.8, "weight of the old value in the batch norms' running statistics")
+    stddev: float = positive(0.02, "standard deviation of each network's first weights; the rest is Glorot uniform")
+
+
+class Mnist:
+    """The Keras listing: a dense GAN for handwritten digits."""
+
+    name = "mnist"
+    title = "handwritten digits: the Keras listing's dense GAN with batch norm, 2,000 steps"
+    settings = MnistSettings()
+    look_every = 50  # steps between two looks at the losses, about a second
+    sample_count = 64
+    snapshot_count = 16
+
+    def load(self, source):
+        """The digits: embedded (None), downloaded ("full") or from a directory of IDX files."""
+        return load_mnist(source)
+
+    def build(self, s, rng, dtype):
+        """The GAN for settings `s`, its weights drawn from `rng`."""
+
+        def hidden(batch_norm):
+            for i, width in enumerate(s.hidden):
+                yield Dense(width, initializers.normal(s.stddev) if i == 0 else "glorot_uniform")
+                yield LeakyReLU(s.slope)
+                if batch_norm:
+                    yield BatchNorm(s.momentum)
+
+        generator = Sequential([*hidden(True), Dense(784), Tanh()], s.latent_dim, rng, dtype, name="generator")
+        discriminator = Sequential([*hidden(False), Dense(1), Sigmoid()], 784, rng, dtype, name="discriminator")
+        return s.gan(generator, discriminator)
+
+    draw = staticmethod(plots.draw_digits)
+
+    def picture(self, samples, title, path, rng):
+        plots.digit_samples(samples, title, path)
+
+    def quality(self, samples):
+        """Figures for the closing summary: none for digits."""
+        return {}
+
+
+# ----------------------------------------------------------------------------------------------------------- sine
+
+
+@dataclass(frozen=True)
+class SineSettings(TrainingSettings):
+    steps: int = positive_int(100_000, "training steps: two discriminator updates, then one of the generator")
+    batch_size: int = positive_int(128, "points in the generator's batch; the discriminator's are half as large")
+    snapshot_every: int = positive_int(10_000, "steps between two summaries and moments of evolution.png")
+    schedule: str = choice("separate", "how the discriminator sees real and generated rows", SCHEDULES)
+    latent_dim: int = positive_int(5, "noise values per point")
+    hidden: int = positive_int(25, "units in the one hidden layer of either network")
+    initializer: str = choice("he_uniform", "hidden weights; output weights are Glorot uniform", tuple(initializers.INITIALIZERS))
+    output: str = choice("linear", "the generator's output: the document's text says linear, its code sigmoid", ("linear", "sigmoid"))  # fmt: skip
+
+
+class Sine:
+    """The sine article's GAN: points on a curve from networks of one hidden layer."""
+
+    name = "sine"
+    title = "points (t, sin t): the sine article's GAN with one hidden layer, 100,000 steps"
+    settings = SineSettings()
+    look_every = 1000
+    sample_count = 1000
+    snapshot_count = 500
+
+    def load(self, source):
+        if source is not None:
+            raise SettingError(f"the sine recipe draws its own points and takes no --data, got {source!r}")
+        return SinePoints()
+
+    def build(self, s, rng, dtype):
+        """The GAN for settings `s`, its weights drawn from `rng`."""
+        output = [Sigmoid()] if s.output == "sigmoid" else []
+        generator = Sequential([Dense(s.hidden, s.initializer), ReLU(), Dense(2), *output],
+                               s.latent_dim, rng, dtype, name="generator")  # fmt: skip
+        discriminator = Sequential([Dense(s.hidden, s.initializer), ReLU(), Dense(1), Sigmoid()],
+                                   2, rng, dtype, name="discriminator")  # fmt: skip
+        return s.gan(generator, discriminator)
+
+    draw = staticmethod(plots.draw_points)
+
+    def picture(self, samples, title, path, rng):
+        real = np.empty((len(samples), 2), np.float32)
+        SinePoints().sample(len(real), rng, real)
+        plots.point_samples(samples, real, title, path)
+
+    def quality(self, samples):
+        return metrics.sine_quality(samples)
+
+
+RECIPES = {recipe.name: recipe for recipe in (Mnist(), Sine())}
+
+
+def get(name):
+    """The recipe of that name, or SettingError with the names there are."""
+    if name not in RECIPES:
+        raise SettingError(f"no recipe {name!r}; the recipes are {', '.join(RECIPES)}")
+    return RECIPES[name]
