@@ -15,7 +15,7 @@ def main(argv=None):
     arguments = _parser().parse_args(argv)
     try:
         return arguments.run(arguments) or 0
-    except (recipes.SettingError, training.RunError, data.DataError, ModelFileError, OSError) as error:
+    except (recipes.SettingError, training.RunError, data.DataError, ModelFileError, OSError, MemoryError) as error:
         print(f"numgan {arguments.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -52,14 +52,14 @@ class NonFiniteError(FloatingPointError):
     """Training produced an infinity or a NaN; the message says at which step and in which tensor."""
 
 
-def _loss_gradient(plan, target):
+def loss_gradient(plan, target):
     """The call that writes ∂L/∂logit for constant targets, and so starts the backward pass."""
     target = np.asarray(target, plan.y.dtype)
     return partial(kernels.bce_logits_backward, plan.y, *logit_constants(target, plan.y.shape), out=plan.dy)
 
 
 def _learning_calls(plan, target, optimizer):
-    return [*plan.forward, _loss_gradient(plan, target), *plan.backward, optimizer.step]
+    return [*plan.forward, loss_gradient(plan, target), *plan.backward, optimizer.step]
 
 
 class DiscriminatorStep:
@@ -105,7 +105,7 @@ class GeneratorStep:
         critic = Plan(d, batch, training=False, backward=True, input_gradient=True, depth=d.logit_depth,
                       x1=source.y1, dx=source.dy)  # fmt: skip
         self.calls = [
-            *source.forward, *critic.forward, _loss_gradient(critic, 1.0),
+            *source.forward, *critic.forward, loss_gradient(critic, 1.0),
             *critic.backward, *source.backward, gan.generator_optimizer.step,
         ]  # fmt: skip
         self.noise, self.logits = source.x, critic.y

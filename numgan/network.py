@@ -7,6 +7,7 @@ The plan: at the first use of a batch size the buffers are allocated and every l
 From then on a pass is `for call in calls: call()`; it allocates no array and decides nothing.
 """
 
+import copy
 import re
 
 import numpy as np
@@ -291,6 +292,18 @@ class Sequential:
         state = {f"{layer.name}.{k}": v for layer in self.layers for k, v in layer.state.items()}
         return self.parameters() | state
 
+    def copy(self, dtype=None, replicas=None):
+        """A new network with the same values: in another dtype, or as a stack of `replicas` equal copies.
+
+        Only a network without replicas of its own can be copied. The copy has no optimiser.
+        """
+        if self.replicas:
+            raise ValueError(f"{self.name}: a network of replicas cannot be copied")
+        twin = Sequential([copy_layer(layer) for layer in self.layers], self.widths[0], np.random.default_rng(0),
+                          dtype or self.dtype, replicas, self.name)  # fmt: skip
+        twin.values[...], twin.state[...] = self.values, self.state
+        return twin
+
     def summary(self):
         """A table of layers, output shapes and parameter counts, as Keras prints it; returned as a string."""
         rows = [(f"{layer.name} ({type(layer).__name__})", f"(batch, {width})", _count(layer.shapes, layer.state_shapes))
@@ -315,6 +328,14 @@ class Sequential:
             "replicas": self.replicas[0] if self.replicas else None,
             "layers": [[type(layer).__name__, layer.config()] for layer in self.layers],
         }
+
+
+def copy_layer(layer):
+    """The same layer without name and parameters, ready for another network."""
+    twin = copy.copy(layer)
+    for attribute in ("name", "params", "grads", "state"):
+        vars(twin).pop(attribute, None)
+    return twin
 
 
 def _feature_major(width, lead, batch, dtype):

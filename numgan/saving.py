@@ -63,7 +63,7 @@ class ModelFile:
         for name, info in self.entries.items():
             # Stored, not compressed: then no entry can unpack to more than the file holds.
             if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
-                raise ModelFileError(f"{path}: entry '{name}' is compressed; numgan writes plain entries")
+                raise ModelFileError(f"{path}: entry {name!r} is compressed; numgan writes plain entries")
         self.settings = self._read_settings()
 
     def _read_settings(self):
@@ -82,11 +82,11 @@ class ModelFile:
         with self.archive.open(self.entries[name]) as file:
             version = np.lib.format.read_magic(file)
             if version != (1, 0):
-                raise ModelFileError(f"{self.path}: entry '{name}' has .npy version {version}, expected (1, 0)")
+                raise ModelFileError(f"{self.path}: entry {name!r} has .npy version {version}, expected (1, 0)")
             shape, _, dtype = np.lib.format.read_array_header_1_0(file)
             held = self.entries[name].file_size - file.tell()
         if dtype.hasobject or int(np.prod(shape, dtype=object)) * dtype.itemsize != held:
-            raise ModelFileError(f"{self.path}: entry '{name}' states {dtype} of shape {shape}, but holds {held} bytes")
+            raise ModelFileError(f"{self.path}: entry {name!r} states {dtype} of shape {shape}, but holds {held} bytes")
         return shape, dtype
 
     def _read(self, name):
@@ -113,7 +113,7 @@ class ModelFile:
                 raise ModelFileError(f"{self.path}: {key} has a layer {kind!r}; known are {', '.join(known)}")
             layers.append(known[kind](**arguments))
         held = Sequential.parameter_count(layers, config["n_in"]) * np.dtype(config["dtype"]).itemsize
-        if held * (config["replicas"] or 1) > self.size:
+        if held > self.size // (config["replicas"] or 1):
             raise ModelFileError(f"{self.path}: {key} would take {held:,} bytes, the file has {self.size:,}")
         return Sequential(layers, config["n_in"], np.random.default_rng(0), config["dtype"], config["replicas"],
                           config["name"])  # fmt: skip
@@ -134,5 +134,6 @@ def open_model(path):
         raise
     except FileNotFoundError:
         raise ModelFileError(f"{path}: no such file") from None
-    except (OSError, zipfile.BadZipFile, ValueError, KeyError, TypeError, EOFError) as error:
-        raise ModelFileError(f"{path}: not a readable numgan model file ({error})") from error
+    except Exception as error:  # zipfile, json and NumPy each have many ways to fail on a damaged file
+        reason = "".join(c if c.isprintable() else " " for c in str(error))  # it may quote the file
+        raise ModelFileError(f"{path}: not a readable numgan model file ({reason})") from error

@@ -1,0 +1,97 @@
+"""The command line of the benchmarks: arguments in, then the command's own module does the work."""
+
+import argparse
+import importlib
+import os
+import sys
+
+from benchmarks import threads
+
+RECIPES = ("mnist", "sine")
+PEERS = ("numgan", "torch", "torch-compiled", "jax", "jax-scan", "keras-jax", "keras-tensorflow")
+ABOUT = """\
+Each command prints a table and writes COMMAND.json and COMMAND.png into the output directory. Times are medians, with
+quartiles, over rounds in which everything that is compared runs in turn. Close what else computes while one runs."""
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        """One sentence, without the usage in front of it."""
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def main(argv=None):
+    """Run the command line on `argv` (default: sys.argv) and return the exit status."""
+    arguments = _parser().parse_args(argv)
+    if arguments.command != "compare" and arguments.rounds is None:
+        arguments.rounds = arguments.quick_rounds if arguments.quick else arguments.full_rounds
+    if isinstance(getattr(arguments, "threads", None), int):
+        os.environ.update(threads.environment(arguments.threads))  # before the import below loads NumPy
+    try:
+        return importlib.import_module(f"benchmarks.{arguments.command}").run(arguments)
+    except (ValueError, OSError) as error:
+        print(f"benchmarks {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"benchmarks {arguments.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser():
+    parser = Parser(prog="benchmarks", description="Measure numgan on this machine.", epilog=ABOUT)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name, help, rounds, quick_rounds):
+        sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".", epilog=ABOUT)
+        sub.add_argument("--out", default="benchmarks/results", metavar="DIR", help="default %(default)s")
+        sub.add_argument("--recipes", type=_names(RECIPES), default=RECIPES, metavar="NAME,…", help="default: both")
+        sub.add_argument("--quick", action="store_true", help=f"{quick_rounds} rounds in place of {rounds}")
+        sub.add_argument("--rounds", type=_positive, metavar="N", help="or as many as this")
+        sub.set_defaults(full_rounds=rounds, quick_rounds=quick_rounds)
+        return sub
+
+    sub = command("kernels", "each kernel alone, as a share of the machine's own measured peak", 30, 8)
+    _add_threads(sub)
+    sub = command("step", "each recipe's training step, in its parts and against its matrix products alone", 100, 25)
+    _add_threads(sub)
+    sub = command("peers", "numgan against PyTorch, JAX and Keras on the same training step", 30, 6)
+    _add_threads(sub)
+    sub.add_argument("--only", type=_names(PEERS), default=PEERS, metavar="NAME,…", help="of " + ", ".join(PEERS))
+    sub = command("scaling", "samples a second and memory over batch size, width and 1 and 2 threads", 3, 1)
+    sub.add_argument("--batches", type=_numbers, metavar="N,…", help="default: powers of two from 1 to 8,192")
+    sub.add_argument("--widths", type=_numbers, metavar="K,…", help="factors of the hidden widths, default 1,2,4,8")
+    sub.set_defaults(threads=(1, 2))
+
+    text = "what changed between two results of one command, and by how much more than the spread"
+    sub = commands.add_parser("compare", help=text, description=text[0].upper() + text[1:] + ".")
+    sub.add_argument("old", metavar="OLD.json")
+    sub.add_argument("new", metavar="NEW.json")
+    return parser
+
+
+def _add_threads(sub):
+    sub.add_argument("--threads", type=_positive, default=2, metavar="N", help="of the matrix products, default 2")
+
+
+def _positive(text):
+    if not (text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"expected a positive integer, got {text!r}")
+    return int(text)
+
+
+def _numbers(text):
+    return tuple(_positive(part) for part in text.split(","))
+
+
+def _names(known):
+    def parse(text):
+        names = tuple(text.split(","))
+        if unknown := [name for name in names if name not in known]:
+            raise argparse.ArgumentTypeError(f"no {', '.join(map(repr, unknown))}; there are {', '.join(known)}")
+        return names
+
+    return parse
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,663 @@
+"""Model files: what is saved comes back to the bit, and a file that is anything else is refused in one sentence."""
+
+import io
+import json
+import os
+import pickle
+import struct
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from numgan import GAN, SGD, Adam, BatchNorm, Dense, Layer, LeakyReLU, ModelFileError, ReLU, Sequential, Sigmoid, Tanh
+
+# ---------------------------------------------------------------- helpers
+
+
+class Gain(Layer):
+    """A layer of our own, with a setting and a parameter: y = power · gain · x."""
+
+    def __init__(self, power=1.0):
+        self.power = power
+
+    def build(self, n_in):
+        self.shapes = {"gain": (n_in,)}
+        return n_in
+
+    def initialize(self, rng):
+        self.params["gain"][...] = 1
+
+    def forward(self, x, out):
+        np.multiply(x, self.power * self.params["gain"][..., None, :], out=out)
+
+    def backward_input(self, x, y, dy, out):
+        np.multiply(dy, self.power * self.params["gain"][..., None, :], out=out)
+
+    def backward_parameters(self, x, y, dy):
+        self.grads["gain"][...] = self.power * (x * dy).sum(axis=-2)
+
+    def config(self):
+        return {"power": self.power}
+
+
+def make_gan(seed=0, dtype="float32", replicas=None, optimizer=Adam, extra=(), schedule="concatenated", smoothing=0.0):
+    rng = np.random.default_rng(seed)
+    g = Sequential([Dense(4), LeakyReLU(0.2), BatchNorm(0.8), *extra, Dense(2), Tanh()], 3, rng, dtype, replicas, "g")
+    d = Sequential([Dense(5), ReLU(), BatchNorm(), Dense(1), Sigmoid()], 2, rng, dtype, replicas, "d")
+    return GAN(g, d, optimizer(0.01), optimizer(0.02), schedule, smoothing)
+
+
+def train(gan, steps=3, seed=1):
+    rows = np.random.default_rng(0).standard_normal((20, 2))
+    return gan.fit(rows, steps, 8, np.random.default_rng(seed), every=2)
+
+
+def assert_same_state(one, other):
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        assert array.dtype == other[name].dtype and array.shape == other[name].shape, name
+        assert array.tobytes() == other[name].tobytes(), name
+
+
+def npy(array, version=None):
+    file = io.BytesIO()
+    np.lib.format.write_array(file, np.asanyarray(array), version)
+    return file.getvalue()
+
+
+def npy_claiming(shape, descr="<f4", held=b"\0" * 64):
+    """An .npy that states a shape and holds some other number of bytes."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"shape": shape, "fortran_order": False, "descr": descr})
+    return file.getvalue() + held
+
+
+def read_entries(path):
+    with zipfile.ZipFile(path) as archive:
+        return {info.filename: archive.read(info) for info in archive.infolist()}
+
+
+def write_entries(path, entries, compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+
+
+def peak_memory(function):
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def refusal(path, **kwargs):
+    """The message with which GAN.load refuses a file: one line that begins with the file's name."""
+    with pytest.raises(ModelFileError) as caught:
+        GAN.load(path, **kwargs)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ") and len(message) > len(f"{path}: ") + 10
+    assert message.isprintable() and len(message) < 1000
+    return message
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A good file to damage."""
+    gan = make_gan()
+    train(gan)
+    gan.save(tmp_path / "model.npz")
+    return tmp_path / "model.npz"
+
+
+@pytest.fixture
+def entries(saved):
+    return read_entries(saved)
+
+
+def edit_settings(path, change):
+    """Rewrite the settings of a good file: `change` edits the decoded dict in place, or returns another value."""
+    entries = read_entries(path)
+    decoded = json.loads(str(np.load(io.BytesIO(entries["settings.npy"]))))
+    changed = change(decoded)
+    text = json.dumps(decoded if changed is None else changed)
+    write_entries(path, entries | {"settings.npy": npy(np.array(text))})
+
+
+# ---------------------------------------------------------------- round trip
+
+VARIANTS = {
+    "plain": {},
+    "float64": {"dtype": "float64"},
+    "replicas": {"replicas": 3},
+    "sgd": {"optimizer": lambda rate: SGD(rate, momentum=0.7)},
+    "adam of the paper": {"optimizer": lambda rate: Adam(rate, 0.5, 0.99, 1e-8, "paper")},
+    "separate, smoothed": {"schedule": "separate", "smoothing": 0.1},
+    "own layer": {"extra": (Gain(1.5),)},
+}
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request):
+    # a layer belongs to one network, so every GAN of a test gets its own
+    kwargs = VARIANTS[request.param]
+    return lambda seed=0: make_gan(seed, **kwargs | {"extra": [type(e)(**e.config()) for e in kwargs.get("extra", ())]})
+
+
+def test_what_is_saved_comes_back_to_the_bit(variant, tmp_path):
+    gan = variant()
+    train(gan)
+    gan.save(tmp_path / "model.npz")
+    before = gan.state_dict()
+    loaded = GAN.load(tmp_path / "model.npz", layers=[Gain])
+    assert_same_state(gan.state_dict(), before)  # saving changed nothing
+    assert_same_state(loaded.state_dict(), before)
+    assert loaded.generator_optimizer.steps == 3
+    assert loaded.discriminator_optimizer.steps == (6 if gan.schedule == "separate" else 3)
+    for part in ("generator", "discriminator"):
+        assert getattr(loaded, part).config() == getattr(gan, part).config()
+        one, other = (getattr(g, part + "_optimizer") for g in (loaded, gan))
+        assert type(one) is type(other) and one.config() == other.config()
+    assert (loaded.schedule, loaded.label_smoothing) == (gan.schedule, gan.label_smoothing)
+    samples = [g.sample(5, np.random.default_rng(2)) for g in (gan, loaded)]
+    assert samples[0].tobytes() == samples[1].tobytes()
+
+
+def test_training_on_after_a_load_is_as_if_never_saved(variant, tmp_path):
+    gan = variant()
+    train(gan)
+    gan.save(tmp_path / "model.npz")
+    loaded = GAN.load(tmp_path / "model.npz", layers=[Gain])
+    histories = [train(g, steps=5, seed=2) for g in (gan, loaded)]
+    assert_same_state(gan.state_dict(), loaded.state_dict())
+    for name in ("d_loss_real", "g_loss", "g_accuracy"):
+        assert histories[0][name].tobytes() == histories[1][name].tobytes()
+
+
+def test_optimiser_state_matters(saved):
+    """The test above would not notice a lost optimiser state if that had no effect."""
+    whole, reset = GAN.load(saved), GAN.load(saved)
+    reset.generator_optimizer.state["m"][...] = 0
+    for gan in (whole, reset):
+        train(gan, 1)
+    assert whole.generator.values.tobytes() != reset.generator.values.tobytes()
+
+
+def test_the_file_opens_with_numpy_without_pickle(saved):
+    with np.load(saved, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    text = json.loads(str(arrays.pop("settings")))
+    assert text["format"] == "numgan model 1" and text["generator"]["n_in"] == 3
+    assert_same_state(arrays, GAN.load(saved).state_dict())
+
+
+@given(values=st.lists(st.floats(width=32, allow_nan=False), min_size=2, max_size=2))
+@settings(max_examples=25, deadline=None)
+def test_every_float_survives(tmp_path_factory, values):
+    path = tmp_path_factory.mktemp("floats") / "model.npz"
+    gan = make_gan()
+    gan.generator.parameters()["dense_2.bias"][...] = values
+    gan.save(path)
+    loaded = GAN.load(path).generator.parameters()["dense_2.bias"]
+    assert loaded.tobytes() == np.array(values, np.float32).tobytes()
+
+
+def test_a_path_can_be_a_text_and_have_any_ending(tmp_path):
+    gan = make_gan()
+    gan.save(str(tmp_path / "model"))
+    assert os.listdir(tmp_path) == ["model"]
+    assert_same_state(GAN.load(str(tmp_path / "model")).state_dict(), gan.state_dict())
+
+
+def test_a_layer_of_ones_own_must_be_named_to_load(tmp_path):
+    make_gan(extra=[Gain(2.0)]).save(tmp_path / "model.npz")
+    message = refusal(tmp_path / "model.npz")
+    assert "'Gain'" in message and "known are Dense" in message
+    loaded = GAN.load(tmp_path / "model.npz", layers=[Gain])
+    assert loaded.generator.layers[3].power == 2.0
+
+
+# ---------------------------------------------------------------- written whole or not at all
+
+
+class Interrupted(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("failure", [OSError("disk full"), Interrupted()], ids=["error", "interrupt"])
+@pytest.mark.parametrize("where", ["numpy.savez", "os.replace"])
+def test_a_failing_write_leaves_the_old_file_alone(saved, monkeypatch, failure, where):
+    old = saved.read_bytes()
+
+    def fail(target, *args, **kwargs):
+        if where == "numpy.savez":
+            target.write(b"half a file")
+        raise failure
+
+    monkeypatch.setattr(where, fail)
+    with pytest.raises(type(failure)):
+        make_gan(seed=5).save(saved)
+    assert saved.read_bytes() == old
+    assert os.listdir(saved.parent) == ["model.npz"]
+
+
+def test_settings_that_json_cannot_hold_leave_the_old_file_alone(saved):
+    old = saved.read_bytes()
+    with pytest.raises(TypeError):
+        make_gan(extra=[Gain(power=np.ones(2))]).save(saved)
+    assert saved.read_bytes() == old and os.listdir(saved.parent) == ["model.npz"]
+
+
+def test_saving_again_replaces_the_file(saved):
+    other = make_gan(seed=5)
+    other.save(saved)
+    assert_same_state(GAN.load(saved).state_dict(), other.state_dict())
+    assert os.listdir(saved.parent) == ["model.npz"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes")
+def test_the_file_has_the_mode_of_any_new_file(saved):
+    (saved.parent / "other").touch()
+    assert saved.stat().st_mode == (saved.parent / "other").stat().st_mode
+
+
+def test_saving_into_a_missing_directory_is_an_os_error(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        make_gan().save(tmp_path / "missing" / "model.npz")
+
+
+# ---------------------------------------------------------------- state dicts
+
+
+def broken_states(good):
+    """What an owner's state_dict `good` must not be mistaken for."""
+    name = next(n for n in good if good[n].ndim)
+    return [
+        {n: a for n, a in good.items() if n != name},
+        good | {"extra": np.zeros(1)},
+        good | {name: good[name][..., :-1]},
+        {},
+    ]
+
+
+def owners(gan):
+    return [gan.generator, gan.discriminator, gan.generator_optimizer, gan.discriminator_optimizer]
+
+
+@pytest.mark.parametrize("which", range(4), ids=["generator", "discriminator", "g optimizer", "d optimizer"])
+def test_a_refused_state_dict_changes_nothing(which):
+    gan, other = make_gan(), make_gan(seed=5)
+    train(gan), train(other)
+    owner, good = owners(gan)[which], owners(other)[which].state_dict()
+    before = gan.state_dict()
+    for arrays in broken_states(good):
+        with pytest.raises(ValueError, match=r".+"):
+            owner.load_state_dict(arrays)
+        assert_same_state(gan.state_dict(), before)
+    owner.load_state_dict(good)
+    assert_same_state(owner.state_dict(), good)
+
+
+@pytest.mark.parametrize("steps", [np.zeros(3), np.zeros((2, 2))], ids=lambda a: str(a.shape))
+def test_a_refused_step_count_changes_nothing(steps):
+    gan = make_gan()
+    train(gan)
+    before, optimizer = gan.state_dict(), gan.generator_optimizer
+    broken = {name: np.zeros_like(a) for name, a in optimizer.state_dict().items()} | {"steps": steps}
+    with pytest.raises((ValueError, TypeError)):
+        optimizer.load_state_dict(broken)
+    assert_same_state(gan.state_dict(), before)
+
+
+@pytest.mark.parametrize("part", ["discriminator.dense_2.bias", "generator_optimizer.m", "discriminator_optimizer.v"])
+def test_a_refused_state_dict_of_a_gan_changes_nothing(part):
+    gan, other = make_gan(), make_gan(seed=5)
+    train(other)
+    before, broken = gan.state_dict(), other.state_dict()
+    broken[part] = np.zeros((7, 7))
+    with pytest.raises(ValueError, match="shape"):
+        gan.load_state_dict(broken)
+    assert_same_state(gan.state_dict(), before)
+
+
+def test_a_state_dict_is_a_copy_that_sets_everything_back():
+    gan = make_gan()
+    train(gan)
+    before = gan.state_dict()
+    kept = {name: a.copy() for name, a in before.items()}
+    train(gan)
+    assert_same_state(before, kept)
+    assert gan.generator.values.tobytes() != make_gan().generator.values.tobytes()
+    gan.load_state_dict(before)
+    assert_same_state(gan.state_dict(), kept)
+    assert set(before) >= {
+        "generator.dense_1.weight", "generator.batch_norm_1.running_variance", "discriminator.dense_2.bias",
+        "generator_optimizer.m", "discriminator_optimizer.steps",
+    }  # fmt: skip
+
+
+# ---------------------------------------------------------------- files that are something else
+
+
+def test_a_missing_file(tmp_path):
+    assert refusal(tmp_path / "model.npz").endswith("no such file")
+
+
+def test_a_directory(tmp_path):
+    refusal(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"PK\x05\x06", b"\x93NUMPY", b"not a model at all" * 100, bytes(5000)])
+def test_not_a_zip(tmp_path, content):
+    path = tmp_path / "model.npz"
+    path.write_bytes(content)
+    assert "not a readable numgan model file" in refusal(path)
+
+
+def test_an_npy_and_a_pickle_are_not_models(tmp_path):
+    path = tmp_path / "model.npz"
+    path.write_bytes(npy(np.zeros(100)))
+    refusal(path)
+    path.write_bytes(pickle.dumps({"settings": 1}))
+    refusal(path)
+
+
+def test_a_zip_of_something_else(tmp_path):
+    np.savez(tmp_path / "model.npz", weights=np.zeros(3))
+    assert "no entry 'settings'" in refusal(tmp_path / "model.npz")
+    write_entries(tmp_path / "model.npz", {})
+    assert "no entry 'settings'" in refusal(tmp_path / "model.npz")
+
+
+def test_truncated_anywhere(saved):
+    whole = saved.read_bytes()
+    for size in [*range(0, len(whole), 997), len(whole) - 1, len(whole) - 22, len(whole) - 23]:
+        saved.write_bytes(whole[:size])
+        refusal(saved)
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None)
+def test_a_changed_byte_is_refused_or_does_not_matter(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("flip") / "model.npz"
+    gan = make_gan()
+    gan.save(path)
+    raw = bytearray(path.read_bytes())
+    directory = raw.index(b"PK\x01\x02")  # here sit most of the bytes that steer the reader
+    position = data.draw(st.integers(directory, len(raw) - 1) | st.integers(0, len(raw) - 1))
+    raw[position] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(raw)
+    try:
+        loaded = GAN.load(path)
+    except ModelFileError as error:
+        assert str(error).isprintable()
+    else:
+        assert_same_state(loaded.state_dict(), gan.state_dict())
+
+
+# ---------------------------------------------------------------- entries
+
+
+def test_a_missing_entry_is_named(saved, entries):
+    del entries["generator.dense_1.weight.npy"], entries["discriminator_optimizer.v.npy"]
+    write_entries(saved, entries)
+    message = refusal(saved)
+    assert "'generator.dense_1.weight'" in message and "'discriminator_optimizer.v'" in message
+
+
+@pytest.mark.parametrize("name", ["generator.dense_9.weight", "critic.weight", "readme", "", "../escape"])
+def test_an_extra_entry_is_named(saved, entries, name):
+    write_entries(saved, entries | {name + ".npy": npy(np.zeros(3, np.float32))})
+    message = refusal(saved)
+    assert "unknown" in message and repr(name) in message
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (4, 3), (12,), (1, 3, 4), (0,), ()], ids=str)
+def test_a_wrong_shape_is_named(saved, entries, shape):
+    write_entries(saved, entries | {"generator.dense_1.weight.npy": npy(np.zeros(shape, np.float32))})
+    message = refusal(saved)
+    assert "'generator.dense_1.weight'" in message
+    assert f"shape {shape}" in message and "expected shape (3, 4)" in message
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "bool", "U1", "S4", "M8[s]", "V4", [("a", "f4")]], ids=str)
+def test_a_wrong_dtype_is_named(saved, entries, dtype):
+    write_entries(saved, entries | {"generator.dense_1.weight.npy": npy(np.zeros((3, 4), dtype))})
+    assert "generator.dense_1.weight" in refusal(saved)
+
+
+class Bomb:
+    exploded = False
+
+    def __reduce__(self):
+        return exec, (f"import {__name__} as t; t.Bomb.exploded = True",)
+
+
+@pytest.mark.parametrize("name", ["generator.dense_1.weight.npy", "settings.npy"])
+def test_pickles_are_refused_unopened(saved, entries, name):
+    file = io.BytesIO()
+    np.lib.format.write_array(file, np.array([[Bomb()] * 4] * 3, object), allow_pickle=True)
+    write_entries(saved, entries | {name: file.getvalue()})
+    refusal(saved)
+    write_entries(saved, entries | {name: pickle.dumps(Bomb())})
+    refusal(saved)
+    assert not Bomb.exploded
+
+
+def test_compressed_entries_are_refused(saved, entries):
+    write_entries(saved, entries, zipfile.ZIP_DEFLATED)
+    assert "compressed" in refusal(saved)
+
+
+def test_a_compression_bomb_is_refused_unpacked(saved, entries):
+    bomb = entries | {"settings.npy": npy(np.zeros(5_000_000, np.float32))}
+    write_entries(saved, bomb, zipfile.ZIP_DEFLATED)
+    assert peak_memory(lambda: refusal(saved)) < 2_000_000
+
+
+@pytest.mark.parametrize("version", [(2, 0), (3, 0)])
+def test_other_npy_versions_are_refused(saved, entries, version):
+    write_entries(saved, entries | {"generator.dense_1.bias.npy": npy(np.zeros(4, np.float32), version)})
+    assert "version" in refusal(saved)
+
+
+def test_a_header_that_is_no_header_is_refused(saved, entries):
+    magic = b"\x93NUMPY\x01\x00"
+    for content in (b"", b"\x93NUMPY", magic + b"\xff\xff{", magic + b"\x10\x00__import__('os')",
+                    magic + b"\xf0\xff" + b"(" * 0xFFF0):  # fmt: skip
+        write_entries(saved, entries | {"generator.dense_1.bias.npy": content})
+        refusal(saved)
+
+
+# ---------------------------------------------------------------- files that claim to be huge
+
+
+@pytest.mark.parametrize("shape", [(10**12,), (2**62, 4), (2**33, 2**33), (10**40,), (-1, -16)], ids=str)
+@pytest.mark.parametrize("name", ["generator.dense_1.weight.npy", "settings.npy", "generator_optimizer.steps.npy"])
+def test_a_header_claiming_a_huge_shape_takes_no_memory(saved, entries, name, shape):
+    write_entries(saved, entries | {name: npy_claiming(shape)})
+    assert peak_memory(lambda: refusal(saved)) < 2_000_000
+
+
+def test_a_settings_text_claiming_to_be_huge_takes_no_memory(saved, entries):
+    write_entries(saved, entries | {"settings.npy": npy_claiming((), "<U100000000")})
+    assert peak_memory(lambda: refusal(saved)) < 2_000_000
+
+
+def test_zip_and_header_lying_together_take_no_memory(saved, entries):
+    """Directory, local header and .npy header all state 4 GB; the file has a few KB."""
+    liar = npy_claiming((2**30 - 64,))
+    size = len(liar) - 64 + 4 * (2**30 - 64)
+    del entries["generator.dense_1.weight.npy"]
+    write_entries(saved, {"generator.dense_1.weight.npy": liar} | entries)
+    raw = bytearray(saved.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 18), (b"PK\x01\x02", 20)):
+        struct.pack_into("<2I", raw, raw.index(signature) + offset, size, size)
+    saved.write_bytes(raw)
+    assert peak_memory(lambda: refusal(saved)) < 2_000_000
+
+
+def drop(name):
+    def change(s):
+        del s[name]
+
+    return change
+
+
+def set_units(units):
+    def change(s):
+        s["generator"]["layers"][0][1]["units"] = units
+
+    return change
+
+
+def set_field(part, name, value):
+    def change(s):
+        s[part][name] = value
+
+    return change
+
+
+def both_replicas(value, units=4):
+    def change(s):
+        set_units(units)(s)
+        s["generator"]["replicas"] = s["discriminator"]["replicas"] = value
+
+    return change
+
+
+def wrapping_count(s):
+    """2²² · 2⁴¹ weights, −2⁶³ in 64-bit arithmetic, would hide the 3 · 2²² numbers of the layer below."""
+    s["generator"] |= {"n_in": 2, "layers": [["Dense", {"units": units}] for units in (2**22, 2**41, 2)]}
+
+
+HUGE = {
+    "units": set_units(10**9),
+    "more units": set_units(10**30),
+    "inputs": set_field("generator", "n_in", 10**12),
+    "infinite inputs": set_field("discriminator", "n_in", float("inf")),
+    "replicas": both_replicas(10**10),
+    "many layers": lambda s: s["generator"].update(layers=[["Dense", {"units": 20_000}]] * 30),
+    "replicas a text": both_replicas("a", units=2**22),
+    "replicas a list": both_replicas([0], units=2**22),
+    "a count beyond 64 bits": wrapping_count,
+}
+
+
+@pytest.mark.parametrize("case", HUGE)
+def test_settings_claiming_a_huge_network_take_no_memory(saved, case):
+    edit_settings(saved, HUGE[case])
+    assert peak_memory(lambda: refusal(saved)) < 2_000_000
+
+
+# ---------------------------------------------------------------- settings
+
+
+BAD_JSON = ["", "{", "nope", "[]", "3", "null", '"numgan model 1"', "{}", "[" * 100_000, "é\n\x1b[31m"]
+
+
+@pytest.mark.parametrize("text", BAD_JSON, ids=range(len(BAD_JSON)))
+def test_bad_json_is_refused(saved, entries, text):
+    write_entries(saved, entries | {"settings.npy": npy(np.array(text))})
+    refusal(saved)
+
+
+@pytest.mark.parametrize("array", [np.zeros(3), np.array(["a", "b"]), np.array(b"{}"), np.array(1)], ids=repr)
+def test_settings_that_are_no_text_are_refused(saved, entries, array):
+    write_entries(saved, entries | {"settings.npy": npy(array)})
+    assert "'settings' should be a text" in refusal(saved)
+
+
+@pytest.mark.parametrize("value", ["numgan model 2", "", None, 1, ["numgan model 1"]], ids=str)
+def test_another_format_is_refused(saved, value):
+    edit_settings(saved, lambda s: s.update(format=value))
+    assert "expected 'numgan model 1'" in refusal(saved)
+
+
+def test_an_unknown_layer_is_named(saved):
+    edit_settings(saved, lambda s: s["discriminator"]["layers"].__setitem__(1, ["Conv", {}]))
+    message = refusal(saved)
+    assert "'Conv'" in message and "discriminator" in message and "LeakyReLU" in message
+
+
+def test_an_unknown_optimizer_is_named(saved):
+    edit_settings(saved, lambda s: s.update(generator_optimizer=["Lion", {}]))
+    assert "Lion" in refusal(saved)
+
+
+def swap_parts(s):
+    s["generator"], s["discriminator"] = s["discriminator"], s["generator"]
+
+
+WRONG = {
+    "no generator": drop("generator"),
+    "no optimizer": drop("discriminator_optimizer"),
+    "no layers": set_field("generator", "layers", []),
+    "layers a text": set_field("generator", "layers", "Dense"),
+    "half a layer": set_field("generator", "layers", [["Dense"]]),
+    "a layer's wrong argument": set_field("generator", "layers", [["Dense", {"width": 3}]]),
+    "a layer's bad value": set_field("generator", "layers", [["LeakyReLU", {"slope": 7}]]),
+    "negative units": set_units(-4),
+    "fractional units": set_units(4.0),
+    "fewer units": set_units(3),
+    "wrong n_in": set_field("generator", "n_in", 4),
+    "zero n_in": set_field("generator", "n_in", 0),
+    "a dtype of objects": set_field("generator", "dtype", "O"),
+    "half precision": set_field("generator", "dtype", "float16"),
+    "one dtype of two": set_field("generator", "dtype", "float64"),
+    "one replicas of two": set_field("generator", "replicas", 1),
+    "negative replicas": both_replicas(-1),
+    "no such schedule": lambda s: s.update(schedule="both"),
+    "too much smoothing": lambda s: s.update(label_smoothing=0.5),
+    "smoothing a text": lambda s: s.update(label_smoothing="a"),
+    "a rate of nan": lambda s: s["generator_optimizer"][1].update(learning_rate=float("nan")),
+    "a negative rate": lambda s: s["generator_optimizer"][1].update(learning_rate=-1),
+    "a wrong form": lambda s: s["generator_optimizer"][1].update(form="pytorch"),
+    "another optimizer": lambda s: s.update(generator_optimizer=["SGD", {"learning_rate": 0.1, "momentum": 0.0}]),
+    "networks swapped": swap_parts,
+    "a list": lambda s: [s],
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_settings_are_refused(saved, case):
+    edit_settings(saved, WRONG[case])
+    refusal(saved)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(data=st.data())
+@settings(max_examples=80, deadline=None)
+def test_no_settings_get_past_model_file_error(tmp_path_factory, data):
+    """Whatever stands in place of one value: a GAN that works, or a ModelFileError."""
+    path = tmp_path_factory.mktemp("settings") / "model.npz"
+    make_gan().save(path)
+
+    def change(s):
+        holder = s
+        while True:
+            keys = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
+            key = data.draw(st.sampled_from(keys))
+            if not isinstance(holder[key], dict | list) or not holder[key] or data.draw(st.booleans()):
+                holder[key] = data.draw(JSON)
+                return
+            holder = holder[key]
+
+    edit_settings(path, change)
+    try:
+        gan = GAN.load(path)
+    except ModelFileError as error:
+        assert str(error).isprintable()
+    else:
+        assert np.isfinite(gan.sample(2, np.random.default_rng(0))).all()
