@@ -11,6 +11,7 @@ from numgan import GAN, BatchNorm, Dense, LeakyReLU, Sequential, Sigmoid, Tanh
 from numgan.exchange import from_torch_layout, to_torch_layout
 
 rng = np.random.default_rng(1)
+torch.manual_seed(1)
 
 # The same generator twice. BatchNorm's momentum weighs the old value in numgan and the new one in PyTorch.
 ours = Sequential(

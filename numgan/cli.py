@@ -3,10 +3,12 @@ run that failed, 130 for one that was interrupted.
 """
 
 import argparse
+import json
 import sys
 
 import numgan
-from numgan import data, recipes, training
+from numgan import checks, data, faults, recipes, training
+from numgan.gradcheck import TOLERANCE
 from numgan.saving import ModelFileError
 
 
@@ -56,6 +58,14 @@ def _parser():
     sub.add_argument("-n", type=_positive, metavar="N", help="how many (default: as many as the run's own picture)")
     sub.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of the noise (default 0)")
     sub.add_argument("--out", metavar="FILE", help=".png for a picture, .npy for the raw float32 array (n, features)")
+
+    sub = command("gradcheck", _gradcheck, "check the hand-written gradients against differences, and all other formulas")
+    sub.add_argument("targets", nargs="*", metavar="TARGET", help="what to check: " + ", ".join(checks.TARGETS))
+    sub.add_argument("--all", action="store_true", help="check everything")
+    sub.add_argument("--faults", action="store_true", help="plant known mistakes one by one and see each one caught")
+    sub.add_argument("--tol", type=_tolerance, default=TOLERANCE, metavar="X", help="relative (default 1e-07)")
+    sub.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of inputs and directions (default 0)")
+    sub.add_argument("--json", action="store_true", help="print the reports as JSON")
 
     sub = command("data", _data, "describe a data set, or fetch it")
     sub.add_argument("name", choices=("mnist",))
@@ -144,6 +154,47 @@ def _report(run):
 def _sample(arguments):
     target, n = training.sample(arguments.directory, arguments.n, arguments.seed, arguments.out)
     print(f"{target}: {n:,} samples")
+
+
+def _tolerance(text):
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def _gradcheck(arguments):
+    unknown = [name for name in arguments.targets if name not in checks.TARGETS]
+    if unknown:
+        raise recipes.SettingError(f"no target {unknown[0]!r}; the targets are {', '.join(checks.TARGETS)}")
+    if not (arguments.targets or arguments.all or arguments.faults):
+        raise recipes.SettingError(f"name a target, or --all, or --faults; the targets are {', '.join(checks.TARGETS)}")
+    names = list(checks.TARGETS) if arguments.all else arguments.targets
+    reports = [check(arguments.seed, arguments.tol) for name in names for check in checks.TARGETS[name]]
+    caught = [faults.hunt(fault, arguments.seed, arguments.tol) for fault in faults.FAULTS] if arguments.faults else []
+    if arguments.json:
+        hunted = [{"fault": c.fault.name, "caught_by": c.by and c.by.subject, "saw": c.what} for c in caught]
+        print(json.dumps({"reports": [r.to_dict() for r in reports], "faults": hunted}, indent=2))
+    else:
+        print("\n\n".join(map(str, reports)))
+        _print_hunt(caught)
+        _print_verdict(reports, caught)
+    return 0 if all(r.passed for r in reports) and all(c.by for c in caught) else 1
+
+
+def _print_hunt(caught):
+    """A line per planted fault: what it was, which check failed over it, and what that check saw."""
+    for c in caught:
+        print(f"{'caught' if c.by else 'MISSED':<7} {c.fault.name}\n        {c.by.subject if c.by else 'no check'} → {c.what}")
+
+
+def _print_verdict(reports, caught):
+    if len(reports) > 1:
+        failed = [r.subject for r in reports if not r.passed]
+        print(f"\n{len(reports) - len(failed)} of {len(reports)} checks passed, {sum(r.checked for r in reports):,} numbers "
+              f"in {sum(r.seconds for r in reports):.1f} s" + "".join(f"\nFAILED: {name}" for name in failed))  # fmt: skip
+    if caught:
+        print(f"\n{sum(c.by is not None for c in caught)} of {len(caught)} planted faults caught")
 
 
 def _data(arguments):

@@ -40,7 +40,7 @@ def to_torch_layout(network):
 
 
 def from_torch_layout(network, arrays):
-    """Set a `Sequential` from the `state_dict` of the same network in PyTorch; if any name or shape is wrong, not at all.
+    """Set a `Sequential` from the `state_dict` of the same network in PyTorch; with a wrong name or shape, not at all.
 
     arrays  name -> array, or tensor in main memory: module.state_dict() as it is.
     """

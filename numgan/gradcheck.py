@@ -13,9 +13,9 @@ Method
 
 Verdict on a coordinate, a the analytic and n the numeric value
     certified  |a − n| ≤ tolerance·max(|a|, |n|). Nothing else certifies.
-    noise      not certified, but |a − n| ≤ 4u: the difference is what rounding makes. It is counted and shown, never
-               counted as certified; u is a bound that is measured at the coordinate, not a constant, so a gradient
-               that is wrong by 100 % fails however small it is, as long as it can be told from zero at all.
+    noise      not certified, but |a − n| ≤ max(4u, 64ε·G), G the largest gradient of all the tensors: the difference
+               is what rounding makes, in n (measured at the coordinate) or in a. It is counted and shown, never
+               counted as certified. A gradient that is wrong by 100 % fails as long as it is above 10⁻¹⁴ of G.
     kink       at no step is the function smooth: the slopes to the left and to the right of θ differ by something that
                does not shrink with h (ReLU at 0), so no derivative exists there or none that can be measured.
     failed     everything else.
@@ -44,6 +44,7 @@ TOLERANCE = 1e-7
 FIRST_STEP = 0.1  # of the coordinate's scale
 RATIO = 4.0  # between one step and the next
 COARSE, FINE = 6, 5  # steps tried at every coordinate, and more where those settle nothing
+ROUNDING = 64 * np.finfo(np.float64).eps  # of an analytic gradient, relative to the largest one
 STACK_BYTES = 64_000_000  # memory for perturbed copies
 STACK_LIMIT = 4_096
 EPS = np.finfo(np.float64).eps
@@ -103,13 +104,13 @@ class Report:
     def to_dict(self):
         """The report as JSON-ready values."""
         return asdict(self) | {"passed": self.passed, "checked": self.checked, "worst": self.worst,
-                               "coordinates_per_second": self.checked / max(self.seconds, 1e-9)}  # fmt: skip
+                               "coordinates_per_second": self.checked / self.seconds if self.seconds else None}  # fmt: skip
 
     def __str__(self):
         head = ("tensor", "shape", "checked", "noise", "kinks", "failed", "worst error", "at", "analytic", "numeric", "verdict")
         table = [head]
         for r in self.rows:
-            where = "" if r.index is None else ",".join(map(str, r.index))
+            where = "direction" if r.index is None else ",".join(map(str, r.index))
             number = "{:.6e}".format
             table.append((r.tensor, "×".join(map(str, r.shape)) or "scalar", f"{r.checked:,}", f"{r.noise:,}", f"{r.kinks:,}",
                           f"{r.failed:,}", f"{r.error:.1e}", where, number(r.analytic), number(r.numeric), r.verdict))  # fmt: skip
@@ -117,11 +118,11 @@ class Report:
         lines = ["  ".join(cell.ljust(w) if i in (0, 1, 10) else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))).rstrip()
                  for line in table]  # fmt: skip
         lines.insert(1, "─" * len(lines[0]))
-        rate = self.checked / max(self.seconds, 1e-9)
+        rate = f", {self.seconds:.2f} s, {self.checked / self.seconds:,.0f} coordinates per second" if self.seconds else ""
         verdict = "passed" if self.passed else "FAILED"
         lines = [self.subject, *lines, *(f"BROKEN: {text}" for text in self.broken), *(f"note: {text}" for text in self.notes)]
-        return "\n".join([*lines, f"{verdict}: {self.checked:,} coordinates, worst relative error {self.worst:.1e} "
-                                  f"(tolerance {self.tolerance:.0e}), {self.seconds:.2f} s, {rate:,.0f} coordinates per second"])  # fmt: skip
+        return "\n".join([*lines, f"{verdict}: {self.checked:,} numbers, worst relative error {self.worst:.1e} "
+                                  f"(tolerance {self.tolerance:.0e}){rate}"])  # fmt: skip
 
 
 def check_gradients(subject, x, *, target=None, training=True, tolerance=TOLERANCE, coordinates=None, directions=0,
@@ -432,10 +433,12 @@ def _check(problem, report, rng, coordinates, directions):
     views, run = problem.stack(copies)
     evaluate = _evaluator(problem, views, run, copies)
     _refuse_chance(problem, views, run)
-    fate, numeric = _judge(probes, evaluate, range(COARSE), report.tolerance)
+    rounding = ROUNDING * _largest(problem.analytic)
+    fate, numeric = _judge(probes, evaluate, range(COARSE), report.tolerance, rounding)
     open_ = [i for i, f in enumerate(fate) if f != "certified"]
     if open_:
-        again, values = _judge([probes[i] for i in open_], evaluate, range(COARSE - 1, COARSE + FINE), report.tolerance)
+        closer = range(COARSE - 1, COARSE + FINE)
+        again, values = _judge([probes[i] for i in open_], evaluate, closer, report.tolerance, rounding)
         for i, f, value in zip(open_, again, values, strict=True):
             # a closer look can certify, or find what lies between kinks; otherwise it only adds noise
             if f == "certified" or fate[i] == "kink":
@@ -517,7 +520,11 @@ def _refuse_chance(problem, views, run):
                          "are not derivatives; fix its random numbers (dropout, noise) before checking gradients")  # fmt: skip
 
 
-def _judge(probes, evaluate, levels, tolerance):
+def _largest(arrays):
+    return max(float(np.abs(array).max(initial=0)) for array in arrays.values())
+
+
+def _judge(probes, evaluate, levels, tolerance, rounding):
     """(fate, numeric value) of every probe, from differences at FIRST_STEP·RATIO^−level of its scale."""
     scales = np.array([p.scale for p in probes])
     claims = np.array([p.claim for p in probes])
@@ -528,7 +535,7 @@ def _judge(probes, evaluate, levels, tolerance):
     numeric, uncertainty = _ridders(central, noise, _smooth(np.abs(forward - backward), noise))
     difference = np.abs(claims - numeric)
     certified = difference <= tolerance * np.maximum(np.abs(claims), np.abs(numeric))
-    fate = np.where(certified, "certified", np.where(difference <= 4 * uncertainty, "noise", "failed"))
+    fate = np.where(certified, "certified", np.where(difference <= np.maximum(4 * uncertainty, rounding), "noise", "failed"))
     fate = np.where(np.isinf(uncertainty), "kink", fate)
     return list(fate), list(numeric)
 
@@ -581,8 +588,8 @@ def _row(problem, name, results):
     elif counts["certified"]:
         verdict = "ok"
     else:
-        scale = max(np.abs(array).max(initial=0) for array in problem.analytic.values())
-        zero = not counts["kink"] and all(abs(probe.claim) <= 1e-9 * scale for probe, _, _ in results)
+        rounding = ROUNDING * _largest(problem.analytic)
+        zero = not counts["kink"] and all(abs(probe.claim) <= rounding for probe, _, _ in results)
         verdict = "zero" if zero else "unproven"
     index = None if probe.index is None else tuple(int(i) for i in np.unravel_index(probe.index, shape))
     return Row(problem.prefix + name, shape, len(results), counts["certified"], counts["noise"], counts["kink"], counts["failed"],
