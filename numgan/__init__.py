@@ -3,6 +3,7 @@
 from numgan.exchange import from_torch_layout, to_torch_layout
 from numgan.gan import GAN, NonFiniteError
 from numgan.gradcheck import check_gradients
+from numgan.gradreport import GradientError
 from numgan.history import History
 from numgan.initializers import normal
 from numgan.layers import BatchNorm, Dense, Layer, LeakyReLU, ReLU, Sigmoid, Tanh
@@ -13,7 +14,24 @@ from numgan.saving import ModelFileError
 
 __version__ = "0.1.0"
 __all__ = [
-    "GAN", "SGD", "Adam", "BatchNorm", "BinaryCrossEntropy", "Dense", "History", "Layer", "LeakyReLU",
-    "ModelFileError", "NonFiniteError", "ReLU", "Sequential", "Sigmoid", "Tanh", "check_gradients", "from_torch_layout",
-    "normal", "to_torch_layout",
-]  # fmt: skip
+    "GAN",
+    "SGD",
+    "Adam",
+    "BatchNorm",
+    "BinaryCrossEntropy",
+    "Dense",
+    "GradientError",
+    "History",
+    "Layer",
+    "LeakyReLU",
+    "ModelFileError",
+    "NonFiniteError",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Tanh",
+    "check_gradients",
+    "from_torch_layout",
+    "normal",
+    "to_torch_layout",
+]

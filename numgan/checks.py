@@ -10,7 +10,8 @@ from functools import partial
 import numpy as np
 
 from numgan import data, gan, layers, recipes
-from numgan.gradcheck import Report, Row, check_gradients
+from numgan.gradcheck import check_gradients
+from numgan.gradreport import Report, Row
 from numgan.losses import BinaryCrossEntropy
 from numgan.network import Sequential
 from numgan.optimizers import SGD, Adam
@@ -27,8 +28,22 @@ def compare(report, name, ours, expected):
     index = np.unravel_index(int(difference.argmax()), difference.shape)
     error = float(difference[index]) / size
     failed = int((difference > report.tolerance * size).sum())
-    report.rows.append(Row(name, ours.shape, ours.size, ours.size - failed, 0, 0, failed, error, tuple(map(int, index)),
-                           float(ours[index]), float(expected[index]), "FAIL" if failed else "ok"))  # fmt: skip
+    report.rows.append(
+        Row(
+            name,
+            ours.shape,
+            ours.size,
+            ours.size - failed,
+            0,
+            0,
+            failed,
+            error,
+            tuple(map(int, index)),
+            float(ours[index]),
+            float(expected[index]),
+            "FAIL" if failed else "ok",
+        )
+    )
 
 
 # ------------------------------------------------------------------------------------------------------- gradients
@@ -62,18 +77,37 @@ def mnist_gradients(seed, tolerance):
     recipe, real = recipes.get("mnist"), np.empty((8, 784))
     data.load_mnist().sample(8, rng, real)
     model = recipe.build(recipe.settings, rng, "float64")
-    report = check_gradients(model, (real, rng.standard_normal((8, 100))), coordinates=4, directions=2,
-                             tolerance=tolerance, seed=seed)  # fmt: skip
+    report = check_gradients(
+        model, (real, rng.standard_normal((8, 100))), coordinates=4, directions=2, tolerance=tolerance, seed=seed
+    )
     return _titled("mnist", report)
 
 
 def gan_with_batch_norm(schedule="concatenated", label_smoothing=0.1, seed=0, dtype="float64"):
     """A small GAN with batch norm in both networks: frozen, its discriminator has statistics that could move."""
     rng = np.random.default_rng(seed)
-    generator = Sequential([layers.Dense(6), layers.LeakyReLU(0.2), layers.BatchNorm(0.8), layers.Dense(4), layers.Tanh()],
-                           3, rng, dtype, name="generator")  # fmt: skip
-    discriminator = Sequential([layers.Dense(6), layers.BatchNorm(0.8), layers.LeakyReLU(0.2), layers.Dense(5), layers.Tanh(),
-                                layers.Dense(1), layers.Sigmoid()], 4, rng, dtype, name="discriminator")  # fmt: skip
+    generator = Sequential(
+        [layers.Dense(6), layers.LeakyReLU(0.2), layers.BatchNorm(0.8), layers.Dense(4), layers.Tanh()],
+        3,
+        rng,
+        dtype,
+        name="generator",
+    )
+    discriminator = Sequential(
+        [
+            layers.Dense(6),
+            layers.BatchNorm(0.8),
+            layers.LeakyReLU(0.2),
+            layers.Dense(5),
+            layers.Tanh(),
+            layers.Dense(1),
+            layers.Sigmoid(),
+        ],
+        4,
+        rng,
+        dtype,
+        name="discriminator",
+    )
     for network in (generator, discriminator):
         network.values += rng.normal(0, 0.2, network.values.shape)
         network.state += rng.uniform(0.1, 0.5, network.state.shape)
@@ -112,7 +146,10 @@ def layer_values(make, expected, n_in, training, seed, tolerance):
 
 def _column_statistics(rows):
     means = [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
-    variances = [math.fsum((v - m) ** 2 for v in column) / len(rows) for column, m in zip(zip(*rows, strict=True), means, strict=True)]
+    variances = [
+        math.fsum((v - m) ** 2 for v in column) / len(rows)
+        for column, m in zip(zip(*rows, strict=True), means, strict=True)
+    ]
     return means, variances
 
 
@@ -132,8 +169,13 @@ def _expected_batch_norm(training):
         else:
             means, variances = layer.state["running_mean"].tolist(), layer.state["running_variance"].tolist()
         gamma, beta = layer.params["gamma"].tolist(), layer.params["beta"].tolist()
-        return [[g * (v - m) / math.sqrt(s + layer.epsilon) + b
-                 for v, m, s, g, b in zip(row, means, variances, gamma, beta, strict=True)] for row in rows]  # fmt: skip
+        return [
+            [
+                g * (v - m) / math.sqrt(s + layer.epsilon) + b
+                for v, m, s, g, b in zip(row, means, variances, gamma, beta, strict=True)
+            ]
+            for row in rows
+        ]
 
     return expected
 
@@ -166,7 +208,12 @@ def loss_values(from_logits, seed, tolerance):
         terms.append(-t * math.log(p) - (1 - t) * math.log(1 - p))
     loss = BinaryCrossEntropy(from_logits, label_smoothing=0.1)
     report = Report(f"value of BinaryCrossEntropy from {'logits' if from_logits else 'probabilities'}", VALUE_TOLERANCE)
-    compare(report, "mean loss", loss.value(z if from_logits else 1 / (1 + np.exp(-z)), target), math.fsum(terms) / len(terms))
+    compare(
+        report,
+        "mean loss",
+        loss.value(z if from_logits else 1 / (1 + np.exp(-z)), target),
+        math.fsum(terms) / len(terms),
+    )
     return report
 
 
@@ -238,14 +285,23 @@ def sgd_updates(seed, tolerance):
 
 def _layer_target(make, expected_training, expected_inference=None):
     n_in, inference = 5, expected_inference or expected_training
-    return [partial(layer_gradients, make, n_in, True), partial(layer_gradients, make, n_in, False),
-            partial(layer_values, make, expected_training, n_in, True), partial(layer_values, make, inference, n_in, False)]  # fmt: skip
+    return [
+        partial(layer_gradients, make, n_in, True),
+        partial(layer_gradients, make, n_in, False),
+        partial(layer_values, make, expected_training, n_in, True),
+        partial(layer_values, make, inference, n_in, False),
+    ]
 
 
 TARGETS = {
-    "dense": [*_layer_target(partial(layers.Dense, 5), _expected_dense), partial(layer_gradients, partial(layers.Dense, 1), 5, True)],
+    "dense": [
+        *_layer_target(partial(layers.Dense, 5), _expected_dense),
+        partial(layer_gradients, partial(layers.Dense, 1), 5, True),
+    ],
     "relu": _layer_target(layers.ReLU, _expected_elementwise(lambda v: max(v, 0.0))),
-    "leaky_relu": _layer_target(partial(layers.LeakyReLU, 0.2), _expected_elementwise(lambda v: v if v > 0 else 0.2 * v)),
+    "leaky_relu": _layer_target(
+        partial(layers.LeakyReLU, 0.2), _expected_elementwise(lambda v: v if v > 0 else 0.2 * v)
+    ),
     "tanh": _layer_target(layers.Tanh, _expected_elementwise(math.tanh)),
     "sigmoid": _layer_target(layers.Sigmoid, _expected_elementwise(lambda v: 1 / (1 + math.exp(-v)))),
     "batch_norm": [

@@ -47,8 +47,11 @@ def _parser():
     sub.add_argument("--batch-size", metavar="N", help="the same as --set batch_size=N")
     sub.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of everything random (default 0)")
     sub.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="default float32")
-    sub.add_argument("--data", metavar="DIR|full", help="a directory of MNIST IDX files, or 'full' for the download "
-                     "(default: the embedded 5,000 digits)")  # fmt: skip
+    sub.add_argument(
+        "--data",
+        metavar="DIR|full",
+        help="a directory of MNIST IDX files, or 'full' for the download (default: the embedded 5,000 digits)",
+    )
     sub.add_argument("--out", metavar="DIR", help="the run directory, new or empty (default: a fresh one under runs/)")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
     _add_set(sub)
@@ -59,7 +62,9 @@ def _parser():
     sub.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of the noise (default 0)")
     sub.add_argument("--out", metavar="FILE", help=".png for a picture, .npy for the raw float32 array (n, features)")
 
-    sub = command("gradcheck", _gradcheck, "check the hand-written gradients against differences, and all other formulas")
+    sub = command(
+        "gradcheck", _gradcheck, "check the hand-written gradients against differences, and all other formulas"
+    )
     sub.add_argument("targets", nargs="*", metavar="TARGET", help="what to check: " + ", ".join(checks.TARGETS))
     sub.add_argument("--all", action="store_true", help="check everything")
     sub.add_argument("--faults", action="store_true", help="plant known mistakes one by one and see each one caught")
@@ -76,8 +81,13 @@ def _parser():
 
 
 def _add_set(sub):
-    sub.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
-                     help="override a setting of the recipe; may be repeated")  # fmt: skip
+    sub.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="override a setting of the recipe; may be repeated",
+    )
 
 
 def _natural(text):
@@ -119,14 +129,23 @@ def _summary(arguments):
     gan = recipe.build(_settings(recipe, arguments), training.streams(0)[0], "float32")
     print(f"{gan.generator.summary()}\n\n{gan.discriminator.summary()}\n")
     trained = [network.values.shape[-1] for network in (gan.generator, gan.discriminator)]
-    print(f"chain: noise → generator → frozen discriminator; a generator step trains {trained[0]:,} parameters "
-          f"and holds {trained[1]:,} still")  # fmt: skip
+    print(
+        f"chain: noise → generator → frozen discriminator; a generator step trains {trained[0]:,} parameters "
+        f"and holds {trained[1]:,} still"
+    )
 
 
 def _train(arguments):
     recipe = recipes.get(arguments.recipe)
-    run = training.train(recipe, _settings(recipe, arguments), arguments.seed, arguments.dtype, arguments.data,
-                         arguments.out, arguments.quiet)  # fmt: skip
+    run = training.train(
+        recipe,
+        _settings(recipe, arguments),
+        arguments.seed,
+        arguments.dtype,
+        arguments.data,
+        arguments.out,
+        arguments.quiet,
+    )
     if not arguments.quiet:
         _report(run)
     if run.stopped:
@@ -139,11 +158,15 @@ def _report(run):
     """The figures a user wants, and what lies where."""
     steps = len(run.history)
     if steps:
-        last = {name: run.history[name][-100:].mean() for name in
-                ("d_loss", "d_accuracy_real", "d_accuracy_fake", "g_loss", "g_accuracy")}  # fmt: skip
+        last = {
+            name: run.history[name][-100:].mean()
+            for name in ("d_loss", "d_accuracy_real", "d_accuracy_fake", "g_loss", "g_accuracy")
+        }
         print(f"\nover the last {min(steps, 100)} of {steps:,} steps")
-        print(f"  discriminator   loss {last['d_loss']:.3f}   accuracy {last['d_accuracy_real']:.0%} on real, "
-              f"{last['d_accuracy_fake']:.0%} on generated")  # fmt: skip
+        print(
+            f"  discriminator   loss {last['d_loss']:.3f}   accuracy {last['d_accuracy_real']:.0%} on real, "
+            f"{last['d_accuracy_fake']:.0%} on generated"
+        )
         print(f"  generator       loss {last['g_loss']:.3f}   accuracy {last['g_accuracy']:.0%} (passed as real)")
     for name, value in run.quality.items():
         print(f"  {name:<15} {value:.4f}")
@@ -185,14 +208,19 @@ def _gradcheck(arguments):
 def _print_hunt(caught):
     """A line per planted fault: what it was, which check failed over it, and what that check saw."""
     for c in caught:
-        print(f"{'caught' if c.by else 'MISSED':<7} {c.fault.name}\n        {c.by.subject if c.by else 'no check'} → {c.what}")
+        print(f"{'caught' if c.by else 'MISSED':<7} {c.fault.name}")
+        print(f"        {c.by.subject if c.by else 'no check'} → {c.what}")
 
 
 def _print_verdict(reports, caught):
     if len(reports) > 1:
-        failed = [r.subject for r in reports if not r.passed]
-        print(f"\n{len(reports) - len(failed)} of {len(reports)} checks passed, {sum(r.checked for r in reports):,} numbers "
-              f"in {sum(r.seconds for r in reports):.1f} s" + "".join(f"\nFAILED: {name}" for name in failed))  # fmt: skip
+        passed, numbers = sum(r.passed for r in reports), sum(r.checked for r in reports)
+        print(
+            f"\n{passed} of {len(reports)} checks passed, {numbers:,} numbers in {sum(r.seconds for r in reports):.1f} s"
+        )
+        for report in reports:
+            if not report.passed:
+                print(f"FAILED: {report.subject}")
     if caught:
         print(f"\n{sum(c.by is not None for c in caught)} of {len(caught)} planted faults caught")
 
@@ -203,7 +231,9 @@ def _data(arguments):
         print(f"{directory}: the full MNIST set; use it with --data full")
         return
     digits = data.load_mnist(arguments.data)
-    print(f"{digits.source}: images {digits.images.shape} {digits.images.dtype}, "
-          f"{digits.images.min()} to {digits.images.max()}")  # fmt: skip
+    print(
+        f"{digits.source}: images {digits.images.shape} {digits.images.dtype}, "
+        f"{digits.images.min()} to {digits.images.max()}"
+    )
     if digits.labels is not None:
         print("labels: " + ", ".join(f"{label}: {(digits.labels == label).sum():,}" for label in range(10)))

@@ -284,7 +284,9 @@ def _(dy, centred, inv_std, scale, dgamma, dbeta, row, temp, out):
     np.copyto(out, _normalised_gradient(dy, centred, inv_std, inv_std, dgamma, dbeta))
 
 
-@fault("batch norm: input gradient divided by the variance instead of its root", "batch_norm", "batch_norm_backward_input")
+@fault(
+    "batch norm: input gradient divided by the variance instead of its root", "batch_norm", "batch_norm_backward_input"
+)
 def _(dy, centred, inv_std, scale, dgamma, dbeta, row, temp, out):
     np.copyto(out, inv_std * _normalised_gradient(dy, centred, inv_std, scale, dgamma, dbeta))
 
@@ -487,7 +489,12 @@ def _(network, batch, **options):
     return _Plan(network, batch, **options)
 
 
-@fault("gan: the discriminator's fakes are generated in training mode, the generator's statistics move", "chain", "Plan", gan)
+@fault(
+    "gan: the discriminator's fakes are generated in training mode, the generator's statistics move",
+    "chain",
+    "Plan",
+    gan,
+)
 def _(network, batch, **options):
     if "y1" in options:
         options["training"] = True

@@ -102,12 +102,24 @@ class GeneratorStep:
     def __init__(self, gan, batch):
         g, d = gan.generator, gan.discriminator
         source = Plan(g, batch, training=True, backward=True)
-        critic = Plan(d, batch, training=False, backward=True, input_gradient=True, depth=d.logit_depth,
-                      x1=source.y1, dx=source.dy)  # fmt: skip
+        critic = Plan(
+            d,
+            batch,
+            training=False,
+            backward=True,
+            input_gradient=True,
+            depth=d.logit_depth,
+            x1=source.y1,
+            dx=source.dy,
+        )
         self.calls = [
-            *source.forward, *critic.forward, loss_gradient(critic, 1.0),
-            *critic.backward, *source.backward, gan.generator_optimizer.step,
-        ]  # fmt: skip
+            *source.forward,
+            *critic.forward,
+            loss_gradient(critic, 1.0),
+            *critic.backward,
+            *source.backward,
+            gan.generator_optimizer.step,
+        ]
         self.noise, self.logits = source.x, critic.y
 
     def run(self, noise):
@@ -131,18 +143,29 @@ class GAN:
     The rows generated for the discriminator are made in inference mode, as Keras's `predict` makes them.
     """
 
-    def __init__(self, generator, discriminator, generator_optimizer=None, discriminator_optimizer=None,
-                 schedule="concatenated", label_smoothing=0.0):  # fmt: skip
+    def __init__(
+        self,
+        generator,
+        discriminator,
+        generator_optimizer=None,
+        discriminator_optimizer=None,
+        schedule="concatenated",
+        label_smoothing=0.0,
+    ):
         g, d = generator, discriminator
         if g.widths[-1] != d.widths[0]:
-            raise ValueError(f"generator '{g.name}' makes {g.widths[-1]} features, "
-                             f"discriminator '{d.name}' expects {d.widths[0]}")  # fmt: skip
+            raise ValueError(
+                f"generator '{g.name}' makes {g.widths[-1]} features, discriminator '{d.name}' expects {d.widths[0]}"
+            )
         if d.widths[-1] != 1 or d.logit_depth == len(d.layers):
-            raise ValueError(f"discriminator '{d.name}' must end in Dense(1), Sigmoid(); it ends in "
-                             f"{d.layers[-1]!r} with {d.widths[-1]} features")  # fmt: skip
+            raise ValueError(
+                f"discriminator '{d.name}' must end in Dense(1), Sigmoid(); it ends in "
+                f"{d.layers[-1]!r} with {d.widths[-1]} features"
+            )
         if (g.dtype, g.replicas) != (d.dtype, d.replicas):
-            raise ValueError(f"generator has dtype {g.dtype} and replicas {g.replicas}, "
-                             f"discriminator {d.dtype} and {d.replicas}")  # fmt: skip
+            raise ValueError(
+                f"generator has dtype {g.dtype} and replicas {g.replicas}, discriminator {d.dtype} and {d.replicas}"
+            )
         if schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {SCHEDULES}, got {schedule!r}")
         if not 0 <= label_smoothing < 0.5:
@@ -215,8 +238,9 @@ class GAN:
         """
         data = data if hasattr(data, "sample") else Rows(data)
         if data.features != self.discriminator.widths[0]:
-            raise ValueError(f"the data has {data.features} features, the discriminator expects "
-                             f"{self.discriminator.widths[0]}")  # fmt: skip
+            raise ValueError(
+                f"the data has {data.features} features, the discriminator expects {self.discriminator.widths[0]}"
+            )
         if self.schedule == "separate" and batch_size % 2:
             raise ValueError(f"batch_size must be even for half-batches, got {batch_size}")
         rows = batch_size // 2 if self.schedule == "separate" else batch_size
@@ -273,9 +297,12 @@ class GAN:
     # ------------------------------------------------------------------------------------------------------- saving
 
     def _parts(self):
-        return {"generator": self.generator, "discriminator": self.discriminator,
-                "generator_optimizer": self.generator_optimizer,
-                "discriminator_optimizer": self.discriminator_optimizer}  # fmt: skip
+        return {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "generator_optimizer": self.generator_optimizer,
+            "discriminator_optimizer": self.discriminator_optimizer,
+        }
 
     def state_dict(self):
         """name -> copy of everything that training changes: "generator.dense_1.weight", "generator_optimizer.m" …"""
@@ -321,8 +348,9 @@ class Rows:
     def __init__(self, rows):
         self.rows = np.asarray(rows)
         if self.rows.ndim != 2 or self.rows.dtype.kind not in "fiu":
-            raise ValueError(f"real data must be numbers of shape (rows, features), got {self.rows.dtype} "
-                             f"{self.rows.shape}")  # fmt: skip
+            raise ValueError(
+                f"real data must be numbers of shape (rows, features), got {self.rows.dtype} {self.rows.shape}"
+            )
         self.features = self.rows.shape[1]
 
     def sample(self, n, rng, out):

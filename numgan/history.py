@@ -59,7 +59,11 @@ class History:
         start = len(self)
         real, fake, generator = (a[: log.used] for a in log.arrays)
         log.used = 0
-        sides = ("d_{}_real", real, self.real_target, True), ("d_{}_fake", fake, 0.0, False), ("g_{}", generator, 1.0, True)
+        sides = (
+            ("d_{}_real", real, self.real_target, True),
+            ("d_{}_fake", fake, 0.0, False),
+            ("g_{}", generator, 1.0, True),
+        )
         bad = []
         for column, logits, target, is_real in sides:
             loss, accuracy = measure(logits, target, is_real)

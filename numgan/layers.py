@@ -7,6 +7,7 @@ parameters, `build` and `backward_parameters`; the inherited `bind` does the res
 """
 
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 
@@ -23,8 +24,8 @@ class Layer:
     reads_output = True  # backward reads y, so the layer above must not overwrite it
 
     name = "layer"  # set by the network, for messages and parameter names
-    shapes: dict = {}  # trainable parameters, name -> shape, in arena order; set by build()
-    state_shapes: dict = {}  # what is kept but not trained (running statistics)
+    shapes: ClassVar[dict] = {}  # trainable parameters, name -> shape, in arena order; set by build()
+    state_shapes: ClassVar[dict] = {}  # what is kept but not trained (running statistics)
 
     def build(self, n_in):
         """Fix the shapes for `n_in` input features and return the number of output features."""
@@ -53,8 +54,8 @@ class Layer:
         """The kernel calls on the buffers `io`: (forward calls, backward calls), each a list of callables.
 
         io.x, io.y, io.dy are arrays; io.dx is one, or None when the input's gradient is not wanted; io.x1 is
-        [x 1]; io.temp() is scratch of y's shape, shared with other layers. Out of training (inference, or frozen inside a GAN's
-        chain) a layer must write neither parameter gradients nor state.
+        [x 1]; io.temp() is scratch of y's shape, shared with other layers. Out of training (inference, or frozen
+        inside a GAN's chain) a layer must write neither parameter gradients nor state.
         """
         backward = []
         if self.shapes and training:
@@ -245,20 +246,38 @@ class BatchNorm(Layer):
         forward = [
             partial(
                 kernels.batch_norm_forward,
-                io.x, gamma, beta, epsilon, ones, centred, mean, variance, inv_std, scale, out=io.y,
+                io.x,
+                gamma,
+                beta,
+                epsilon,
+                ones,
+                centred,
+                mean,
+                variance,
+                inv_std,
+                scale,
+                out=io.y,
             ),
             partial(kernels.batch_norm_running, running[0], mean, momentum, rest, row),
             partial(kernels.batch_norm_running, running[1], variance, momentum, rest, row),
-        ]  # fmt: skip
+        ]
         dgamma, dbeta = (self.grads[k][..., None, :] for k in ("gamma", "beta"))
         backward = [partial(kernels.batch_norm_backward_parameters, io.dy, centred, inv_std, ones, dgamma, dbeta)]
         if io.dx is not None:
             backward.append(
                 partial(
                     kernels.batch_norm_backward_input,
-                    io.dy, centred, inv_std, scale, dgamma, dbeta, row, io.temp(), out=io.dx,
+                    io.dy,
+                    centred,
+                    inv_std,
+                    scale,
+                    dgamma,
+                    dbeta,
+                    row,
+                    io.temp(),
+                    out=io.dx,
                 )
-            )  # fmt: skip
+            )
         return forward, backward
 
     def config(self):

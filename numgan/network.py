@@ -49,8 +49,20 @@ class Plan:
     skip over the ones, which NumPy does through hidden copies: tanh on 256 × 784 takes 147 µs that way, 85 so.)
     """
 
-    def __init__(self, network, batch, *, training, backward, input_gradient=False, depth=None, x1=None, y1=None,
-                 dx=None, dy=None):  # fmt: skip
+    def __init__(
+        self,
+        network,
+        batch,
+        *,
+        training,
+        backward,
+        input_gradient=False,
+        depth=None,
+        x1=None,
+        y1=None,
+        dx=None,
+        dy=None,
+    ):
         layers, lead, dtype = network.layers[:depth], network.replicas, network.dtype
         widths = network.widths[: len(layers) + 1]
         activations = self._activations(layers, widths, (lead, batch, dtype), x1, y1)
@@ -299,25 +311,42 @@ class Sequential:
         """
         if self.replicas:
             raise ValueError(f"{self.name}: a network of replicas cannot be copied")
-        twin = Sequential([copy_layer(layer) for layer in self.layers], self.widths[0], np.random.default_rng(0),
-                          dtype or self.dtype, replicas, self.name)  # fmt: skip
+        twin = Sequential(
+            [copy_layer(layer) for layer in self.layers],
+            self.widths[0],
+            np.random.default_rng(0),
+            dtype or self.dtype,
+            replicas,
+            self.name,
+        )
         twin.values[...], twin.state[...] = self.values, self.state
         return twin
 
     def summary(self):
         """A table of layers, output shapes and parameter counts, as Keras prints it; returned as a string."""
-        rows = [(f"{layer.name} ({type(layer).__name__})", f"(batch, {width})", _count(layer.shapes, layer.state_shapes))
-                for layer, width in zip(self.layers, self.widths[1:], strict=True)]  # fmt: skip
+        rows = [
+            (f"{layer.name} ({type(layer).__name__})", f"(batch, {width})", _count(layer.shapes, layer.state_shapes))
+            for layer, width in zip(self.layers, self.widths[1:], strict=True)
+        ]
         head = ("layer (type)", "output shape", "parameters")
         left, middle = (max(len(r[i]) for r in [head, *rows]) + 3 for i in (0, 1))
-        lines = [f"{a:<{left}}{b:<{middle}}{c if isinstance(c, str) else format(c, ','):>12}" for a, b, c in [head, *rows]]
+        lines = [
+            f"{a:<{left}}{b:<{middle}}{c if isinstance(c, str) else format(c, ','):>12}" for a, b, c in [head, *rows]
+        ]
         trained, kept = self.values.shape[-1], self.state.shape[-1]
         stack = f" · {self.replicas[0]} replicas" if self.replicas else ""
         rule = "─" * (left + middle + 12)
-        return "\n".join([
-            f"{self.name}: input (batch, {self.widths[0]}), {self.dtype}{stack}", rule, lines[0], rule, *lines[1:], rule,
-            f"{trained + kept:,} parameters: {trained:,} trained, {kept:,} running statistics",
-        ])  # fmt: skip
+        return "\n".join(
+            [
+                f"{self.name}: input (batch, {self.widths[0]}), {self.dtype}{stack}",
+                rule,
+                lines[0],
+                rule,
+                *lines[1:],
+                rule,
+                f"{trained + kept:,} parameters: {trained:,} trained, {kept:,} running statistics",
+            ]
+        )
 
     def config(self):
         """What `from_config` needs to build the same architecture, as JSON-ready values."""

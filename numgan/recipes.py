@@ -168,8 +168,12 @@ class SineSettings(TrainingSettings):
     schedule: str = choice("separate", "how the discriminator sees real and generated rows", SCHEDULES)
     latent_dim: int = positive_int(5, "noise values per point")
     hidden: int = positive_int(25, "units in the one hidden layer of either network")
-    initializer: str = choice("he_uniform", "hidden weights; output weights are Glorot uniform", tuple(initializers.INITIALIZERS))
-    output: str = choice("linear", "the generator's output: the document's text says linear, its code sigmoid", ("linear", "sigmoid"))  # fmt: skip
+    initializer: str = choice(
+        "he_uniform", "hidden weights; output weights are Glorot uniform", tuple(initializers.INITIALIZERS)
+    )
+    output: str = choice(
+        "linear", "the generator's output: the document's text says linear, its code sigmoid", ("linear", "sigmoid")
+    )
 
 
 class Sine:
@@ -190,10 +194,12 @@ class Sine:
     def build(self, s, rng, dtype):
         """The GAN for settings `s`, its weights drawn from `rng`."""
         output = [Sigmoid()] if s.output == "sigmoid" else []
-        generator = Sequential([Dense(s.hidden, s.initializer), ReLU(), Dense(2), *output],
-                               s.latent_dim, rng, dtype, name="generator")  # fmt: skip
-        discriminator = Sequential([Dense(s.hidden, s.initializer), ReLU(), Dense(1), Sigmoid()],
-                                   2, rng, dtype, name="discriminator")  # fmt: skip
+        generator = Sequential(
+            [Dense(s.hidden, s.initializer), ReLU(), Dense(2), *output], s.latent_dim, rng, dtype, name="generator"
+        )
+        discriminator = Sequential(
+            [Dense(s.hidden, s.initializer), ReLU(), Dense(1), Sigmoid()], 2, rng, dtype, name="discriminator"
+        )
         return s.gan(generator, discriminator)
 
     draw = staticmethod(plots.draw_points)

@@ -28,8 +28,9 @@ class ModelFileError(ValueError):
 def atomic_write(path):
     """A temporary file name beside `path`, moved onto it when the block ends well and removed when it does not."""
     path = os.fspath(path)
-    handle, temporary = tempfile.mkstemp(prefix=".numgan-", suffix=os.path.splitext(path)[1],
-                                         dir=os.path.dirname(path) or ".")  # fmt: skip
+    handle, temporary = tempfile.mkstemp(
+        prefix=".numgan-", suffix=os.path.splitext(path)[1], dir=os.path.dirname(path) or "."
+    )
     os.close(handle)
     try:
         yield temporary
@@ -115,8 +116,9 @@ class ModelFile:
         held = Sequential.parameter_count(layers, config["n_in"]) * np.dtype(config["dtype"]).itemsize
         if held > self.size // (config["replicas"] or 1):
             raise ModelFileError(f"{self.path}: {key} would take {held:,} bytes, the file has {self.size:,}")
-        return Sequential(layers, config["n_in"], np.random.default_rng(0), config["dtype"], config["replicas"],
-                          config["name"])  # fmt: skip
+        return Sequential(
+            layers, config["n_in"], np.random.default_rng(0), config["dtype"], config["replicas"], config["name"]
+        )
 
     def build_optimizer(self, key):
         """The optimiser that settings[key] describes."""

@@ -122,10 +122,14 @@ class _Watch:
 
     def _line(self, done, record):
         """The last stretch's means, as a row under the heading."""
-        last = {name: record[name][-self.every :].mean() for name in
-                ("d_loss", "d_accuracy_real", "d_accuracy_fake", "g_loss", "g_accuracy")}  # fmt: skip
-        return (f"{done:>8,} {last['d_loss']:>21.3f} {last['d_accuracy_real']:>8.0%} {last['d_accuracy_fake']:>8.0%}"
-                f" {last['g_loss']:>17.3f} {last['g_accuracy']:>16.0%}")  # fmt: skip
+        last = {
+            name: record[name][-self.every :].mean()
+            for name in ("d_loss", "d_accuracy_real", "d_accuracy_fake", "g_loss", "g_accuracy")
+        }
+        return (
+            f"{done:>8,} {last['d_loss']:>21.3f} {last['d_accuracy_real']:>8.0%} {last['d_accuracy_fake']:>8.0%}"
+            f" {last['g_loss']:>17.3f} {last['g_accuracy']:>16.0%}"
+        )
 
 
 def open_run(path):

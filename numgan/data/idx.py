@@ -69,9 +69,7 @@ def _read_header(stream, path, magic, item_shape, what, expected_count):
     size = 8 + 4 * len(item_shape)
     header = stream.read(size)
     if header and header[:4] != struct.pack(">I", magic)[: len(header)]:
-        raise DataError(
-            f"{path}: not an IDX {what} file: starts with 0x{header[:4].hex()}, expected 0x{magic:08x}"
-        )
+        raise DataError(f"{path}: not an IDX {what} file: starts with 0x{header[:4].hex()}, expected 0x{magic:08x}")
     if len(header) < size:
         raise DataError(f"{path}: truncated: the header takes {size} bytes, found {len(header)}")
     _, count, *shape = struct.unpack(f">{size // 4}I", header)

@@ -56,8 +56,7 @@ class Digits:
         """
         if out.shape != (n, self.features) or out.dtype not in _SCALE:
             raise DataError(
-                f"Digits.sample: out is {out.dtype} {out.shape}, "
-                f"expected float32 or float64 {(n, self.features)}"
+                f"Digits.sample: out is {out.dtype} {out.shape}, expected float32 or float64 {(n, self.features)}"
             )
         stage = self._rows(n, np.dtype(np.uint8))
         # mode="clip" because the default mode buffers `out` in order to check the indices
@@ -82,9 +81,7 @@ def to_unit_range(images, dtype=np.float32):
     """
     images, dtype = np.asarray(images), np.dtype(dtype)
     if images.dtype != np.uint8 or dtype not in _SCALE:
-        raise DataError(
-            f"to_unit_range: {images.dtype} to {dtype}, expected uint8 to float32 or float64"
-        )
+        raise DataError(f"to_unit_range: {images.dtype} to {dtype}, expected uint8 to float32 or float64")
     out = np.empty(images.shape, dtype)
     _scale(images, out)
     return out
