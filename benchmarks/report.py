@@ -5,6 +5,7 @@ a command's table and picture need besides stands next to it.
 """
 
 import json
+import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -41,6 +42,12 @@ def finish(result, directory, text, draw):
     figure.supxlabel(about, fontsize=8, color="0.4")
     figure.savefig(paths[1], dpi=110)
     print("written: " + ", ".join(map(str, paths)))
+
+
+def progress(text):
+    """Say on a terminal's last line what is going on; nothing where no one watches."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def measure(name, unit, spread):

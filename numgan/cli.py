@@ -214,10 +214,8 @@ def _print_hunt(caught):
 
 def _print_verdict(reports, caught):
     if len(reports) > 1:
-        passed, numbers = sum(r.passed for r in reports), sum(r.checked for r in reports)
-        print(
-            f"\n{passed} of {len(reports)} checks passed, {numbers:,} numbers in {sum(r.seconds for r in reports):.1f} s"
-        )
+        passed, numbers, seconds = (sum(getattr(r, k) for r in reports) for k in ("passed", "checked", "seconds"))
+        print(f"\n{passed} of {len(reports)} checks passed, {numbers:,} numbers in {seconds:.1f} s")
         for report in reports:
             if not report.passed:
                 print(f"FAILED: {report.subject}")

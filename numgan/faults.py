@@ -130,7 +130,7 @@ class _StaleInput:
         self.first = {}
 
     def __call__(self, x1, dy, out):
-        np.matmul(self.first.setdefault(id(out), x1.copy()).mT, dy, out=out)
+        np.matmul(self.first.setdefault(x1.shape, x1.copy()).mT, dy, out=out)
 
 
 fault("dense: weight gradient from a stale copy of the input", "dense", "dense_backward_weight")(_StaleInput())

@@ -46,7 +46,7 @@ class Gain(Layer):
 
 def make_gan(seed=0, dtype="float32", replicas=None, optimizer=Adam, extra=(), schedule="concatenated", smoothing=0.0):
     rng = np.random.default_rng(seed)
-    g = Sequential([Dense(4), LeakyReLU(0.2), BatchNorm(0.8), *extra, Dense(2), Tanh()], 3, rng, dtype, replicas, "g")
+    g = Sequential([Dense(4), LeakyReLU(0.2), BatchNorm(0.8, 0.01), *extra, Dense(2), Tanh()], 3, rng, dtype, replicas, "g")
     d = Sequential([Dense(5), ReLU(), BatchNorm(), Dense(1), Sigmoid()], 2, rng, dtype, replicas, "d")
     return GAN(g, d, optimizer(0.01), optimizer(0.02), schedule, smoothing)
 
@@ -448,6 +448,8 @@ def test_pickles_are_refused_unopened(saved, entries, name):
     refusal(saved)
     write_entries(saved, entries | {name: pickle.dumps(Bomb())})
     refusal(saved)
+    write_entries(saved, entries | {name: npy_claiming((3, 4), "|O", pickle.dumps(Bomb()).ljust(3 * 4 * 8, b"."))})
+    refusal(saved)
     assert not Bomb.exploded
 
 
@@ -460,6 +462,13 @@ def test_a_compression_bomb_is_refused_unpacked(saved, entries):
     bomb = entries | {"settings.npy": npy(np.zeros(5_000_000, np.float32))}
     write_entries(saved, bomb, zipfile.ZIP_DEFLATED)
     assert peak_memory(lambda: refusal(saved)) < 2_000_000
+
+
+@pytest.mark.parametrize("held", [0, 47, 49, 96])
+def test_more_or_fewer_bytes_than_the_shape_takes_are_refused(saved, entries, held):
+    write_entries(saved, entries | {"generator.dense_1.weight.npy": npy_claiming((3, 4), held=bytes(held))})
+    message = refusal(saved)
+    assert "'generator.dense_1.weight'" in message and f"holds {held} bytes" in message
 
 
 @pytest.mark.parametrize("version", [(2, 0), (3, 0)])
@@ -486,8 +495,15 @@ def test_a_header_claiming_a_huge_shape_takes_no_memory(saved, entries, name, sh
     assert peak_memory(lambda: refusal(saved)) < 2_000_000
 
 
-def test_a_settings_text_claiming_to_be_huge_takes_no_memory(saved, entries):
-    write_entries(saved, entries | {"settings.npy": npy_claiming((), "<U100000000")})
+@pytest.mark.parametrize("length", [900_000, 10**8])
+def test_a_settings_text_claiming_to_be_huge_takes_no_memory(saved, entries, length):
+    write_entries(saved, entries | {"settings.npy": npy_claiming((), f"<U{length}")})
+    assert peak_memory(lambda: refusal(saved)) < 2_000_000
+
+
+def test_a_settings_text_that_is_huge_is_not_read(saved, entries):
+    write_entries(saved, entries | {"settings.npy": npy(np.array(" " * 1_000_001))})
+    assert "should be a text" in refusal(saved)
     assert peak_memory(lambda: refusal(saved)) < 2_000_000
 
 

@@ -1,0 +1,41 @@
+"""numgan: `GAN.fit` on the recipe's networks, with the looks at the losses that `numgan train` takes."""
+
+import numpy as np
+
+import numgan
+from benchmarks.workers.serve import serve
+from numgan import recipes
+
+
+class Trainer:
+    versions = {"numgan": numgan.__version__, "numpy": np.__version__}
+
+    def __init__(self, job):
+        recipe = recipes.get(job.recipe)
+        self.rng, self.batch_size, self.every = np.random.default_rng(0), job.batch_size, recipe.look_every
+        self.gan = recipe.build(recipe.settings, self.rng, "float32")
+        self.data = recipe.load(None)
+        for network, arrays in zip((self.gan.generator, self.gan.discriminator), job.weights, strict=True):
+            network.load_state_dict(dict(zip(entries(network), arrays, strict=True)))
+
+    def train(self, real, noise_d, noise_g):
+        self.gan.train_discriminator(real, noise_d)
+        self.gan.train_generator(noise_g)
+
+    def run(self, n):
+        self.gan.fit(self.data, n, self.batch_size, self.rng, self.every)
+        return n
+
+    def weights(self):
+        networks = self.gan.generator, self.gan.discriminator
+        return [array for network in networks for array in entries(network).values()]
+
+
+def entries(network):
+    """Every parameter and running statistic by name, layer by layer."""
+    state = network.state_dict()
+    return {name: state[name] for layer in network.layers for name in state if name.split(".")[0] == layer.name}
+
+
+if __name__ == "__main__":
+    serve(Trainer)

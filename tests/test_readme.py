@@ -1,0 +1,50 @@
+"""The README's own examples run and do what it says they do; its links lead somewhere."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from numgan import faults
+from numgan.cli import main
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def run(code):
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, "README.md", "exec"), {})
+    return printed.getvalue()
+
+
+def test_the_ten_lines_train_a_gan():
+    lines = [line for line in EXAMPLES[0].splitlines() if line and not line.startswith(("import", "from"))]
+    assert len(lines) <= 10
+    losses = re.fullmatch(r"discriminator (\d\.\d\d), generator (\d\.\d\d), \(16, 784\)\n", run(EXAMPLES[0]))
+    assert losses and all(0 < float(loss) < 9 for loss in losses.groups())
+
+
+def test_the_wrong_gradient_is_caught():
+    printed = run(EXAMPLES[1])
+    assert "FAIL" in printed and "FAILED: 12 numbers" in printed
+    assert "FAIL" not in run(EXAMPLES[1].replace("3 * x * dy", "3 * x**2 * dy"))
+
+
+def test_links_lead_to_files():
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    assert len(links) > 15
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_number_of_faults_is_right():
+    assert f"plants {len(faults.FAULTS)} classic" in README
+
+
+@pytest.mark.parametrize("command", re.findall(r"^numgan (.*?)\s+#", README, re.MULTILINE))
+def test_the_commands_are_accepted(command, capsys):
+    assert main(command.split()) == 0
