@@ -1,5 +1,7 @@
 """A recipe's training step as `GAN.fit` runs it, in one piece and taken apart into its kernel calls."""
 
+from functools import partial
+
 import numpy as np
 
 from numgan import recipes
@@ -47,9 +49,13 @@ class Loop:
             ("log", self._write_log),
         ]
 
+    def kernels(self):
+        """The kernels of a step and their calls, (name, call), in order; an optimiser's walk counts as one."""
+        return [(kernel_name(call), call) for call in (*self._d.calls, *self._g.calls)]
+
     def products(self):
         """The matrix products of a step and nothing else: the floor under its time."""
-        return [call for name, call in self.parts() if name.startswith(PRODUCTS)]
+        return [call for name, call in self.kernels() if name.startswith(PRODUCTS)]
 
     def _write_log(self):
         if self._log.used == len(self._log.arrays[0]):
@@ -57,11 +63,13 @@ class Loop:
         self._log.write(*self._logits)
 
 
+def kernel_calls(call):
+    """The bound kernels behind one entry of a step's calls: itself, or one per chunk of an optimiser's walk."""
+    return [call] if isinstance(call, partial) else call.__self__._calls
+
+
 def kernel_name(call):
-    """ "dense_forward" of a bound kernel, "optimizer" of an optimiser's step."""
-    if hasattr(call, "func"):
-        return call.func.__name__
-    return "optimizer"
+    return kernel_calls(call)[0].func.__name__
 
 
 def run_all(calls):

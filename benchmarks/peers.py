@@ -118,7 +118,7 @@ def write_job(directory, name, thread_count):
         arrays["images"] = (data.images.astype(np.float32) - 127.5) / 127.5
     path = directory / "job.npz"
     np.savez(path, settings=json.dumps(facts), **arrays, **batches)
-    return path, sum(start, []), [a for network in networks for a in entries(network).values()]
+    return path, [*start[0], *start[1]], [a for network in networks for a in entries(network).values()]
 
 
 def distance(weights, start, expected):
@@ -196,13 +196,16 @@ def table(result):
                 reason = f"missing: {row['missing']}" if "missing" in row else f"failed: {row['failed']}"
                 lines.append([row["title"], reason, "", "", "", ""])
                 continue
-            low, high = (report.number(row["ratio"][k]) for k in ("low", "high"))
-            lines.append([row["title"], *report.time_cells(row["seconds"]),
-                          f"{report.number(row['ratio']['median'])}×", f"{low}–{high}", f"{row['differs']:.1e}"])  # fmt: skip
+            ratio, low, high = (report.number(row["ratio"][k]) for k in ("median", "low", "high"))
+            lines.append([row["title"], *report.time_cells(row["seconds"]), f"{ratio}×", f"{low}–{high}",
+                          f"{row['differs']:.0e}"])  # fmt: skip
         blocks.append(report.columns(lines, f"{recipe}: a training step on {result['settings']['threads']} threads"))
     blocks.append("differs by: how far from numgan's weights a peer ends after three steps on the same batches, "
                   "as a share of the way")  # fmt: skip
-    versions = {k: v for rows in result["recipes"].values() for row in rows.values() for k, v in row.get("versions", {}).items()}
+    versions = {}
+    for rows in result["recipes"].values():
+        for row in rows.values():
+            versions |= row.get("versions", {})
     blocks.append(", ".join(f"{name} {version}" for name, version in versions.items()))
     return "\n\n".join(blocks)
 

@@ -7,7 +7,7 @@ import json
 import sys
 
 import numgan
-from numgan import checks, data, faults, recipes, training
+from numgan import checks, data, faults, profiling, recipes, training
 from numgan.gradcheck import TOLERANCE
 from numgan.saving import ModelFileError
 
@@ -61,6 +61,14 @@ def _parser():
     sub.add_argument("-n", type=_positive, metavar="N", help="how many (default: as many as the run's own picture)")
     sub.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of the noise (default 0)")
     sub.add_argument("--out", metavar="FILE", help=".png for a picture, .npy for the raw float32 array (n, features)")
+
+    sub = command("profile", _profile, "show where a training step's time goes, kernel call by kernel call")
+    sub.add_argument("recipe", metavar="RECIPE", help="one of: " + ", ".join(recipes.RECIPES))
+    sub.add_argument(
+        "--steps", type=_positive, default=30, dest="repeats", metavar="N", help="medians over N steps (default 30)"
+    )
+    sub.add_argument("--batch-size", metavar="N", help="the same as --set batch_size=N")
+    _add_set(sub)
 
     sub = command(
         "gradcheck", _gradcheck, "check the hand-written gradients against differences, and all other formulas"
@@ -177,6 +185,18 @@ def _report(run):
 def _sample(arguments):
     target, n = training.sample(arguments.directory, arguments.n, arguments.seed, arguments.out)
     print(f"{target}: {n:,} samples")
+
+
+def _profile(arguments):
+    recipe = recipes.get(arguments.recipe)
+    settings = _settings(recipe, arguments)
+    weights_rng, training_rng, _ = training.streams(0)
+    gan = recipe.build(settings, weights_rng, "float32")
+    print(
+        profiling.table(
+            *profiling.profile(gan, recipe.load(None), settings.batch_size, training_rng, arguments.repeats)
+        )
+    )
 
 
 def _tolerance(text):

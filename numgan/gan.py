@@ -86,6 +86,7 @@ class DiscriminatorStep:
                 *source.forward,
                 *_learning_calls(fake, 0.0, gan.discriminator_optimizer),
             ]
+        self.origins = source.origins | real.origins | fake.origins
         self.real, self.noise = real.x[..., :batch, :], source.x
         self.real_logits, self.fake_logits = real.y[..., :batch, :], fake.y[rows]
 
@@ -120,6 +121,7 @@ class GeneratorStep:
             *source.backward,
             gan.generator_optimizer.step,
         ]
+        self.origins = source.origins | critic.origins
         self.noise, self.logits = source.x, critic.y
 
     def run(self, noise):

@@ -70,12 +70,15 @@ class Plan:
         if backward:
             gradients = self._gradients(layers, widths, (lead, batch, dtype), input_gradient, dx, dy)
         self.forward, self.backward, scratch = [], [], {}
+        self.origins = {}  # call -> (network, layer, direction), for profiles
         for i, layer in enumerate(layers):
             io = Buffers(activations[i], activations[i + 1][..., :-1], gradients[i + 1], gradients[i], scratch)
             forward_calls, backward_calls = layer.bind(io, training)
             self.forward += forward_calls
+            self.origins |= dict.fromkeys(forward_calls, (network.name, layer.name, "forward"))
             if backward:
                 self.backward[:0] = backward_calls
+                self.origins |= dict.fromkeys(backward_calls, (network.name, layer.name, "backward"))
         self.x1, self.y1, self.dx, self.dy = activations[0], activations[-1], gradients[0], gradients[-1]
         self.x, self.y = self.x1[..., :-1], self.y1[..., :-1]
 

@@ -46,7 +46,8 @@ class Gain(Layer):
 
 def make_gan(seed=0, dtype="float32", replicas=None, optimizer=Adam, extra=(), schedule="concatenated", smoothing=0.0):
     rng = np.random.default_rng(seed)
-    g = Sequential([Dense(4), LeakyReLU(0.2), BatchNorm(0.8, 0.01), *extra, Dense(2), Tanh()], 3, rng, dtype, replicas, "g")
+    bottom, top = [Dense(4), LeakyReLU(0.2), BatchNorm(0.8, 0.01)], [Dense(2), Tanh()]
+    g = Sequential([*bottom, *extra, *top], 3, rng, dtype, replicas, "g")
     d = Sequential([Dense(5), ReLU(), BatchNorm(), Dense(1), Sigmoid()], 2, rng, dtype, replicas, "d")
     return GAN(g, d, optimizer(0.01), optimizer(0.02), schedule, smoothing)
 

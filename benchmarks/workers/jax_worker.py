@@ -90,9 +90,8 @@ def draw(job, images, key):
 
 
 class Trainer:
-    versions = {"jax": jax.__version__}
-
     def __init__(self, job):
+        self.versions = {"jax": jax.__version__}
         g, d = ([jnp.asarray(a) for a in arrays] for arrays in job.weights)
         with_norm = job.recipe == "mnist"
         g_layers = [tuple(g[i : i + 4]) for i in range(0, len(g) - 2, 6)] if with_norm else [tuple(g[:2])]

@@ -21,8 +21,9 @@ from benchmarks.workers.serve import serve
 def networks(job):
     """The recipe's (generator, discriminator)."""
     if job.recipe == "sine":
-        return (keras.Sequential([keras.Input((job.latent_dim,)), layers.Dense(job.hidden, "relu"), layers.Dense(2)]),
-                keras.Sequential([keras.Input((2,)), layers.Dense(job.hidden, "relu"), layers.Dense(1, "sigmoid")]))  # fmt: skip
+        g = [keras.Input((job.latent_dim,)), layers.Dense(job.hidden, "relu"), layers.Dense(2)]
+        d = [keras.Input((2,)), layers.Dense(job.hidden, "relu"), layers.Dense(1, "sigmoid")]
+        return keras.Sequential(g), keras.Sequential(d)
 
     def hidden(batch_norm):
         for n_out in job.hidden:
@@ -31,24 +32,21 @@ def networks(job):
             if batch_norm:
                 yield layers.BatchNormalization(momentum=job.momentum)
 
-    return (keras.Sequential([keras.Input((job.latent_dim,)), *hidden(True), layers.Dense(784, "tanh")]),
-            keras.Sequential([keras.Input((784,)), *hidden(False), layers.Dense(1, "sigmoid")]))  # fmt: skip
+    g = [keras.Input((job.latent_dim,)), *hidden(True), layers.Dense(784, "tanh")]
+    d = [keras.Input((784,)), *hidden(False), layers.Dense(1, "sigmoid")]
+    return keras.Sequential(g), keras.Sequential(d)
 
 
 class Trainer:
-    versions = {"keras": keras.__version__}
-
     def __init__(self, job):
         if keras.backend.backend() == "tensorflow":
-            import tensorflow as tf
+            import tensorflow as backend
 
-            tf.config.threading.set_intra_op_parallelism_threads(job.threads)
-            tf.config.threading.set_inter_op_parallelism_threads(job.threads)
-            self.versions = {**self.versions, "tensorflow": tf.__version__}
+            backend.config.threading.set_intra_op_parallelism_threads(job.threads)
+            backend.config.threading.set_inter_op_parallelism_threads(job.threads)
         else:
-            import jax
-
-            self.versions = {**self.versions, "jax": jax.__version__}
+            import jax as backend
+        self.versions = {"keras": keras.__version__, backend.__name__: backend.__version__}
 
         def adam():
             return keras.optimizers.Adam(job.learning_rate, job.beta1, job.beta2, job.epsilon)

@@ -8,9 +8,8 @@ from numgan import recipes
 
 
 class Trainer:
-    versions = {"numgan": numgan.__version__, "numpy": np.__version__}
-
     def __init__(self, job):
+        self.versions = {"numgan": numgan.__version__, "numpy": np.__version__}
         recipe = recipes.get(job.recipe)
         self.rng, self.batch_size, self.every = np.random.default_rng(0), job.batch_size, recipe.look_every
         self.gan = recipe.build(recipe.settings, self.rng, "float32")

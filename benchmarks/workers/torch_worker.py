@@ -31,9 +31,8 @@ def networks(job):
 
 
 class Trainer:
-    versions = {"torch": torch.__version__}
-
     def __init__(self, job):
+        self.versions = {"torch": torch.__version__}
         torch.set_num_threads(job.threads)
         self.job = job
         self.g, self.d = networks(job)
