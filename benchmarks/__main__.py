@@ -43,7 +43,7 @@ def _parser():
 
     def command(name, help, rounds, quick_rounds):
         sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".", epilog=ABOUT)
-        sub.add_argument("--out", default="benchmarks/results", metavar="DIR", help="default %(default)s")
+        _add_out(sub)
         sub.add_argument("--recipes", type=_names(RECIPES), default=RECIPES, metavar="NAME,…", help="default: both")
         sub.add_argument("--quick", action="store_true", help=f"{quick_rounds} rounds in place of {rounds}")
         sub.add_argument("--rounds", type=_positive, metavar="N", help="or as many as this")
@@ -66,7 +66,12 @@ def _parser():
     sub = commands.add_parser("compare", help=text, description=text[0].upper() + text[1:] + ".")
     sub.add_argument("old", metavar="OLD.json")
     sub.add_argument("new", metavar="NEW.json")
+    _add_out(sub)
     return parser
+
+
+def _add_out(sub):
+    sub.add_argument("--out", default="benchmarks/results", metavar="DIR", help="default %(default)s")
 
 
 def _add_threads(sub):

@@ -25,9 +25,7 @@ class Loop:
         self._real = data_stream(data, rng, (rows, data.features), np.float32)
         self._d_noise = noise_stream(rng, (rows, gan.latent_dim), np.float32)
         self._g_noise = noise_stream(rng, (s.batch_size, gan.latent_dim), np.float32)
-        self.steps_per_refill = max(
-            len(stream._batches) for stream in (self._real, self._d_noise, self._g_noise)
-        )
+        self.steps_per_refill = max(len(stream._batches) for stream in (self._real, self._d_noise, self._g_noise))
         self._logits = self._d.real_logits, self._d.fake_logits, self._g.logits
         self._log = LogitLog(recipe.look_every, [a.shape for a in self._logits], np.float32)
 

@@ -28,9 +28,23 @@ def describe():
 
 def sentence(machine, threads):
     """The machine in a line, for tables and pictures."""
-    cores = f"{machine['cores']} core{'s' if machine['cores'] != 1 else ''}"
-    return (f"{machine['cpu']}, {cores}, {threads} thread{'s' if threads not in (1, '1') else ''} · "
+    used = " and ".join(map(str, threads)) if isinstance(threads, (tuple, list)) else threads
+    return (f"{machine['cpu']}, {_plural(machine['cores'], 'core')}, {_plural(used, 'thread')} · "
             f"NumPy {machine['numpy']}, {machine['blas']}")  # fmt: skip
+
+
+def _plural(count, noun):
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def others_seconds():
+    """Processor seconds that all but this process and its ended children have used since boot; None off Linux."""
+    try:
+        ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    except (OSError, ValueError):
+        return None
+    idle = ticks[3] + ticks[4]
+    return (sum(ticks) - idle) / os.sysconf("SC_CLK_TCK") - sum(os.times()[:4])
 
 
 def peak_memory():

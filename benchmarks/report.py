@@ -6,6 +6,7 @@ a command's table and picture need besides stands next to it.
 
 import json
 import sys
+import time
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -14,34 +15,46 @@ from matplotlib.patches import Patch
 
 from benchmarks import machine
 
-BLUE, ORANGE, GREEN, GREY = "#3b6ea8", "#e08a3c", "#4f9d69", "#9a9a9a"
+BLUE, ORANGE = "#3b6ea8", "#e08a3c"
+QUIET = 0.1  # cores that others may keep busy while we measure
 
 
 def start(name, arguments):
-    """A result to fill in."""
-    settings = {k: v for k, v in vars(arguments).items() if k not in ("run", "command", "out")}
+    """A result to fill in, for `finish`."""
+    internal = ("command", "out", "full_rounds", "quick_rounds")
     return {
         "benchmark": name,
         "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": machine.describe(),
-        "settings": settings,
+        "settings": {k: v for k, v in vars(arguments).items() if k not in internal},
+        "others": (time.perf_counter(), machine.others_seconds()),
         "measures": [],
     }
 
 
 def finish(result, directory, text, draw):
     """Print the table, write the JSON, and let draw(figure, result) fill the picture."""
+    began, seconds = result["others"]
+    if seconds is not None:
+        result["others"] = max(0.0, (machine.others_seconds() - seconds) / (time.perf_counter() - began))
     about = machine.sentence(result["machine"], result["settings"]["threads"])
     print(f"{text}\n\n{about}")
+    if seconds is not None and result["others"] > QUIET:
+        print(f"Not quiet: meanwhile other programs kept {result['others']:.1f} cores busy. Take no figure from this.")
+    write(result, directory, draw, about)
+
+
+def write(result, directory, draw, about):
+    """NAME.json and NAME.png, the picture with the line `about` at its foot."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    paths = [directory / f"{result['benchmark']}{suffix}" for suffix in (".json", ".png")]
-    paths[0].write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    data, picture = (directory / f"{result['benchmark']}{suffix}" for suffix in (".json", ".png"))
+    data.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     figure = Figure(figsize=(12, 5.5), layout="constrained")
     draw(figure, result)
     figure.supxlabel(about, fontsize=8, color="0.4")
-    figure.savefig(paths[1], dpi=110)
-    print("written: " + ", ".join(map(str, paths)))
+    figure.savefig(picture, dpi=110)
+    print(f"written: {data}, {picture}")
 
 
 def progress(text):

@@ -130,6 +130,29 @@ class GeneratorStep:
             call()
 
 
+class TrainingStep:
+    """One step of `GAN.fit`: fresh rows and noise, a discriminator step, a generator step."""
+
+    def __init__(self, gan, data, batch_size, rng):
+        data = data if hasattr(data, "sample") else Rows(data)
+        if data.features != gan.discriminator.widths[0]:
+            wanted = gan.discriminator.widths[0]
+            raise ValueError(f"the data has {data.features} features, the discriminator expects {wanted}")
+        if gan.schedule == "separate" and batch_size % 2:
+            raise ValueError(f"batch_size must be even for half-batches, got {batch_size}")
+        rows = batch_size // 2 if gan.schedule == "separate" else batch_size
+        self.discriminator, self.generator = gan.discriminator_step(rows), gan.generator_step(batch_size)
+        dtype, lead = gan.generator.dtype, gan.generator.replicas
+        self.real = data_stream(data, rng, (*lead, rows, data.features), dtype)
+        self.noise = noise_stream(rng, (*lead, rows, gan.latent_dim), dtype)
+        self.generator_noise = noise_stream(rng, (*lead, batch_size, gan.latent_dim), dtype)
+        self.logits = self.discriminator.real_logits, self.discriminator.fake_logits, self.generator.logits
+
+    def run(self):
+        self.discriminator.run(self.real.next(), self.noise.next())
+        self.generator.run(self.generator_noise.next())
+
+
 class GAN:
     """A generative adversarial network (Goodfellow et al. 2014) with hand-written gradients.
 
@@ -173,7 +196,8 @@ class GAN:
         if not 0 <= label_smoothing < 0.5:
             raise ValueError(f"label_smoothing must be in [0, 0.5), got {label_smoothing!r}")
         self.generator, self.discriminator = g, d
-        self.schedule, self.label_smoothing, self.real_target = schedule, label_smoothing, 1.0 - label_smoothing
+        self.schedule, self.label_smoothing = schedule, float(label_smoothing)
+        self.real_target = 1.0 - self.label_smoothing
         self.generator_optimizer = generator_optimizer or Adam()
         self.discriminator_optimizer = discriminator_optimizer or Adam()
         self.generator_optimizer.attach(g)
@@ -232,56 +256,49 @@ class GAN:
         batch_size  rows of the generator's batch. The discriminator sees as many real and as many generated rows
                     when concatenated, half as many of each when separate, as the documents have it.
         rng         numpy.random.Generator for data and noise.
-        every       steps between two looks at the losses.
+        every       steps between two looks at the losses; default 100.
         callback    callback(steps done, history), called before the first step and after every `every` steps.
 
         When numbers stop being finite, NonFiniteError says at which step and where; it, and a KeyboardInterrupt,
         leave the networks and optimisers in the state of the last good look, with error.history up to there.
         """
-        data = data if hasattr(data, "sample") else Rows(data)
-        if data.features != self.discriminator.widths[0]:
-            raise ValueError(
-                f"the data has {data.features} features, the discriminator expects {self.discriminator.widths[0]}"
-            )
-        if self.schedule == "separate" and batch_size % 2:
-            raise ValueError(f"batch_size must be even for half-batches, got {batch_size}")
-        rows = batch_size // 2 if self.schedule == "separate" else batch_size
-        d_step, g_step = self.discriminator_step(rows), self.generator_step(batch_size)
-        dtype, lead = self.generator.dtype, self.generator.replicas
-        real = data_stream(data, rng, (*lead, rows, data.features), dtype)
-        d_noise = noise_stream(rng, (*lead, rows, self.latent_dim), dtype)
-        g_noise = noise_stream(rng, (*lead, batch_size, self.latent_dim), dtype)
-        log = LogitLog(every, [a.shape for a in (d_step.real_logits, d_step.fake_logits, g_step.logits)], dtype)
-        history, good = History(self.real_target), self.state_dict()
-        if callback:
-            callback(0, history)
+        for name, value, least in (("steps", steps, 0), ("batch_size", batch_size, 1), ("every", every, 1)):
+            if not (isinstance(value, int) and value >= least):
+                raise ValueError(f"fit: {name} must be an integer from {least} up, got {value!r}")
+        history = History(self.real_target)
+        good = None  # (state, number of looks) as of the last good look: one name, so that no interrupt splits it
         try:
+            step = TrainingStep(self, data, batch_size, rng)
+            log = LogitLog(min(every, max(steps, 1)), [a.shape for a in step.logits], self.generator.dtype)
+            good = self.state_dict(), 0
+            if callback:
+                callback(0, history)
             with np.errstate(all="ignore"):  # the look at the losses reports what goes wrong, once
                 for done in range(1, steps + 1):
-                    d_step.run(real.next(), d_noise.next())
-                    g_step.run(g_noise.next())
-                    log.write(d_step.real_logits, d_step.fake_logits, g_step.logits)
+                    step.run()
+                    log.write(*step.logits)
                     if log.used == every or done == steps:
                         good = self._look(history, log)
                         if callback:
                             callback(done, history)
         except (NonFiniteError, KeyboardInterrupt) as error:
-            self.load_state_dict(good)
+            if good:
+                self.load_state_dict(good[0])
+                history.cut(good[1])
             error.history = history
             raise
         return history
 
     def _look(self, history, log):
-        """Move the logged steps to the history and return a copy of the state; NonFiniteError if any of it is bad."""
+        """Move the logged steps to the history; returns (copy of the state, number of looks), or NonFiniteError."""
         start = len(history)
         bad_loss, state = history.add(log), self.state_dict()
         bad_tensor = next((name for name, a in state.items() if not np.isfinite(a).all()), None)
         if bad_loss or bad_tensor:
             what = [f"{bad_loss[1]} at step {bad_loss[0]}"] if bad_loss else []
             what += [f"{bad_tensor} by step {len(history)}"] if bad_tensor else []
-            history.drop_last()
             raise NonFiniteError(f"not finite: {' and '.join(what)}; kept the last good state, after step {start}")
-        return state
+        return state, history.looks
 
     # ----------------------------------------------------------------------------------------------------- sampling
 
@@ -311,9 +328,17 @@ class GAN:
         return {f"{part}.{name}": a for part, owner in self._parts().items() for name, a in owner.state_dict().items()}
 
     def load_state_dict(self, arrays):
-        """Set everything in `state_dict`."""
+        """Set everything in `state_dict`; on any wrong name or shape nothing changes."""
+        parts = {part: {} for part in self._parts()}
+        for name, array in arrays.items():
+            part, _, rest = name.partition(".")
+            if part not in parts:
+                raise ValueError(f"unknown entry {name!r}; entries begin with {', '.join(parts)}")
+            parts[part][rest] = array
         for part, owner in self._parts().items():
-            owner.load_state_dict({k.partition(".")[2]: a for k, a in arrays.items() if k.partition(".")[0] == part})
+            owner.check_state_dict(parts[part])
+        for part, owner in self._parts().items():
+            owner.load_state_dict(parts[part])
 
     def save(self, path):
         """Write networks, optimisers and settings to one .npz file, whole or not at all; see `load`."""

@@ -74,10 +74,15 @@ class History:
                 bad.append((start + int(finite.argmin()) + 1, column.format("loss")))
         return min(bad, default=None)
 
-    def drop_last(self):
-        """Forget what the last `add` took over."""
+    @property
+    def looks(self):
+        """How many times `add` has been called."""
+        return len(self._blocks[COLUMNS[-1]])
+
+    def cut(self, looks):
+        """Keep what the first `looks` calls of `add` brought."""
         for blocks in self._blocks.values():
-            blocks.pop()
+            del blocks[looks:]
 
     def __getitem__(self, name):
         """A column by name; "step", "d_loss" and "d_accuracy" (the means of real and fake) are worked out."""
@@ -89,9 +94,16 @@ class History:
         return np.concatenate(blocks) if blocks else np.empty(0)
 
     def write_csv(self, path):
-        """Write a header line and a line per step; shortest digits that read back as the same float32."""
-        columns = [self[name].astype(np.float32) for name in COLUMNS]
+        """Write a header line and a line per step, shortest digits that read back as the same float32.
+
+        With replicas each column is written once per replica: d_loss_real[0], d_loss_real[1], …
+        """
+        names, columns = [], []
+        for name in COLUMNS:
+            values = self[name].astype(np.float32)
+            names += [name] if values.ndim == 1 else [f"{name}[{r}]" for r in range(values.shape[1])]
+            columns += [values] if values.ndim == 1 else list(values.T)
         with open(path, "w", encoding="utf-8", newline="") as file:
-            file.write("step," + ",".join(COLUMNS) + "\n")
+            file.write(",".join(["step", *names]) + "\n")
             for step, row in enumerate(zip(*columns, strict=True), 1):
                 file.write(f"{step}," + ",".join(map(str, row)) + "\n")

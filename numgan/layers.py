@@ -22,6 +22,7 @@ class Layer:
 
     in_place = False  # io.y may be io.x, and io.dx may be io.dy
     reads_output = True  # backward reads y, so the layer above must not overwrite it
+    featurewise = False  # no feature depends on another: io may hold a block of the features, io.features says which
 
     name = "layer"  # set by the network, for messages and parameter names
     shapes: ClassVar[dict] = {}  # trainable parameters, name -> shape, in arena order; set by build()
@@ -130,6 +131,7 @@ class ReLU(Layer):
     """y = max(x, 0)."""
 
     in_place = True
+    featurewise = True
 
     def bind(self, io, training):
         zero = np.zeros((), io.x.dtype)
@@ -147,6 +149,7 @@ class LeakyReLU(Layer):
     """
 
     in_place = True
+    featurewise = True
 
     def __init__(self, slope=0.3):
         if not (isinstance(slope, (int, float)) and 0 <= slope < 1):
@@ -169,6 +172,7 @@ class Tanh(Layer):
     """y = tanh x, in (−1, 1)."""
 
     in_place = True
+    featurewise = True
 
     def bind(self, io, training):
         forward = [partial(kernels.tanh_forward, io.x, out=io.y)]
@@ -184,6 +188,7 @@ class Sigmoid(Layer):
     """
 
     in_place = True
+    featurewise = True
 
     def bind(self, io, training):
         forward = [partial(kernels.sigmoid_forward, io.x, io.temp(), out=io.y)]
@@ -206,6 +211,7 @@ class BatchNorm(Layer):
 
     in_place = True
     reads_output = False
+    featurewise = True
 
     def __init__(self, momentum=0.99, epsilon=1e-3):
         if not (isinstance(momentum, (int, float)) and 0 <= momentum < 1):
@@ -226,8 +232,8 @@ class BatchNorm(Layer):
         self.state["running_variance"][...] = 1
 
     def bind(self, io, training):
-        gamma, beta = (self.params[k][..., None, :] for k in ("gamma", "beta"))
-        running = [self.state[k][..., None, :] for k in ("running_mean", "running_variance")]
+        gamma, beta = (self.params[k][..., None, io.features] for k in ("gamma", "beta"))
+        running = [self.state[k][..., None, io.features] for k in ("running_mean", "running_variance")]
         epsilon = np.array(self.epsilon, gamma.dtype)
         if training:
             return self._bind_training(io, gamma, beta, running, epsilon)
@@ -261,7 +267,7 @@ class BatchNorm(Layer):
             partial(kernels.batch_norm_running, running[0], mean, momentum, rest, row),
             partial(kernels.batch_norm_running, running[1], variance, momentum, rest, row),
         ]
-        dgamma, dbeta = (self.grads[k][..., None, :] for k in ("gamma", "beta"))
+        dgamma, dbeta = (self.grads[k][..., None, io.features] for k in ("gamma", "beta"))
         backward = [partial(kernels.batch_norm_backward_parameters, io.dy, centred, inv_std, ones, dgamma, dbeta)]
         if io.dx is not None:
             backward.append(

@@ -8,6 +8,8 @@ From then on a pass is `for call in calls: call()`; it allocates no array and de
 """
 
 import copy
+import itertools
+import math
 import re
 
 import numpy as np
@@ -16,15 +18,29 @@ from numgan.layers import Sigmoid
 from numgan.losses import BinaryCrossEntropy, binary_accuracy
 
 PREDICT_ROWS = 256  # predict works through its input in blocks of this many rows
+BLOCK = 65_536  # values: 256 KB in float32, of which a core's L2 cache holds several
 PLANS_KEPT = 8  # a network forgets its oldest plans beyond this; whoever runs one holds it
 
 
 class Buffers:
-    """What a layer binds to: x, y, dy, dx (arrays, or None where no gradient flows), x1 = [x 1], shared scratch."""
+    """What a layer binds to: x, y, dy, dx (arrays, or None where no gradient flows), x1 = [x 1], shared scratch.
+
+    features  the slice of the layer's features that these buffers hold: all of them, or a block.
+    """
 
     def __init__(self, x1, y, dy, dx, scratch):
         self.x1, self.x, self.y, self.dy, self.dx = x1, x1[..., :-1], y, dy, dx
+        self.features = slice(None)
         self._scratch = scratch
+
+    def block(self, features):
+        """The same for a slice of features; without x1, which only a layer that mixes features needs."""
+        block = copy.copy(self)
+        block.x1, block.features = None, features
+        for name in ("x", "y", "dy", "dx"):
+            whole = getattr(self, name)
+            setattr(block, name, None if whole is None else whole[..., features])
+        return block
 
     def temp(self):
         """Scratch of y's shape, for use within one kernel call."""
@@ -71,16 +87,33 @@ class Plan:
             gradients = self._gradients(layers, widths, (lead, batch, dtype), input_gradient, dx, dy)
         self.forward, self.backward, scratch = [], [], {}
         self.origins = {}  # call -> (network, layer, direction), for profiles
-        for i, layer in enumerate(layers):
-            io = Buffers(activations[i], activations[i + 1][..., :-1], gradients[i + 1], gradients[i], scratch)
-            forward_calls, backward_calls = layer.bind(io, training)
-            self.forward += forward_calls
-            self.origins |= dict.fromkeys(forward_calls, (network.name, layer.name, "forward"))
-            if backward:
-                self.backward[:0] = backward_calls
-                self.origins |= dict.fromkeys(backward_calls, (network.name, layer.name, "backward"))
+        pairs = [
+            (layer, Buffers(activations[i], activations[i + 1][..., :-1], gradients[i + 1], gradients[i], scratch))
+            for i, layer in enumerate(layers)
+        ]
+        for featurewise, group in itertools.groupby(pairs, lambda pair: pair[0].featurewise):
+            self._bind(list(group), featurewise, training, network.name)
+        if not backward:
+            self.backward = []
         self.x1, self.y1, self.dx, self.dy = activations[0], activations[-1], gradients[0], gradients[-1]
         self.x, self.y = self.x1[..., :-1], self.y1[..., :-1]
+
+    def _bind(self, pairs, featurewise, training, network_name):
+        """Add the calls of neighbouring layers. Featurewise ones go block by block, all layers on one block before
+        the next, so that a block is still in the cache when its next pass comes (5 % of the MNIST step).
+        """
+        blocks = _blocks(pairs[0][1].x) if featurewise else [None]
+        backward = []
+        for block in blocks:
+            calls_of_block = []
+            for layer, io in pairs:
+                forward, back = layer.bind(io.block(block) if block else io, training)
+                self.forward += forward
+                calls_of_block[:0] = back
+                self.origins |= dict.fromkeys(forward, (network_name, layer.name, "forward"))
+                self.origins |= dict.fromkeys(back, (network_name, layer.name, "backward"))
+            backward += calls_of_block
+        self.backward[:0] = backward
 
     @staticmethod
     def _activations(layers, widths, layout, x1, y1):
@@ -293,6 +326,12 @@ class Sequential:
 
     def load_state_dict(self, arrays):
         """Set every entry of `state_dict` from `arrays`; on any wrong name or shape nothing changes."""
+        self.check_state_dict(arrays)
+        for name, view in self._entries().items():
+            view[...] = arrays[name]
+
+    def check_state_dict(self, arrays):
+        """Raise ValueError unless `arrays` has exactly the names and shapes of `state_dict`."""
         entries = self._entries()
         missing, unknown = entries.keys() - arrays.keys(), arrays.keys() - entries.keys()
         if missing or unknown:
@@ -300,8 +339,6 @@ class Sequential:
         for name, view in entries.items():
             if np.shape(arrays[name]) != view.shape:
                 raise ValueError(f"{self.name}: {name} has shape {np.shape(arrays[name])}, expected {view.shape}")
-        for name, view in entries.items():
-            view[...] = arrays[name]
 
     def _entries(self):
         state = {f"{layer.name}.{k}": v for layer in self.layers for k, v in layer.state.items()}
@@ -370,6 +407,14 @@ def copy_layer(layer):
     return twin
 
 
+def _blocks(x):
+    """Slices of the features of x (…, batch, features) that hold about BLOCK values each."""
+    features = x.shape[-1]
+    count = min(features, max(1, round(x.size / BLOCK)))
+    edges = [features * i // count for i in range(count + 1)]
+    return [slice(a, b) for a, b in itertools.pairwise(edges)]
+
+
 def _feature_major(width, lead, batch, dtype):
     """Zeros (…, batch, width), contiguous feature by feature."""
     return np.zeros((*lead, width, batch), dtype).mT
@@ -387,7 +432,7 @@ def _layout(layers, kind):
     slices, start = {}, 0
     for layer in layers:
         for name, shape in getattr(layer, kind).items():
-            size = int(np.prod(shape))
+            size = math.prod(shape)
             slices[layer.name, name] = slice(start, start + size)
             start += size
     return slices
@@ -408,7 +453,7 @@ def _views(arena, slices, layer):
 
 
 def _count(*shape_tables):
-    return sum(int(np.prod(shape)) for table in shape_tables for shape in table.values())
+    return sum(math.prod(shape) for table in shape_tables for shape in table.values())
 
 
 def _snake_case(name):

@@ -51,14 +51,19 @@ class Optimizer:
 
     def load_state_dict(self, arrays):
         """Set the state from `state_dict`'s result; on any wrong name or shape nothing changes."""
-        if arrays.keys() != {"steps", *self.state}:
-            raise ValueError(f"{self}: expected {sorted({'steps', *self.state})}, got {sorted(arrays)}")
-        for name, value in self.state.items():
-            if arrays[name].shape != value.shape:
-                raise ValueError(f"{self}: {name} has shape {arrays[name].shape}, expected {value.shape}")
+        self.check_state_dict(arrays)
         for name, value in self.state.items():
             value[...] = arrays[name]
         self.steps = int(arrays["steps"])
+
+    def check_state_dict(self, arrays):
+        """Raise ValueError unless `arrays` has exactly the names and shapes of `state_dict`."""
+        shapes = {"steps": ()} | {name: value.shape for name, value in self.state.items()}
+        if arrays.keys() != shapes.keys():
+            raise ValueError(f"{self}: expected {sorted(shapes)}, got {sorted(arrays)}")
+        for name, shape in shapes.items():
+            if np.shape(arrays[name]) != shape:
+                raise ValueError(f"{self}: {name} has shape {np.shape(arrays[name])}, expected {shape}")
 
     def __repr__(self):
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"

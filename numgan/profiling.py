@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from numgan import kernels
-from numgan.data import data_stream, noise_stream
+from numgan.gan import TrainingStep
 
 PRODUCTS = (kernels.dense_forward, kernels.dense_backward_weight, kernels.dense_backward_input)
 
@@ -42,16 +42,12 @@ class Row:
 
 def profile(gan, data, batch_size, rng, steps=30):
     """(rows, seconds of a whole step run without the clock) for a GAN on a data source; medians over `steps` steps."""
-    half = batch_size // 2 if gan.schedule == "separate" else batch_size
-    d_step, g_step = gan.discriminator_step(half), gan.generator_step(batch_size)
-    dtype, lead = gan.generator.dtype, gan.generator.replicas
-    real = data_stream(data, rng, (*lead, half, data.features), dtype)
-    d_noise = noise_stream(rng, (*lead, half, gan.latent_dim), dtype)
-    g_noise = noise_stream(rng, (*lead, batch_size, gan.latent_dim), dtype)
+    step = TrainingStep(gan, data, batch_size, rng)
+    d_step, g_step = step.discriminator, step.generator
     calls = [
-        *_input_calls("discriminator", (("real rows", real, d_step.real), ("noise", d_noise, d_step.noise))),
+        *_input_calls("discriminator", (("real rows", step.real, d_step.real), ("noise", step.noise, d_step.noise))),
         *_step_calls("discriminator", d_step),
-        *_input_calls("generator", (("noise", g_noise, g_step.noise),)),
+        *_input_calls("generator", (("noise", step.generator_noise, g_step.noise),)),
         *_step_calls("generator", g_step),
     ]
     times, whole = np.empty((steps, len(calls))), np.empty(steps)

@@ -81,7 +81,13 @@ def with_overrides(settings, overrides):
             accepted = False
         if not accepted:
             raise SettingError(f"{name}={_text(text)} is not possible; expected {expects}")
-    return dataclasses.replace(settings, **values)
+    settings = dataclasses.replace(settings, **values)
+    if settings.schedule == "separate" and settings.batch_size % 2:
+        raise SettingError(
+            f"batch_size={settings.batch_size} is not possible; the separate schedule halves the batch, "
+            "so expected an even number"
+        )
+    return settings
 
 
 def _parse(text, kind):
@@ -125,6 +131,7 @@ class Mnist:
     name = "mnist"
     title = "handwritten digits: the Keras listing's dense GAN with batch norm, 2,000 steps"
     settings = MnistSettings()
+    features = 784
     look_every = 50  # steps between two looks at the losses, about a second
     sample_count = 64
     snapshot_count = 16
@@ -182,6 +189,7 @@ class Sine:
     name = "sine"
     title = "points (t, sin t): the sine article's GAN with one hidden layer, 100,000 steps"
     settings = SineSettings()
+    features = 2
     look_every = 1000
     sample_count = 1000
     snapshot_count = 500

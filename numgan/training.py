@@ -84,6 +84,10 @@ def train(recipe, settings, seed=0, dtype="float32", source=None, out=None, quie
         record = gan.fit(data, settings.steps, settings.batch_size, training_rng, watch.every, watch)
     except (NonFiniteError, KeyboardInterrupt) as stop:
         record, stopped = stop.history, str(stop) or f"interrupted; kept the state after step {len(stop.history)}"
+    except BaseException:  # not a single step was made that could be kept
+        (directory / "config.json").unlink()
+        directory.rmdir()
+        raise
     finally:
         watch.bar.close()
     seconds = time.perf_counter() - start
@@ -92,7 +96,8 @@ def train(recipe, settings, seed=0, dtype="float32", source=None, out=None, quie
         record.write_csv(temporary)
     title = f"{recipe.name}: samples after {len(record):,} steps, seed {seed}"
     recipe.picture(gan.sample(recipe.sample_count, picture_rng), title, directory / "samples.png", picture_rng)
-    plots.evolution(watch.snapshots, recipe.draw, directory / "evolution.png")
+    if watch.snapshots:
+        plots.evolution(watch.snapshots, recipe.draw, directory / "evolution.png")
     if len(record):
         plots.history(record, directory / "history.png")
     quality = recipe.quality(gan.sample(QUALITY_SAMPLES, picture_rng))
@@ -143,9 +148,13 @@ def open_run(path):
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{directory / 'config.json'} is not readable ({error})") from None
     try:
-        return recipe, config, GAN.load(directory / "model.npz")
+        gan = GAN.load(directory / "model.npz")
     except ModelFileError as error:
         raise RunError(str(error)) from None
+    made = gan.generator.widths[-1]
+    if made != recipe.features:
+        raise RunError(f"{directory}: model.npz makes {made} features, its recipe {recipe.name} has {recipe.features}")
+    return recipe, config, gan
 
 
 def sample(path, n=None, seed=0, out=None):

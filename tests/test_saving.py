@@ -304,7 +304,6 @@ def test_a_refused_state_dict_changes_nothing(which):
     assert_same_state(owner.state_dict(), good)
 
 
-@pytest.mark.xfail(strict=True, reason="Optimizer.load_state_dict writes the arrays before it looks at steps")
 @pytest.mark.parametrize("steps", [np.zeros(3), np.zeros((2, 2))], ids=lambda a: str(a.shape))
 def test_a_refused_step_count_changes_nothing(steps):
     gan = make_gan()
@@ -316,7 +315,6 @@ def test_a_refused_step_count_changes_nothing(steps):
     assert_same_state(gan.state_dict(), before)
 
 
-@pytest.mark.xfail(strict=True, reason="GAN.load_state_dict sets the parts before the refused one")
 @pytest.mark.parametrize("part", ["discriminator.dense_2.bias", "generator_optimizer.m", "discriminator_optimizer.v"])
 def test_a_refused_state_dict_of_a_gan_changes_nothing(part):
     gan, other = make_gan(), make_gan(seed=5)
@@ -568,10 +566,7 @@ HUGE = {
 }
 
 
-@pytest.mark.parametrize("case", [
-    pytest.param(case, marks=pytest.mark.xfail(strict=True, reason="network._count multiplies in int64"))
-    if HUGE[case] is wrapping_count else case for case in HUGE
-])  # fmt: skip
+@pytest.mark.parametrize("case", HUGE)
 def test_settings_claiming_a_huge_network_take_no_memory(saved, case):
     edit_settings(saved, HUGE[case])
     assert peak_memory(lambda: refusal(saved)) < 2_000_000

@@ -1,0 +1,32 @@
+"""One point of `scaling`, as a process: RECIPE BATCH WIDTH in, a JSON line with the times and the memory out."""
+
+import json
+import sys
+
+import numpy as np
+
+from benchmarks import machine
+from benchmarks.loop import Loop, run_all
+from benchmarks.timing import interleave, repeat
+from numgan import recipes
+from numgan.data import Digits
+
+ROUNDS = 5
+FULL_SET = 60_000  # digits in memory, as many as the full training set has
+
+
+def main(name, batch, width):
+    recipe = recipes.get(name)
+    hidden = recipe.settings.hidden
+    hidden = hidden * width if isinstance(hidden, int) else tuple(n * width for n in hidden)
+    data = recipe.load(None)
+    if isinstance(data, Digits):
+        data = Digits(np.resize(data.images, (FULL_SET, data.features)))
+    loop = Loop(name, data, batch_size=batch, hidden=hidden)
+    tasks = {"step": repeat(loop.step), "products": repeat(run_all(loop.products()))}
+    seconds = interleave(tasks, ROUNDS)
+    print(json.dumps({k: v.tolist() for k, v in seconds.items()} | {"memory": machine.peak_memory()}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
