@@ -10,7 +10,6 @@ import numpy as np
 
 from numgan import kernels
 from numgan.gan import GAN, DiscriminatorStep, GeneratorStep, loss_gradient
-from numgan.losses import BinaryCrossEntropy
 from numgan.network import Plan, Sequential, copy_layer
 
 
@@ -20,14 +19,14 @@ class Problem:
 
     base       name -> float64 array: the point at which to differentiate.
     analytic   name -> array of the same shape: the claim.
-    stack      function (R) -> (views, run): views name -> (R, *shape) to write perturbed values to; run() -> (R, m),
+    make       function (R) -> (views, run): views name -> (R, *shape) to write perturbed values to; run() -> (R, m),
                the terms of f for each of the R copies.
     bytes      memory of one copy, roughly.
     """
 
     base: dict
     analytic: dict
-    stack: object
+    make: object
     bytes: int
     prefix: str = ""
 
@@ -69,53 +68,46 @@ def _problem_of(network, plan, x, input_name, terms, training, depth=None):
     base[input_name], analytic[input_name] = x, plan.dx.copy()
     state = network.state.copy()  # running statistics as they are now, not as a training pass leaves them
 
-    def stack(replicas):
+    def make(replicas):
         twin = network.copy(replicas=replicas)
         inner = Plan(twin, len(x), training=training, backward=False, depth=depth)
 
         def run():
             twin.state[...] = state
             inner.run_forward()
-            return terms(inner.y).reshape(replicas, -1)
+            return terms(inner.y).reshape(replicas or 1, -1)
 
         return (twin.parameters() if training else {}) | {input_name: inner.x}, run
 
     size = network.values.size + 3 * len(x) * sum(width + 1 for width in network.widths)
-    return Problem(base, analytic, _stackable(stack, base, network, x, training, terms, input_name, depth), 8 * size)
+    return Problem(base, analytic, stackable(make, base), 8 * size)
 
 
-def _stackable(stack, base, network, x, training, terms, input_name, depth):
-    """`stack` if stacked copies give what one network gives; else a stack that runs its copies one by one."""
-    single = network.copy()
-    plan = Plan(single, len(x), training=training, backward=False, depth=depth)
+def stackable(make, base):
+    """`make` itself if its stacked copies give what single ones give; else a form that runs copies one by one."""
+    single, run_single = make(None)
+    points = [base, {name: 1.01 * array + 0.01 for name, array in base.items()}]
 
-    def run_single():
-        plan.run_forward()
-        return np.array(terms(plan.y), np.float64).ravel()
+    def evaluate(point):
+        for name, view in single.items():
+            view[...] = point[name]
+        return np.array(run_single(), np.float64).ravel()
 
-    np.copyto(plan.x, x)
-    expected = run_single()
+    expected = np.array([evaluate(point) for point in points])
     try:
-        views, run = stack(2)
-        for name, array in base.items():
-            views[name][...] = array
-        together = run()
-        if np.allclose(together, expected, rtol=1e-9, atol=1e-12 * np.abs(expected).max(initial=0)):
-            return stack
-    except (ValueError, IndexError, TypeError):
+        views, run = make(len(points))
+        for name, view in views.items():
+            view[...] = [point[name] for point in points]
+        if np.allclose(run(), expected, rtol=1e-9, atol=1e-12 * np.abs(expected).max(initial=0)):
+            return make
+    except Exception:  # whatever a layer does when an axis is in its way
         pass
 
     def one_by_one(replicas):
         views = {name: np.empty((replicas, *array.shape)) for name, array in base.items()}
-        targets = single.parameters() | {input_name: plan.x}
 
         def run():
-            results = []
-            for r in range(replicas):
-                for name, view in views.items():
-                    np.copyto(targets[name], view[r])
-                results.append(run_single())
-            return np.array(results)
+            return np.array([evaluate({name: view[r] for name, view in views.items()}) for r in range(replicas)])
 
         return views, run
 
@@ -127,25 +119,14 @@ def loss_problem(loss, prediction, target):
     if target is None:
         raise TypeError("checking a loss needs target=…, of the predictions' shape")
     prediction = np.array(prediction, np.float64)
-    target = loss.smooth(np.asarray(loss.check_target(target, prediction.shape), np.float64))
-    gradient = np.full_like(prediction, np.nan)
-    raw = BinaryCrossEntropy(loss.from_logits, 0.0, loss.epsilon)
-    raw.gradient(prediction, target, out=gradient)
+    target = np.asarray(loss.check_target(target, prediction.shape), np.float64)
+    gradient = loss.gradient(prediction, target, np.full_like(prediction, np.nan))
 
-    def stack(replicas):
+    def make(replicas):
         view = np.empty((replicas, *prediction.shape))
-        out, temp = np.empty_like(view), np.empty_like(view)
+        return {"prediction": view}, lambda: loss.elements(view, target).reshape(replicas, -1) / prediction.size
 
-        def run():
-            if loss.from_logits:
-                kernels.bce_logits_forward(view, target, temp, out=out)
-            else:
-                kernels.bce_forward(view, target, loss.epsilon, temp, out=out)
-            return out.reshape(replicas, -1) / prediction.size
-
-        return {"prediction": view}, run
-
-    return Problem({"prediction": prediction}, {"prediction": gradient}, stack, 8 * 4 * prediction.size)
+    return Problem({"prediction": prediction}, {"prediction": gradient}, make, 8 * 4 * prediction.size)
 
 
 def gan_problems(gan, x, report):
@@ -231,19 +212,19 @@ def _chain_problem(g, d, noise, claim):
     analytic = claim | {"noise": source.dx.copy()}
     terms = _cross_entropy_terms(1.0)
 
-    def stack(replicas):
+    def make(replicas):
         g_twin, d_twin = g.copy(replicas=replicas), d.copy(replicas=replicas)
         inner, head = _chain(g_twin, d_twin, len(noise), False)
 
         def run():
             inner.run_forward()
             head.run_forward()
-            return terms(head.y).reshape(replicas, -1)
+            return terms(head.y).reshape(replicas or 1, -1)
 
         return g_twin.parameters() | {"noise": inner.x}, run
 
     size = g.values.size + d.values.size + 3 * len(noise) * (sum(g.widths) + sum(d.widths))
-    return Problem(base, analytic, stack, 8 * size, "generator step: ")
+    return Problem(base, analytic, stackable(make, base), 8 * size, "generator step: ")
 
 
 def _chain(g, d, batch, backward):

@@ -41,14 +41,18 @@ class BinaryCrossEntropy:
         """The target after one-sided smoothing."""
         return target * (1 - self.label_smoothing)
 
+    def elements(self, prediction, target):
+        """ℓ of every element, before the mean: an array of the prediction's shape."""
+        out, temp, target = np.empty_like(prediction), np.empty_like(prediction), self.smooth(target)
+        if self.from_logits:
+            kernels.bce_logits_forward(prediction, target, temp, out=out)
+        else:
+            kernels.bce_forward(prediction, target, self.epsilon, temp, out=out)
+        return out
+
     def value(self, prediction, target):
         """The mean loss: a float, or an array (R,) for replicas (R, batch, n)."""
-        out, target = np.empty_like(prediction), self.smooth(target)
-        if self.from_logits:
-            kernels.bce_logits_forward(prediction, target, np.empty_like(out), out=out)
-        else:
-            kernels.bce_forward(prediction, target, self.epsilon, np.empty_like(out), out=out)
-        return _mean(out)
+        return _mean(self.elements(prediction, target))
 
     def gradient(self, prediction, target, out=None):
         """∂(mean loss)/∂prediction, written into `out` (a new array by default) and returned."""
