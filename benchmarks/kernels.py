@@ -211,7 +211,8 @@ def draw(figure, result):
     """A bar per kernel: its share of the peak."""
     recipes = result["settings"]["recipes"]
     groups = [{k.partition(" ")[2]: row for k, row in result["kernels"].items() if k.startswith(r)} for r in recipes]
-    figure.set_size_inches(15, 1.6 + 0.2 * max(map(len, groups)))
+    most = max(map(len, groups))
+    figure.set_size_inches(15, 1.6 + 0.2 * most)
     axes = figure.subplots(1, len(groups), squeeze=False)[0]
     for ax, recipe, rows in zip(axes, recipes, groups, strict=True):
         names = list(rows)[::-1]
@@ -221,7 +222,8 @@ def draw(figure, result):
             ax.annotate(report.time_text(rows[n]["seconds"], brief=True), (100 * rows[n]["share"]["median"], y), (4, 0),
                         textcoords="offset points", va="center", fontsize=7, color="0.3")  # fmt: skip
         ax.axvline(100, color="0.5", linewidth=1)
-        ax.set_ylim(-0.7, len(names) - 0.3)
+        ax.set_xlim(0, 115)
+        ax.set_ylim(len(names) - most - 0.7, len(names) - 0.3)
         ax.tick_params(axis="y", labelsize=7)
         ax.set_xlabel("% of the machine's own peak")
         ax.set_title(recipe)

@@ -16,9 +16,9 @@ class Loop:
 
     def __init__(self, recipe, data=None, **overrides):
         recipe = recipes.get(recipe)
-        self.settings = s = recipes.with_overrides(recipe.settings, overrides)
+        s = recipes.with_overrides(recipe.settings, overrides)
         rng = np.random.default_rng(0)
-        self.gan = gan = recipe.build(s, rng, "float32")
+        gan = recipe.build(s, rng, "float32")
         rows = s.batch_size // 2 if s.schedule == "separate" else s.batch_size
         data = data or recipe.load(None)
         self._d, self._g = gan.discriminator_step(rows), gan.generator_step(s.batch_size)
@@ -44,7 +44,7 @@ class Loop:
             *((kernel_name(call), call) for call in d.calls),
             ("noise", lambda: np.copyto(g.noise, self._g_noise.next())),
             *((kernel_name(call), call) for call in g.calls),
-            ("log", self._write_log),
+            ("logging", self._write_log),
         ]
 
     def kernels(self):

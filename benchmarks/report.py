@@ -12,6 +12,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from benchmarks import machine
 
@@ -130,6 +131,23 @@ def tidy(ax, grid):
     ax.grid(axis=grid, color="0.9", linewidth=0.8)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def plain_ticks(axis):
+    """Numbers as they are on a logarithmic axis to the base of two, in place of powers."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def time_ticks(axis):
+    """Times with their units on a logarithmic axis in seconds."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _short_time(value)))
+
+
+def _short_time(seconds):
+    unit, name = time_unit(seconds * 1.001)  # ticks such as 9.999e-4 belong to the larger unit
+    return f"{seconds / unit:.3g} {name}"
 
 
 def patch(color, label):

@@ -112,8 +112,8 @@ def draw(figure, result):
         row[1].axhline(80, color="0.6", linestyle=":", linewidth=1)
         if all(point["memory"] for point in points):
             _lines(row[2], over_batch, "batch", lambda p: p["memory"]["median"] / 1e6, f"{recipe}: peak memory, MB")
-            row[2].set_ylim(bottom=0)
             row[2].set_xscale("linear")
+            row[2].set_ylim(bottom=0)
         _rates(row[3], over_width, "width", f"{recipe}: samples a second, batch {own_batch}")
         row[3].set_xlabel("width of hidden layers, ×")
 
@@ -127,6 +127,8 @@ def _rates(ax, points, over, title):
         limit = [p["limit"]["median"] for p in own]
         ax.plot(x, limit, "--", color=color, linewidth=1, label=f"products alone, {label}")
     ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    ax.set_ylim(10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(high)))  # readable ticks
     ax.legend(fontsize=8, frameon=False)
 
 
@@ -136,6 +138,7 @@ def _lines(ax, points, over, value, title):
         own = sorted((p for p in points if p["threads"] == count), key=lambda p: p[over])
         ax.plot([p[over] for p in own], [value(p) for p in own], "o-", color=color, markersize=4, label=label)
     ax.set_xscale("log", base=2)
+    report.plain_ticks(ax.xaxis)
     ax.set_xlabel(over)
     ax.set_title(title, fontsize=10)
     ax.legend(fontsize=8, frameon=False)

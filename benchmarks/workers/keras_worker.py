@@ -9,7 +9,7 @@ The listing's accuracy is left out: nobody else here computes one.
 import os
 import sys
 
-os.environ["KERAS_BACKEND"] = sys.argv[2].removeprefix("keras-")
+os.environ["KERAS_BACKEND"] = sys.argv[1].removeprefix("keras-")
 
 import keras
 import numpy as np

@@ -1,7 +1,8 @@
-"""The worker's end of the pipe: a job in, then one command a line, one JSON answer a line.
+"""The worker's end of the pipe: a job per recipe to start with, then a command a line, a JSON answer a line.
 
-    check PATH  train on the job's own batches, from its weights, and write the weights that come of it to PATH
-    N           train N steps on batches of the worker's drawing; answer with the steps done and the seconds they took
+    RECIPE check PATH  train on the job's own batches, from its weights, write the weights that come of it to PATH, and
+                       answer with the versions of the framework
+    RECIPE run N       train N steps on batches of the worker's drawing; answer with the steps done and the seconds
 
 A worker is a class `Trainer(job)` with
     versions                         name -> version, of the framework
@@ -50,27 +51,38 @@ def hold_threads(threads):
 
 
 def serve(trainer_class):
-    """Answer commands from standard input until it ends."""
+    """Answer commands from standard input until it ends, or with "failed", the reason in one line, and end."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what a framework prints must not get between the answers
-    job = Job(*sys.argv[1:])
-    hold_threads(job.threads)
-    trainer = trainer_class(job)
-    print(json.dumps({"versions": trainer.versions}), file=answers)
+    peer, *paths = sys.argv[1:]
+    jobs = {job.recipe: job for job in (Job(path, peer) for path in paths)}
+    hold_threads(next(iter(jobs.values())).threads)
+    trainers = {}
     for line in sys.stdin:
-        command, _, path = line.strip().partition(" ")
-        answer = check(trainer, job, path) if command == "check" else run(trainer, int(command))
+        recipe, command, *words = line.split(" ")
+        try:
+            if recipe not in trainers:
+                trainers[recipe] = trainer_class(jobs[recipe])
+            answer = COMMANDS[command](trainers[recipe], jobs[recipe], *words)
+        except Exception as error:
+            text = str(error).strip()
+            answer = {"failed": f"{type(error).__name__}: {text.splitlines()[0] if text else 'no reason given'}"}
         print(json.dumps(answer), file=answers)
+        if "failed" in answer:
+            break
 
 
 def check(trainer, job, path):
     for batch in job.batches:
         trainer.train(*batch)
-    np.savez(path, *trainer.weights())
-    return {"steps": len(job.batches)}
+    np.savez(path.strip(), *trainer.weights())
+    return {"versions": trainer.versions}
 
 
-def run(trainer, n):
+def run(trainer, job, n):
     start = time.perf_counter()
-    steps = trainer.run(n)
+    steps = trainer.run(int(n))
     return {"steps": steps, "seconds": time.perf_counter() - start}
+
+
+COMMANDS = {"check": check, "run": run}
