@@ -227,10 +227,11 @@ def _judge(probes, evaluate, levels, tolerance, rounding):
     central, forward, backward, noise = evaluate(probes, steps)
     numeric, uncertainty = _ridders(central, noise, _smooth(np.abs(forward - backward), noise))
     difference = np.abs(claims - numeric)
-    certified = difference <= tolerance * np.maximum(np.abs(claims), np.abs(numeric))
-    fate = np.where(
-        certified, "certified", np.where(difference <= np.maximum(4 * uncertainty, rounding), "noise", "failed")
-    )
+    size = np.maximum(np.abs(claims), np.abs(numeric))
+    # two zeros prove something only where no rounding could hide a difference
+    certified = (difference <= tolerance * size) & ((size > 0) | (uncertainty == 0))
+    noise_explains = difference <= np.maximum(4 * uncertainty, rounding)
+    fate = np.where(certified, "certified", np.where(noise_explains, "noise", "failed"))
     fate = np.where(np.isinf(uncertainty), "kink", fate)
     fate = np.where(np.isfinite(claims), fate, "failed")
     return list(fate), list(numeric)
