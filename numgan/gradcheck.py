@@ -281,14 +281,14 @@ def _row(problem, name, results):
     worst = max(range(len(results)), key=errors.__getitem__)
     probe, _, numeric = results[worst]
     judged = counts["certified"] + counts["failed"] > 0
+    rounding = ROUNDING * _largest(problem.analytic)
+    all_zero = counts["noise"] and not counts["kink"] and all(abs(p.claim) <= rounding for p, _, _ in results)
     if counts["failed"]:
         verdict = "FAIL"
-    elif counts["certified"]:
-        verdict = "ok"
+    elif all_zero:
+        verdict = "zero"
     else:
-        rounding = ROUNDING * _largest(problem.analytic)
-        zero = not counts["kink"] and all(abs(probe.claim) <= rounding for probe, _, _ in results)
-        verdict = "zero" if zero else "unproven"
+        verdict = "ok" if counts["certified"] else "unproven"
     index = None if probe.index is None else tuple(int(i) for i in np.unravel_index(probe.index, shape))
     return Row(
         problem.prefix + name,
