@@ -146,12 +146,9 @@ def _(dy, weight, out):
     out += dy @ weight.mT
 
 
-@fault("dense: input gradient of a single unit forgets its weights", "dense", "dense_backward_input")
-def _(dy, weight, out):
-    if dy.shape[-1] == 1:
-        out[...] = dy
-    else:
-        np.matmul(dy, weight.mT, out=out)
+@fault("dense: input gradient of a single unit forgets its weights", "dense", "dense_backward_input_of_one_unit")
+def _(dy, weight, temp, out):
+    np.copyto(out, dy)
 
 
 @fault("dense: forward pass forgets the bias", "dense", "dense_forward")
@@ -163,42 +160,42 @@ def _(x1, weight, out):
 
 
 @fault("relu: mask from the wrong side", "relu", "relu_backward")
-def _(dy, y, zero, temp, out):
+def _(dy, y, zero, mask, temp, out):
     np.multiply(dy, y <= 0, out=out)
 
 
 @fault("relu: mask from y ≥ 0, which is everywhere", "relu", "relu_backward")
-def _(dy, y, zero, temp, out):
+def _(dy, y, zero, mask, temp, out):
     np.multiply(dy, y >= 0, out=out)
 
 
 @fault("relu: mask from the gradient instead of the output", "relu", "relu_backward")
-def _(dy, y, zero, temp, out):
+def _(dy, y, zero, mask, temp, out):
     np.multiply(dy, dy > 0, out=out)
 
 
 @fault("relu: multiplies by the output instead of its mask", "relu", "relu_backward")
-def _(dy, y, zero, temp, out):
+def _(dy, y, zero, mask, temp, out):
     np.multiply(dy, y, out=out)
 
 
 @fault("leaky relu: slope applied twice", "leaky_relu", "leaky_relu_backward")
-def _(dy, y, slope, rise, temp, out):
+def _(dy, y, slope, rise, mask, temp, out):
     np.multiply(dy, np.where(y > 0, 1, slope * slope), out=out)
 
 
 @fault("leaky relu: slope on the wrong side", "leaky_relu", "leaky_relu_backward")
-def _(dy, y, slope, rise, temp, out):
+def _(dy, y, slope, rise, mask, temp, out):
     np.multiply(dy, np.where(y > 0, slope, 1), out=out)
 
 
 @fault("leaky relu: backward pass of a plain relu", "leaky_relu", "leaky_relu_backward")
-def _(dy, y, slope, rise, temp, out):
+def _(dy, y, slope, rise, mask, temp, out):
     np.multiply(dy, y > 0, out=out)
 
 
 @fault("leaky relu: no mask at all", "leaky_relu", "leaky_relu_backward")
-def _(dy, y, slope, rise, temp, out):
+def _(dy, y, slope, rise, mask, temp, out):
     np.copyto(out, dy)
 
 
@@ -318,12 +315,12 @@ def _batch_norm_forward(x, gamma, beta, epsilon, centred, mean, variance, inv_st
 
 
 @fault("batch norm: unbiased variance in the forward pass", "batch_norm", "batch_norm_forward")
-def _(x, gamma, beta, epsilon, ones, centred, mean, variance, inv_std, scale, out):
+def _(x, gamma, beta, epsilon, ones, centred, mean, variance, inv_std, scale, temp, out):
     _batch_norm_forward(x, gamma, beta, epsilon, centred, mean, variance, inv_std, scale, out, ddof=1)
 
 
 @fault("batch norm: ε outside the root", "batch_norm", "batch_norm_forward")
-def _(x, gamma, beta, epsilon, ones, centred, mean, variance, inv_std, scale, out):
+def _(x, gamma, beta, epsilon, ones, centred, mean, variance, inv_std, scale, temp, out):
     _batch_norm_forward(x, gamma, beta, epsilon, centred, mean, variance, inv_std, scale, out, inside=False)
 
 
@@ -339,21 +336,21 @@ def _(running, batch_value, momentum, rest, temp):
 
 
 @fault("batch norm: inference forgets ε", "batch_norm", "batch_norm_inference")
-def _(x, gamma, beta, running_mean, running_variance, epsilon, scale, shift, out):
+def _(x, gamma, beta, running_mean, running_variance, epsilon, scale, shift, temp, out):
     np.divide(gamma, np.sqrt(running_variance), out=scale)
     np.subtract(beta, running_mean * scale, out=shift)
     np.add(x * scale, shift, out=out)
 
 
 @fault("batch norm: inference uses the batch's statistics", "batch_norm", "batch_norm_inference")
-def _(x, gamma, beta, running_mean, running_variance, epsilon, scale, shift, out):
+def _(x, gamma, beta, running_mean, running_variance, epsilon, scale, shift, temp, out):
     np.divide(gamma, np.sqrt(x.var(axis=-2, keepdims=True) + epsilon), out=scale)
     np.subtract(beta, x.mean(axis=-2, keepdims=True) * scale, out=shift)
     np.add(x * scale, shift, out=out)
 
 
 @fault("batch norm: inference backward forgets the scale", "batch_norm", "batch_norm_inference_backward")
-def _(dy, scale, out):
+def _(dy, scale, temp, out):
     np.copyto(out, dy)
 
 
@@ -496,7 +493,7 @@ def _(network, batch, **options):
     gan,
 )
 def _(network, batch, **options):
-    if "y1" in options:
+    if not options["backward"]:
         options["training"] = True
     return _Plan(network, batch, **options)
 

@@ -74,16 +74,16 @@ class DiscriminatorStep:
 
         real = learner(2 * batch if both else batch)
         fake = real if both else learner(batch)
-        # The generator writes its rows straight into the discriminator's input.
         rows = np.s_[..., batch:, :] if both else np.s_[...]
-        source = Plan(g, batch, training=False, backward=False, y1=fake.x1[rows])
+        source = Plan(g, batch, training=False, backward=False)
+        generate = [*source.forward, partial(np.copyto, fake.x[rows], source.y)]
         if both:
             target = np.repeat([gan.real_target, 0.0], batch)[:, None]
-            self.calls = [*source.forward, *_learning_calls(real, target, gan.discriminator_optimizer)]
+            self.calls = [*generate, *_learning_calls(real, target, gan.discriminator_optimizer)]
         else:
             self.calls = [
                 *_learning_calls(real, gan.real_target, gan.discriminator_optimizer),
-                *source.forward,
+                *generate,
                 *_learning_calls(fake, 0.0, gan.discriminator_optimizer),
             ]
         self.origins = source.origins | real.origins | fake.origins

@@ -55,8 +55,8 @@ class Layer:
         """The kernel calls on the buffers `io`: (forward calls, backward calls), each a list of callables.
 
         io.x, io.y, io.dy are arrays; io.dx is one, or None when the input's gradient is not wanted; io.x1 is
-        [x 1]; io.temp() is scratch of y's shape, shared with other layers. Out of training (inference, or frozen
-        inside a GAN's chain) a layer must write neither parameter gradients nor state.
+        [x 1]; io.temp() and io.temp(bool) are scratch of y's shape, shared with other layers. Out of training
+        (inference, or frozen inside a GAN's chain) a layer must write neither parameter gradients nor state.
         """
         backward = []
         if self.shapes and training:
@@ -113,7 +113,11 @@ class Dense(Layer):
         backward = []
         if training:
             backward.append(partial(kernels.dense_backward_weight, io.x1, io.dy, out=self.grad_weight_and_bias))
-        if io.dx is not None:
+        if io.dx is not None and self.units == 1:
+            scratch = np.empty_like(io.x)
+            weight = self.params["weight"]
+            backward.append(partial(kernels.dense_backward_input_of_one_unit, io.dy, weight, scratch, out=io.dx))
+        elif io.dx is not None:
             backward.append(partial(kernels.dense_backward_input, io.dy, self.params["weight"], out=io.dx))
         return [partial(kernels.dense_forward, io.x1, w, out=io.y)], backward
 
@@ -139,7 +143,7 @@ class ReLU(Layer):
         forward = [partial(kernels.relu_forward, io.x, zeros, out=io.y)]
         if io.dx is None:
             return forward, []
-        return forward, [partial(kernels.relu_backward, io.dy, io.y, zero, io.temp(), out=io.dx)]
+        return forward, [partial(kernels.relu_backward, io.dy, io.y, zero, io.temp(bool), io.temp(), out=io.dx)]
 
 
 class LeakyReLU(Layer):
@@ -162,7 +166,9 @@ class LeakyReLU(Layer):
         if io.dx is None:
             return forward, []
         rise = np.array(1 - self.slope, io.x.dtype)
-        return forward, [partial(kernels.leaky_relu_backward, io.dy, io.y, slope, rise, io.temp(), out=io.dx)]
+        return forward, [
+            partial(kernels.leaky_relu_backward, io.dy, io.y, slope, rise, io.temp(bool), io.temp(), out=io.dx)
+        ]
 
     def config(self):
         return {"slope": self.slope}
@@ -238,10 +244,14 @@ class BatchNorm(Layer):
         if training:
             return self._bind_training(io, gamma, beta, running, epsilon)
         scale, shift = np.empty_like(gamma), np.empty_like(gamma)
-        forward = [partial(kernels.batch_norm_inference, io.x, gamma, beta, *running, epsilon, scale, shift, out=io.y)]
+        forward = [
+            partial(
+                kernels.batch_norm_inference, io.x, gamma, beta, *running, epsilon, scale, shift, io.temp(), out=io.y
+            )
+        ]
         backward = []
         if io.dx is not None:
-            backward.append(partial(kernels.batch_norm_inference_backward, io.dy, scale, out=io.dx))
+            backward.append(partial(kernels.batch_norm_inference_backward, io.dy, scale, io.temp(), out=io.dx))
         return forward, backward
 
     def _bind_training(self, io, gamma, beta, running, epsilon):
@@ -262,6 +272,7 @@ class BatchNorm(Layer):
                 variance,
                 inv_std,
                 scale,
+                io.temp(),
                 out=io.y,
             ),
             partial(kernels.batch_norm_running, running[0], mean, momentum, rest, row),

@@ -42,11 +42,11 @@ class Buffers:
             setattr(block, name, None if whole is None else whole[..., features])
         return block
 
-    def temp(self):
-        """Scratch of y's shape, for use within one kernel call."""
-        key = self.y.shape
+    def temp(self, dtype=None):
+        """Scratch of y's shape, and of y's dtype unless another is named, for use within one kernel call."""
+        key = self.y.shape, dtype
         if key not in self._scratch:
-            self._scratch[key] = np.zeros_like(self.y)
+            self._scratch[key] = np.zeros_like(self.y, dtype)
         return self._scratch[key]
 
 
@@ -57,7 +57,8 @@ class Plan:
     backward        bind the backward pass too.
     input_gradient  carry the backward pass down to the input.
     depth           how many layers to run; all by default.
-    x1, y1, dx, dy  buffers to use in place of new ones: how the networks of a GAN write straight into each other.
+    x1, dx          buffers to use in place of new ones: how the discriminator of a GAN's chain reads the generator's
+                    output, and writes its gradient, where they are.
 
     Activations are kept as [x 1] (…, batch, features + 1), the form that `dense_forward` wants, and feature by
     feature: the memory is a (features + 1, batch) array seen through its transpose. The column of ones is then one
@@ -75,16 +76,14 @@ class Plan:
         input_gradient=False,
         depth=None,
         x1=None,
-        y1=None,
         dx=None,
-        dy=None,
     ):
         layers, lead, dtype = network.layers[:depth], network.replicas, network.dtype
         widths = network.widths[: len(layers) + 1]
-        activations = self._activations(layers, widths, (lead, batch, dtype), x1, y1)
+        activations = self._activations(layers, widths, (lead, batch, dtype), x1)
         gradients = [None] * len(activations)
         if backward:
-            gradients = self._gradients(layers, widths, (lead, batch, dtype), input_gradient, dx, dy)
+            gradients = self._gradients(layers, widths, (lead, batch, dtype), input_gradient, dx)
         self.forward, self.backward, scratch = [], [], {}
         self.origins = {}  # call -> (network, layer, direction), for profiles
         pairs = [
@@ -116,13 +115,13 @@ class Plan:
         self.backward[:0] = backward
 
     @staticmethod
-    def _activations(layers, widths, layout, x1, y1):
+    def _activations(layers, widths, layout, x1):
         """A buffer per boundary, from the output down. A layer that can works in place, unless the layer below
         reads its own output in the backward pass or the buffer is the network's input (an in-place pass moves half
         the memory: 0.12 against 0.2 to 0.4 ns an element).
         """
         buffers = [None] * len(widths)
-        buffers[-1] = _with_ones(widths[-1], *layout) if y1 is None else y1
+        buffers[-1] = _with_ones(widths[-1], *layout)
         for i in reversed(range(len(layers))):
             if i > 0 and layers[i].in_place and not layers[i - 1].reads_output:
                 buffers[i] = buffers[i + 1]
@@ -133,10 +132,10 @@ class Plan:
         return buffers
 
     @staticmethod
-    def _gradients(layers, widths, layout, input_gradient, dx, dy):
+    def _gradients(layers, widths, layout, input_gradient, dx):
         """A buffer per boundary that the backward pass reaches, None elsewhere."""
         buffers = [None] * len(widths)
-        buffers[-1] = _feature_major(widths[-1], *layout) if dy is None else dy
+        buffers[-1] = _feature_major(widths[-1], *layout)
         for i in reversed(range(0 if input_gradient else 1, len(layers))):
             if i == 0 and dx is not None:
                 buffers[i] = dx

@@ -13,7 +13,12 @@ import numpy as np
 from numgan import kernels
 from numgan.gan import TrainingStep
 
-PRODUCTS = (kernels.dense_forward, kernels.dense_backward_weight, kernels.dense_backward_input)
+PRODUCTS = (
+    kernels.dense_forward,
+    kernels.dense_backward_weight,
+    kernels.dense_backward_input,
+    kernels.dense_backward_input_of_one_unit,
+)
 
 # Passes of arithmetic over the largest array, read off each kernel: what its FLOP are counted from.
 PASSES = {

@@ -40,6 +40,7 @@ class Digits:
         self.labels = labels
         self.source = source
         self._scratch = {}
+        self._index = np.empty(0, np.intp)
 
     def __len__(self):
         """The number of images, N."""
@@ -48,11 +49,11 @@ class Digits:
     def sample(self, n, rng, out):
         """Fill `out` with n images drawn uniformly with replacement, scaled from 0..255 to [-1, 1].
 
-        rng: numpy.random.Generator, asked once for n indices.
+        rng: numpy.random.Generator, asked once for n uniform numbers.
         out: float32 or float64 array (n, 784), strided views included; overwritten.
 
         The set stays uint8, a quarter of the memory; only the batch is scaled. Once the largest n has been
-        seen, nothing is allocated but the n indices. Raises DataError when `out` does not fit.
+        seen, nothing is allocated. Raises DataError when `out` does not fit.
         """
         if out.shape != (n, self.features) or out.dtype not in _SCALE:
             raise DataError(
@@ -60,12 +61,22 @@ class Digits:
             )
         stage = self._rows(n, np.dtype(np.uint8))
         # mode="clip" because the default mode buffers `out` in order to check the indices
-        np.take(self.images, rng.integers(0, len(self.images), n), axis=0, out=stage, mode="clip")
+        np.take(self.images, self._draw(n, rng), axis=0, out=stage, mode="clip")
         # NumPy runs arithmetic on a strided view through buffers of its own, at twice the time of a copy
         work = out if out.flags.c_contiguous else self._rows(n, out.dtype)
         _scale(stage, work)
         if work is not out:
             np.copyto(out, work)
+
+    def _draw(self, n, rng):
+        """n random indices below N, as whole parts of N·u, u uniform in [0, 1): `rng.integers` cannot fill an array."""
+        if len(self._index) < n:
+            self._uniform, self._index = np.empty(n), np.empty(n, np.intp)
+        uniform, index = self._uniform[:n], self._index[:n]
+        rng.random(out=uniform)
+        np.multiply(uniform, len(self.images), out=uniform)
+        np.copyto(index, uniform, casting="unsafe")
+        return index
 
     def _rows(self, n, dtype):
         """The first n rows of a scratch array that grows to the largest n seen."""

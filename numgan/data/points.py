@@ -9,7 +9,13 @@ class SinePoints:
     features = 2
     source = "points (t, sin t), t standard normal"
 
+    def __init__(self):
+        self._t = np.empty(0, np.float32)  # scratch, because standard_normal fills only contiguous arrays
+
     def sample(self, n, rng, out):
         """Fill `out` (n, 2), float32 or float64, with n random points."""
-        out[:, 0] = rng.standard_normal(n, dtype=out.dtype)
+        if self._t.shape != (n,) or self._t.dtype != out.dtype:
+            self._t = np.empty(n, out.dtype)
+        rng.standard_normal(out=self._t, dtype=out.dtype)
+        out[:, 0] = self._t
         np.sin(out[:, 0], out=out[:, 1])
