@@ -126,15 +126,15 @@ class Work:
         value.work = self
         return value
 
-    def add(self, ufunc, arrays):
+    def add(self, function, arrays):
         self.bytes += sum(a.nbytes for a in arrays)
-        if ufunc is np.matmul:
+        if function is np.matmul:
             left, right, _ = arrays
             self.flop += 2 * prod(left.shape) * right.shape[-1]
 
 
 class Watched(np.ndarray):
-    """An array that reports every ufunc it takes part in to its Work."""
+    """An array that reports every ufunc, and every other NumPy function, that it takes part in to its Work."""
 
     work = None
 
@@ -145,6 +145,11 @@ class Watched(np.ndarray):
         inputs, out = ([np.asarray(a) for a in arrays] for arrays in (inputs, out))
         self.work.add(ufunc, [*inputs, *out])
         return getattr(ufunc, method)(*inputs, out=tuple(out), **keywords)
+
+    def __array_function__(self, function, types, args, keywords):
+        args = [np.asarray(a) for a in args]
+        self.work.add(function, args)
+        return function(*args, **keywords)
 
 
 # -------------------------------------------------------------------------------------------- what the machine can do

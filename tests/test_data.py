@@ -32,6 +32,11 @@ def idx_labels(labels, *, count=None, magic=0x801):
     return struct.pack(">2I", magic, len(labels) if count is None else count) + labels.tobytes()
 
 
+def drawn_rows(seed, count, n):
+    """The rows that `Digits.sample` draws: whole parts of count·u."""
+    return (count * np.random.default_rng(seed).random(n)).astype(int)
+
+
 def some_images(n=7):
     return np.random.default_rng(n).integers(0, 256, (n, 784), dtype=np.uint8)
 
@@ -354,7 +359,7 @@ def test_sample_is_a_scaled_uniform_draw(dtype, layout):
     images = some_images(5)
     out = outputs(64, dtype)[layout]
     Digits(images).sample(64, np.random.default_rng(3), out)
-    drawn = images[np.random.default_rng(3).integers(0, 5, 64)]
+    drawn = images[drawn_rows(3, 5, 64)]
     assert np.allclose(out, drawn / 127.5 - 1, rtol=0, atol=2 * np.finfo(dtype).eps)
 
 
@@ -400,7 +405,7 @@ def test_sample_serves_changing_batch_sizes():
     for n in (8, 3, 20, 8, 1):
         out = np.empty((n, 784), np.float32)
         digits.sample(n, np.random.default_rng(n), out)
-        drawn = digits.images[np.random.default_rng(n).integers(0, 5, n)]
+        drawn = digits.images[drawn_rows(n, 5, n)]
         assert np.array_equal(out, to_unit_range(drawn))
 
 
@@ -408,7 +413,7 @@ def test_digits_that_are_not_contiguous_are_drawn_from_correctly():
     wide = np.random.default_rng(0).integers(0, 256, (5, 800), dtype=np.uint8)
     out = np.empty((8, 784), np.float32)
     Digits(wide[:, 7:791]).sample(8, np.random.default_rng(2), out)
-    assert np.array_equal(to_pixels(out), wide[np.random.default_rng(2).integers(0, 5, 8), 7:791])
+    assert np.array_equal(to_pixels(out), wide[drawn_rows(2, 5, 8), 7:791])
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

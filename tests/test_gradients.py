@@ -1,5 +1,10 @@
 """Every gradient in the package against differences, and stacks of replicas against their networks one by one."""
 
+import json
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -38,11 +43,10 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-def every_check():
+def every_check_but(*left_out):
     for target, checks in TARGETS.items():
-        marks = [pytest.mark.slow] if target == "mnist" else []
-        for i, check in enumerate(checks):
-            yield pytest.param(check, id=f"{target}-{i}", marks=marks)
+        for i, check in enumerate(checks if target not in left_out else []):
+            yield pytest.param(check, id=f"{target}-{i}")
 
 
 def deep_layers():
@@ -84,9 +88,24 @@ def near(a, b, tolerance=1e-12):
 # ------------------------------------------------------------------------------------------- against differences
 
 
-@pytest.mark.parametrize("check", list(every_check()))
+@pytest.mark.parametrize("check", list(every_check_but("mnist")))
 def test_every_named_check_passes(check):
     check(0, 1e-7).raise_for_failure()
+
+
+@pytest.mark.slow
+def test_the_named_check_of_the_mnist_gan_passes():
+    """As a process, so that its many small products run on one thread: on a busy machine that is four times as fast."""
+    command = [sys.executable, "-m", "numgan", "gradcheck", "mnist", "--json"]
+    one_thread = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "MKL", "OMP")}
+    done = subprocess.run(command, env=os.environ | one_thread, capture_output=True, encoding="utf-8", timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (report,) = json.loads(done.stdout)["reports"]
+    assert report["passed"]
+    tensors = {row["tensor"].rpartition(": ")[2] for row in report["rows"]}
+    assert len(report["rows"]) == 9 + 15
+    assert tensors >= {"dense_4.weight", "batch_norm_3.gamma", "noise", "input"}
+    assert {row["verdict"] for row in report["rows"]} <= {"ok", "zero"}
 
 
 @pytest.mark.parametrize("target", GRADIENT_ONLY)
@@ -118,15 +137,19 @@ def test_a_deep_network(training):
     assert [row.tensor for row in report.rows] == names
 
 
-@pytest.mark.xfail(strict=True, reason="rounding of a gradient that is zero behind two batch norms is taken for kinks")
-def test_a_zero_gradient_deep_in_a_network_is_zero():
+def test_a_zero_gradient_deep_in_a_network_passes():
     """The first batch norm's β is a shift that the second one takes out again, through a dense layer."""
     for seed in range(6):
         layers = [Dense(6, "he_normal"), LeakyReLU(0.2), BatchNorm(0.8), Dense(5), BatchNorm(0.5), Dense(4), Sigmoid()]
         network = network_of([*layers, Dense(1), Sigmoid()], seed=seed)
-        report = check_gradients(network, rng(seed + 1000).normal(0, 1, (7, 4)))
-        assert {row.tensor: row.verdict for row in report.rows}["batch_norm_1.beta"] == "zero", str(report)
-        report.raise_for_failure()
+        check_gradients(network, rng(seed + 1000).normal(0, 1, (7, 4))).raise_for_failure()
+
+
+@pytest.mark.xfail(strict=True, reason="Ridders' table is compared with one of two neighbours, and trusts an accident")
+def test_a_right_network_does_not_fail_for_saturated_units():
+    network = network_of([Dense(5), Tanh(), Dense(1), Sigmoid()], seed=4)
+    report = check_gradients(network, 100 * rng(1004).normal(0, 1, (7, 4)))
+    assert sum(row.failed for row in report.rows) == 0, str(report)
 
 
 @pytest.mark.parametrize("smoothing", [0, 0.1])
