@@ -114,12 +114,19 @@ class Dense(Layer):
         if training:
             backward.append(partial(kernels.dense_backward_weight, io.x1, io.dy, out=self.grad_weight_and_bias))
         if io.dx is not None and self.units == 1:
-            scratch = np.empty_like(io.x)
-            weight = self.params["weight"]
-            backward.append(partial(kernels.dense_backward_input_of_one_unit, io.dy, weight, scratch, out=io.dx))
+            backward += self._outer_products(io)
         elif io.dx is not None:
             backward.append(partial(kernels.dense_backward_input, io.dy, self.params["weight"], out=io.dx))
         return [partial(kernels.dense_forward, io.x1, w, out=io.y)], backward
+
+    def _outer_products(self, io):
+        """dx of a single unit, block by block of its inputs: the scratch then stays in the cache."""
+        blocks = io.blocks()
+        scratch = np.empty_like(io.x[..., blocks[-1]])
+        for block in blocks:
+            weight, dx = self.params["weight"][..., block, :], io.dx[..., block]
+            temp = scratch[..., : dx.shape[-1]]
+            yield partial(kernels.dense_backward_input_of_one_unit, io.dy, weight, temp, out=dx)
 
     def config(self):
         return {"units": self.units}

@@ -42,6 +42,13 @@ class Buffers:
             setattr(block, name, None if whole is None else whole[..., features])
         return block
 
+    def blocks(self):
+        """Slices of the features of x that hold about BLOCK values each."""
+        features = self.x.shape[-1]
+        count = min(features, max(1, round(self.x.size / BLOCK)))
+        edges = [features * i // count for i in range(count + 1)]
+        return [slice(a, b) for a, b in itertools.pairwise(edges)]
+
     def temp(self, dtype=None):
         """Scratch of y's shape, and of y's dtype unless another is named, for use within one kernel call."""
         key = self.y.shape, dtype
@@ -101,7 +108,7 @@ class Plan:
         """Add the calls of neighbouring layers. Featurewise ones go block by block, all layers on one block before
         the next, so that a block is still in the cache when its next pass comes (5 % of the MNIST step).
         """
-        blocks = _blocks(pairs[0][1].x) if featurewise else [None]
+        blocks = pairs[0][1].blocks() if featurewise else [None]
         backward = []
         for block in blocks:
             calls_of_block = []
@@ -404,14 +411,6 @@ def copy_layer(layer):
     for attribute in ("name", "params", "grads", "state"):
         vars(twin).pop(attribute, None)
     return twin
-
-
-def _blocks(x):
-    """Slices of the features of x (…, batch, features) that hold about BLOCK values each."""
-    features = x.shape[-1]
-    count = min(features, max(1, round(x.size / BLOCK)))
-    edges = [features * i // count for i in range(count + 1)]
-    return [slice(a, b) for a, b in itertools.pairwise(edges)]
 
 
 def _feature_major(width, lead, batch, dtype):

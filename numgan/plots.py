@@ -12,7 +12,7 @@ from numgan.saving import atomic_write
 
 REAL, GENERATED = "tab:blue", "tab:red"
 SIDE = 28
-PANELS = 20  # evolution.png shows at most this many moments, as many as the Keras listing draws
+PANELS = 21  # evolution.png shows at most this many moments: the Keras listing's 20, and the end
 HISTORY_POINTS = 1_000  # a curve is averaged down to about this many points
 
 
@@ -77,9 +77,9 @@ def evolution(snapshots, draw, path):
     At most PANELS moments are shown, evenly chosen, the first and the last among them.
     """
     chosen = np.unique(np.linspace(0, len(snapshots) - 1, min(len(snapshots), PANELS)).round().astype(int))
-    columns = min(len(chosen), 10 if len(chosen) > 12 else 4)
+    columns = min(len(chosen), 7 if len(chosen) > 12 else 4)
     rows = -(-len(chosen) // columns)
-    figure = Figure(figsize=(2.2 * columns if columns > 4 else 3.2 * columns, 2.45 * rows), layout="constrained")
+    figure = Figure(figsize=(2.3 * columns if columns > 4 else 3.2 * columns, 2.5 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes[len(chosen) :]:
         ax.axis("off")
