@@ -261,7 +261,9 @@ def _ridders(central, noise, smooth):
         now = (factor * before[1:] - before[:-1]) / (factor - 1)
         columns.append(now)
         usable = smooth if order == 1 else smooth[1:] & smooth[:-1]
-        moved = np.maximum(np.abs(now - before[1:]), 2 * noise[order:])
+        # how far the last step's entry was off, and, lest that be small by accident, what is left of the one before
+        moved = np.maximum(np.abs(now - before[1:]), np.abs(before[1:] - before[:-1]) / RATIO)
+        moved = np.maximum(moved, 2 * noise[order:])
         for level in range(len(now)):
             better = usable[level] & (moved[level] < best)
             best, value = np.where(better, moved[level], best), np.where(better, now[level], value)

@@ -133,9 +133,13 @@ class Dense(Layer):
 
 
 def _stacked(weight):
-    """The (n_in + 1, n_out) view that starts at `weight` (n_in, n_out) and takes in the bias row behind it."""
+    """The (n_in + 1, n_out) view that starts at `weight` (n_in, n_out) and takes in the bias row behind it.
+
+    The strides are written out: those of an axis of length 1 are anybody's guess.
+    """
     *lead, n_in, n_out = weight.shape
-    return np.lib.stride_tricks.as_strided(weight, (*lead, n_in + 1, n_out), weight.strides)
+    strides = (*weight.strides[:-2], n_out * weight.itemsize, weight.itemsize)
+    return np.lib.stride_tricks.as_strided(weight, (*lead, n_in + 1, n_out), strides)
 
 
 class ReLU(Layer):

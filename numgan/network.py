@@ -140,10 +140,11 @@ class Plan:
 
     @staticmethod
     def _gradients(layers, widths, layout, input_gradient, dx):
-        """A buffer per boundary that the backward pass reaches, None elsewhere."""
+        """A buffer per boundary that the backward pass reaches, down to the lowest layer with parameters or the input."""
         buffers = [None] * len(widths)
         buffers[-1] = _feature_major(widths[-1], *layout)
-        for i in reversed(range(0 if input_gradient else 1, len(layers))):
+        lowest = 0 if input_gradient else 1 + next((i for i, layer in enumerate(layers) if layer.shapes), len(layers))
+        for i in reversed(range(lowest, len(layers))):
             if i == 0 and dx is not None:
                 buffers[i] = dx
             elif layers[i].in_place:

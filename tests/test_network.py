@@ -619,14 +619,6 @@ def model_of(name):
     return gan, batch
 
 
-@pytest.fixture
-def tiny_buffers():
-    """NumPy's buffers within a ufunc call, up to 8,192 values an operand, made so small that arrays stand out."""
-    size = np.setbufsize(64)
-    yield
-    np.setbufsize(size)
-
-
 def peak_of(run):
     """Bytes that `run` has in use at most, beyond what was in use before."""
     tracemalloc.start()
@@ -640,7 +632,7 @@ def peak_of(run):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_warm_step_takes_no_memory(name, tiny_buffers):
+def test_a_warm_step_takes_no_memory(name):
     gan, batch = model_of(name)
     d_step, g_step = gan.discriminator_step(batch), gan.generator_step(batch)
     real = rng(1).standard_normal((batch, gan.discriminator.widths[0]), dtype=np.float32)
@@ -665,7 +657,7 @@ class Watched:
 
 
 @pytest.mark.parametrize("name", ["sine", "mnist narrowed"])
-def test_forty_warm_steps_of_fit_take_no_memory(name, tiny_buffers, monkeypatch):
+def test_forty_warm_steps_of_fit_take_no_memory(name, monkeypatch):
     gan, batch = model_of(name)
     monkeypatch.setattr(stream, "BLOCK_VALUES", 1)  # rows are drawn for every step anew, and the memory looked at
     source = Watched(gan.discriminator.widths[0])

@@ -1,0 +1,138 @@
+"""The benchmark commands as processes, at the smallest size: that they run and what they leave, never how fast."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PNG = b"\x89PNG\r\n\x1a\n"
+TINY = ("--recipes", "sine", "--rounds", "1")
+
+
+def benchmarks(*words):
+    """Run `python -m benchmarks WORDS` in the checkout."""
+    command = [sys.executable, "-m", "benchmarks", *map(str, words)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """run(command, *words) -> (printed text, result, directory), each command run once."""
+    done = {}
+
+    def run(command, *words):
+        if command not in done:
+            out = tmp_path_factory.mktemp(command)
+            process = benchmarks(command, *TINY, *words, "--out", out)
+            assert process.returncode == 0, process.stderr
+            result = json.loads((out / f"{command}.json").read_text(encoding="utf-8"))
+            done[command] = process.stdout, result, out
+        return done[command]
+
+    return run
+
+
+COMMANDS = {
+    "kernels": (),
+    "step": (),
+    "peers": ("--only", "numgan", "--quick", "--threads", "1"),
+    "scaling": ("--batches", "1,2", "--widths", "1"),
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_leaves_table_json_and_picture(run, command):
+    text, result, out = run(command, *COMMANDS[command])
+    assert result["benchmark"] == command
+    assert {"cpu", "cores", "os", "python", "numpy", "blas", "numgan"} <= result["machine"].keys()
+    assert result["settings"]["recipes"] == ["sine"] and result["settings"]["rounds"] == 1
+    names = [entry["name"] for entry in result["measures"]]
+    assert names and len(set(names)) == len(names)
+    for entry in result["measures"]:
+        assert 0 <= entry["low"] <= entry["median"] <= entry["high"] and "unit" in entry
+    assert (out / f"{command}.png").read_bytes().startswith(PNG)
+    assert "sine" in text and result["machine"]["numpy"] in text
+
+
+def test_step_takes_the_whole_step_apart(run):
+    row = run("step")[1]["recipes"]["sine"]
+    parts = {name: part["calls"] for name, part in row["parts"].items()}
+    # two discriminator updates of 2 products forward and 3 back, 2 for the fakes, 4 + 5 through the chain
+    assert sum(count for name, count in parts.items() if name.startswith("dense_")) == 21
+    assert parts["adam_update"] == 3 and parts["data"] == 1 and parts["noise"] == 2
+    assert row["allocated"]["step"] >= 0 and row["allocated"]["parts"].keys() == parts.keys()
+
+
+def test_kernels_counts_the_work_of_a_product(run):
+    result = run("kernels")[1]
+    row = result["kernels"]["sine dense_forward 128×6 → 128×25"]
+    assert row["flop"] == 2 * 128 * 6 * 25
+    assert row["bytes"] == 4 * (128 * 6 + 6 * 25 + 128 * 25)
+    assert result["peaks"]["products, GFLOP/s"]["median"] > 0
+
+
+def test_peers_does_the_recipes_work(run):
+    row = run("peers")[1]["recipes"]["sine"]["numgan"]
+    assert row["differs"] < 1e-3
+    assert row["ratio"]["median"] == 1
+
+
+def test_scaling_halves_no_odd_batch_and_measures_memory(run):
+    points = run("scaling")[1]["points"]
+    assert [(p["batch"], p["threads"]) for p in points] == [(b, t) for b in (2, 128) for t in (1, 2)]
+    assert all(p["memory"] is None or p["memory"]["median"] > 10e6 for p in points)
+
+
+def test_a_missing_and_a_failing_peer_are_reported(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(ROOT)
+    from benchmarks import peers
+
+    monkeypatch.setitem(peers.PEERS, "ghost", ("Ghost", "numgan_worker", ("no_such_package",)))
+    monkeypatch.setitem(peers.PEERS, "broken", ("Broken", "no_such_worker", ()))
+    jobs = {"sine": peers.Job(tmp_path, "sine", 1)}
+    rows, workers = peers.start(("ghost", "broken"), jobs, 1)
+    assert workers == {}
+    assert rows["sine"]["ghost"]["missing"] == "no_such_package not installed"
+    assert "no_such_worker" in rows["sine"]["broken"]["failed"]
+    assert "\n" not in rows["sine"]["broken"]["failed"]
+
+
+def test_compare_shows_only_what_changed_by_more_than_the_spread(run, tmp_path):
+    _, result, out = run("step")
+    old = out / "step.json"
+    entry = next(entry for entry in result["measures"] if entry["name"] == "sine step")
+    for key in ("low", "median", "high"):
+        entry[key] *= 100
+    new = tmp_path / "new.json"
+    new.write_text(json.dumps(result), encoding="utf-8")
+
+    same = benchmarks("compare", old, old, "--out", tmp_path)
+    assert same.returncode == 0 and "\n0 of " in same.stdout
+    changed = benchmarks("compare", old, new, "--out", tmp_path)
+    rows = json.loads((tmp_path / "compare.json").read_text(encoding="utf-8"))["changes"]
+    assert {row["name"]: row["new"]["median"] > 50 * row["old"]["median"] for row in rows}["sine step"]
+    assert changed.returncode == 0 and (tmp_path / "compare.png").read_bytes().startswith(PNG)
+    assert "+9900.0%" in changed.stdout or "\n0 of " in changed.stdout  # a spread beyond 99 times would hide it
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["step", "--recipes", "mnits"], "no 'mnits'; there are mnist, sine"),
+        (["peers", "--only", "pytorch"], "no 'pytorch'; there are numgan, torch"),
+        (["kernels", "--threads", "0"], "expected a positive integer, got '0'"),
+        (["scaling", "--batches", "1,x"], "expected a positive integer, got 'x'"),
+        (["compare", "setup.cfg", "setup.cfg"], "setup.cfg is not a result of these benchmarks"),
+        (["compare", "nowhere.json", "setup.cfg"], "nowhere.json"),
+        (["race"], "invalid choice: 'race'"),
+        ([], "required: COMMAND"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_status_2(words, said):
+    process = benchmarks(*words)
+    assert process.returncode == 2
+    assert said in process.stderr and process.stderr.count("\n") == 1
+    assert "Traceback" not in process.stderr
