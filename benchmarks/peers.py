@@ -80,25 +80,37 @@ def start(names, jobs, thread_count):
 
     What is known: its title, and versions and "differs", or the reason why it does not run in "missing" or "failed".
     """
-    rows, workers = {recipe: {name: {"title": PEERS[name][0]} for name in names} for recipe in jobs}, {}
+    rows = {recipe: {name: {"title": PEERS[name][0]} for name in names} for recipe in jobs}
+    workers, absent = {}, {}
     for name in names:
-        report.progress(f"starting {name}")
         missing = [package for package in PEERS[name][2] if importlib.util.find_spec(package) is None]
         if missing:
-            for peers in rows.values():
-                peers[name]["missing"] = f"{' and '.join(missing)} not installed"
-            continue
-        workers[name] = Worker(name, jobs, thread_count)
+            absent[name] = {"missing": f"{' and '.join(missing)} not installed"}
+        else:  # they import and compile side by side, which halves the wait; nothing is measured yet
+            workers[name] = Worker(name, jobs, thread_count)
+            for recipe in jobs:
+                workers[name].send(recipe, "check", workers[name].path(recipe))
+                workers[name].send(recipe, "run", WARM_STEPS)
+    for name in list(workers):
+        report.progress(f"starting {name}")
         try:
             for recipe, job in jobs.items():
-                weights, versions = workers[name].check(recipe)
-                rows[recipe][name] |= {"versions": versions, "differs": job.distance(weights)}
-                workers[name].run(recipe, WARM_STEPS)
+                rows[recipe][name]["versions"] = workers[name].receive()["versions"]
+                rows[recipe][name]["differs"] = job.distance(load(workers[name].path(recipe)))
+                workers[name].receive()
         except WorkerError as error:
+            absent[name] = {"failed": str(error)}
             workers.pop(name).close()
-            for peers in rows.values():
-                peers[name]["failed"] = str(error)
+    for peers in rows.values():
+        for name, reason in absent.items():
+            peers[name] |= reason
     return rows, workers
+
+
+def load(path):
+    """The arrays of an .npz file, in order."""
+    with np.load(path) as file:
+        return [file[name] for name in file.files]
 
 
 class Job:
@@ -141,7 +153,7 @@ class Worker:
     """A peer's process. Whatever goes wrong in it is a WorkerError here, with the reason in one line."""
 
     def __init__(self, name, jobs, thread_count):
-        self.directory = next(iter(jobs.values())).path.parent
+        self.name, self.directory = name, next(iter(jobs.values())).path.parent
         environment = os.environ | threads.environment(thread_count) | {
             "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu",
         }  # fmt: skip
@@ -152,17 +164,15 @@ class Worker:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.complaints,
         )  # fmt: skip
 
-    def check(self, recipe):
-        """(the weights after training on the job's batches, name -> version)."""
-        path = self.directory / "weights.npz"
-        answer = self._ask(f"{recipe} check {path}")
-        with np.load(path) as file:
-            return [file[name] for name in file.files], answer["versions"]
+    def path(self, recipe):
+        """Where it writes its weights."""
+        return self.directory / f"{recipe} {self.name}.npz"
 
     def run(self, recipe, n):
         """Train n steps, or a few more; the seconds per step."""
         time.sleep(REST_SECONDS)
-        answer = self._ask(f"{recipe} run {n}")
+        self.send(recipe, "run", n)
+        answer = self.receive()
         return answer["seconds"] / answer["steps"]
 
     def close(self):
@@ -172,10 +182,13 @@ class Worker:
         self.process.wait()
         self.complaints.close()
 
-    def _ask(self, command):
+    def send(self, *words):
         with contextlib.suppress(BrokenPipeError):  # it has died, and the missing answer will say so
-            self.process.stdin.write(f"{command}\n")
+            self.process.stdin.write(" ".join(map(str, words)) + "\n")
             self.process.stdin.flush()
+
+    def receive(self):
+        """The answer to the oldest command that has none yet."""
         line = self.process.stdout.readline()
         if not line:
             raise WorkerError(self._last_words())

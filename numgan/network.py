@@ -140,7 +140,7 @@ class Plan:
 
     @staticmethod
     def _gradients(layers, widths, layout, input_gradient, dx):
-        """A buffer per boundary that the backward pass reaches, down to the lowest layer with parameters or the input."""
+        """A buffer per boundary that the backward pass reaches: down to the input, or the lowest with parameters."""
         buffers = [None] * len(widths)
         buffers[-1] = _feature_major(widths[-1], *layout)
         lowest = 0 if input_gradient else 1 + next((i for i, layer in enumerate(layers) if layer.shapes), len(layers))

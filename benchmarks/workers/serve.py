@@ -59,11 +59,11 @@ def serve(trainer_class):
     hold_threads(next(iter(jobs.values())).threads)
     trainers = {}
     for line in sys.stdin:
-        recipe, command, *words = line.split(" ")
+        recipe, command, word = line.strip().split(" ", 2)
         try:
             if recipe not in trainers:
                 trainers[recipe] = trainer_class(jobs[recipe])
-            answer = COMMANDS[command](trainers[recipe], jobs[recipe], *words)
+            answer = COMMANDS[command](trainers[recipe], jobs[recipe], word)
         except Exception as error:
             text = str(error).strip()
             answer = {"failed": f"{type(error).__name__}: {text.splitlines()[0] if text else 'no reason given'}"}
@@ -75,7 +75,7 @@ def serve(trainer_class):
 def check(trainer, job, path):
     for batch in job.batches:
         trainer.train(*batch)
-    np.savez(path.strip(), *trainer.weights())
+    np.savez(path, *trainer.weights())
     return {"versions": trainer.versions}
 
 
