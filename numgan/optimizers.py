@@ -1,7 +1,7 @@
 """Optimisers: SGD with momentum and Adam, each a walk over a network's flat arena.
 
 The walk goes in chunks that stay in the processor's cache through all passes of the update: for the MNIST GAN's
-842,000 parameters that is twice as fast as ten passes over whole arrays.
+842,000 parameters that takes four fifths of the time of ten passes over whole arrays.
 """
 
 import math

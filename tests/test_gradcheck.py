@@ -688,7 +688,7 @@ def test_there_are_at_least_forty_faults_with_names_of_their_own():
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_every_fault_is_caught_and_the_right_code_is_back_afterwards(fault):
     right = getattr(fault.owner, fault.attribute)
-    for seed in (1, 2):  # and 0 from the command line, below
+    for seed in (0, 1):  # and 3 from the command line, below
         caught = hunt(fault, seed)
         assert caught.by is not None
         assert not caught.by.passed
@@ -721,21 +721,14 @@ def test_the_command_checks_what_is_named():
     assert "FAIL" not in done.stdout
 
 
-def test_the_command_s_json_parses():
-    done = gradcheck("tanh", "bce_logits", "--json", "--seed", "3")
+def test_the_command_s_json_has_every_report_and_every_fault():
+    done = gradcheck("tanh", "bce_logits", "--seed", "3", "--faults", "--json")
     result = json.loads(done.stdout)
-    assert done.returncode == 0
+    assert done.returncode == 0, done.stderr
     assert len(result["reports"]) == len(TARGETS["tanh"]) + len(TARGETS["bce_logits"])
     assert all(report["passed"] and report["checked"] for report in result["reports"])
-    assert result["faults"] == []
-
-
-def test_the_command_hunts_the_faults():
-    done = gradcheck("--faults", "--json")
-    hunted = json.loads(done.stdout)["faults"]
-    assert done.returncode == 0, done.stderr
-    assert [h["fault"] for h in hunted] == [fault.name for fault in FAULTS]
-    assert all(h["caught_by"] and h["saw"] for h in hunted)
+    assert [h["fault"] for h in result["faults"]] == [fault.name for fault in FAULTS]
+    assert all(h["caught_by"] and h["saw"] for h in result["faults"])
 
 
 @pytest.mark.parametrize("arguments", [["dense", "nonsense"], []])

@@ -151,6 +151,17 @@ def test_a_right_network_does_not_fail_for_saturated_units():
     assert sum(row.failed for row in report.rows) == 0, str(report)
 
 
+@pytest.mark.parametrize(
+    "offset",
+    [0, 1e2, pytest.param(1e4, marks=pytest.mark.xfail(strict=True, reason="rounding inside batch norm is not seen"))],
+)
+def test_batch_norm_of_inputs_far_from_zero_does_not_fail(offset):
+    """The differences x − mean then have fewer digits than x."""
+    for seed in range(8):
+        report = check_gradients(BatchNorm(), offset + rng(seed).normal(size=(6, 2)), seed=seed)
+        assert sum(row.failed for row in report.rows) == 0, str(report)
+
+
 @pytest.mark.parametrize("smoothing", [0, 0.1])
 @pytest.mark.parametrize("from_logits", [False, True], ids=["probabilities", "logits"])
 def test_losses(from_logits, smoothing):

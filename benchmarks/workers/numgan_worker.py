@@ -22,8 +22,9 @@ class Trainer:
         self.gan.train_generator(noise_g)
 
     def run(self, n):
-        self.gan.fit(self.data, n, self.batch_size, self.rng, self.every)
-        return n
+        steps = -(-n // self.every) * self.every  # a look at the losses belongs to so many steps, no fewer
+        self.gan.fit(self.data, steps, self.batch_size, self.rng, self.every)
+        return steps
 
     def weights(self):
         networks = self.gan.generator, self.gan.discriminator
