@@ -225,7 +225,7 @@ def _judge(probes, evaluate, levels, tolerance, rounding):
     # a step that the coordinate can hold exactly: no error from (θ + h) − θ
     steps = 2.0 ** np.round(np.log2(steps))
     central, forward, backward, noise = evaluate(probes, steps)
-    numeric, uncertainty = _ridders(central, noise, _smooth(np.abs(forward - backward), noise))
+    numeric, uncertainty = _ridders(central, steps, noise, _smooth(np.abs(forward - backward), noise))
     difference = np.abs(claims - numeric)
     size = np.maximum(np.abs(claims), np.abs(numeric))
     # two zeros prove something only where no rounding could hide a difference
@@ -248,12 +248,12 @@ def _smooth(gap, noise):
     return np.logical_and.accumulate(fits[::-1])[::-1]
 
 
-def _ridders(central, noise, smooth):
+def _ridders(central, steps, noise, smooth):
     """(value, uncertainty) per probe: the entry of the Richardson table that moved least from its neighbours.
 
     Only entries made of smooth steps count; where there is none, the uncertainty is infinite.
     """
-    best, value = np.full(central.shape[1], np.inf), central[-1].copy()
+    best, value, step = np.full(central.shape[1], np.inf), central[-1].copy(), steps[-1].copy()
     columns = [central]
     for order in (1, 2):
         factor = RATIO ** (2 * order)
@@ -267,7 +267,9 @@ def _ridders(central, noise, smooth):
         for level in range(len(now)):
             better = usable[level] & (moved[level] < best)
             best, value = np.where(better, moved[level], best), np.where(better, now[level], value)
-    return value, best
+            step = np.where(better, steps[level + order], step)
+    # What the smallest step is off by is rounding, which grows as 1/h: so much of it is in the entry taken.
+    return value, np.maximum(best, np.abs(central[-1] - value) * steps[-1] / step)
 
 
 def _row(problem, name, results):

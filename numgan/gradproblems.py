@@ -132,6 +132,8 @@ def loss_problem(loss, prediction, target):
 def gan_problems(gan, x, report):
     """The gradients that a GAN's two steps compute, each with the loss that they are of."""
     real, noise = (np.asarray(a, np.float64) for a in x)
+    if len(real) != len(noise):
+        raise ValueError(f"checking a GAN takes as many real rows as noise rows, got {len(real)} and {len(noise)}")
     g, d = gan.generator.copy("float64"), gan.discriminator.copy("float64")
     twin = GAN(g, d, schedule=gan.schedule, label_smoothing=gan.label_smoothing)
     fakes = g.predict(noise)

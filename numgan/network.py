@@ -14,7 +14,7 @@ import re
 
 import numpy as np
 
-from numgan.layers import Sigmoid
+from numgan.layers import Layer, Sigmoid
 from numgan.losses import BinaryCrossEntropy, binary_accuracy
 
 PREDICT_ROWS = 256  # predict works through its input in blocks of this many rows
@@ -185,6 +185,10 @@ class Sequential:
             raise ValueError(f"{name}: n_in must be a positive integer, got {n_in!r}")
         if not layers:
             raise ValueError(f"{name}: a network needs at least one layer")
+        if not all(isinstance(layer, Layer) for layer in layers):
+            raise ValueError(f"{name}: layers must be Layer objects, got {layers!r}")
+        if not (replicas is None or (isinstance(replicas, int) and replicas > 0)):
+            raise ValueError(f"{name}: replicas must be None or a positive integer, got {replicas!r}")
         self.layers, self.name, self.dtype = list(layers), name, np.dtype(dtype)
         self.replicas = () if replicas is None else (replicas,)
         self._build(n_in)
@@ -344,6 +348,8 @@ class Sequential:
         if missing or unknown:
             raise ValueError(f"{self.name}: missing {sorted(missing)}, unknown {sorted(unknown)}")
         for name, view in entries.items():
+            if np.asarray(arrays[name]).dtype.kind not in "fiub":
+                raise ValueError(f"{self.name}: {name} holds {np.asarray(arrays[name]).dtype}, expected real numbers")
             if np.shape(arrays[name]) != view.shape:
                 raise ValueError(f"{self.name}: {name} has shape {np.shape(arrays[name])}, expected {view.shape}")
 

@@ -721,6 +721,7 @@ def test_the_command_checks_what_is_named():
     assert "FAIL" not in done.stdout
 
 
+@pytest.mark.slow
 def test_the_command_s_json_has_every_report_and_every_fault():
     done = gradcheck("tanh", "bce_logits", "--seed", "3", "--faults", "--json")
     result = json.loads(done.stdout)

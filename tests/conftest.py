@@ -1,0 +1,6 @@
+"""Settings for the whole suite."""
+
+import os
+
+# The tests' matrices are small: BLAS threads gain nothing, and stall one another when the machine is shared.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
