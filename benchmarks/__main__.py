@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 
-from benchmarks import threads
+from benchmarks import BenchmarkError, threads
 
 RECIPES = ("mnist", "sine")
 PEERS = ("numgan", "torch", "torch-compiled", "jax", "jax-scan", "keras-jax", "keras-tensorflow")
@@ -29,7 +29,7 @@ def main(argv=None):
         os.environ.update(threads.environment(arguments.threads))  # before the import below loads NumPy
     try:
         return importlib.import_module(f"benchmarks.{arguments.command}").run(arguments)
-    except (ValueError, OSError) as error:
+    except (BenchmarkError, OSError) as error:
         print(f"benchmarks {arguments.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -42,7 +42,7 @@ def _parser():
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name, help, rounds, quick_rounds):
-        sub = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".", epilog=ABOUT)
+        sub = commands.add_parser(name, help=help, description=f"{name}: {help}.", epilog=ABOUT)
         _add_out(sub)
         sub.add_argument("--recipes", type=_names(RECIPES), default=RECIPES, metavar="NAME,…", help="default: both")
         sub.add_argument("--quick", action="store_true", help=f"{quick_rounds} rounds in place of {rounds}")
@@ -63,7 +63,7 @@ def _parser():
     sub.set_defaults(threads=(1, 2))
 
     text = "what changed between two results of one command, and by how much more than the spread"
-    sub = commands.add_parser("compare", help=text, description=text[0].upper() + text[1:] + ".")
+    sub = commands.add_parser("compare", help=text, description=f"compare: {text}.")
     sub.add_argument("old", metavar="OLD.json")
     sub.add_argument("new", metavar="NEW.json")
     _add_out(sub)

@@ -8,7 +8,7 @@ import json
 import math
 from pathlib import Path
 
-from benchmarks import report
+from benchmarks import BenchmarkError, report
 
 DRAWN = 40  # the picture shows so many changes
 
@@ -16,7 +16,8 @@ DRAWN = 40  # the picture shows so many changes
 def run(arguments):
     old, new = load(arguments.old), load(arguments.new)
     if old["benchmark"] != new["benchmark"]:
-        raise ValueError(f"{arguments.old} is a result of {old['benchmark']}, {arguments.new} of {new['benchmark']}")
+        kinds = f"{arguments.old} is a result of {old['benchmark']}, {arguments.new} of {new['benchmark']}"
+        raise BenchmarkError(f"only results of one command can be compared: {kinds}")
     about = f"{new['benchmark']}: {arguments.old} of {old['made']} → {arguments.new} of {new['made']}"
     result = {"benchmark": "compare", "of": new["benchmark"], "about": about,
               "circumstances": circumstances(old, new), "changes": changes(old, new)}  # fmt: skip
@@ -25,12 +26,12 @@ def run(arguments):
 
 
 def load(path):
-    """A result file, or a ValueError when it is none."""
+    """A result file, or a BenchmarkError when it is none."""
     try:
         result = json.loads(Path(path).read_text(encoding="utf-8"))
         result["measures"] = {entry["name"]: entry for entry in result["measures"]}
     except (ValueError, KeyError, TypeError):
-        raise ValueError(f"{path} is not a result of these benchmarks") from None
+        raise BenchmarkError(f"{path} is not a result of these benchmarks") from None
     return result
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import report, threads
+from benchmarks import BenchmarkError, report, threads
 from benchmarks.timing import interleave, spread
 from benchmarks.workers.numgan_worker import entries
 from numgan import recipes
@@ -44,7 +44,7 @@ PEERS = {
 }
 
 
-class WorkerError(ValueError):
+class WorkerError(BenchmarkError):
     """A peer that does not run; the message is the reason, in one line."""
 
 
@@ -66,9 +66,10 @@ def run(arguments):
             for worker in workers.values():
                 worker.close()
             report.progress("")
-    result["recipes"] = rows
+    result["recipes"], result["machine"]["peers"] = rows, {}
     for recipe, peers in rows.items():
         for name, row in peers.items():
+            result["machine"]["peers"] |= row.get("versions", {})
             if "seconds" in row:
                 result["measures"].append(report.measure(f"{recipe} step: {name}", "s", row["seconds"]))
                 result["measures"].append(report.measure(f"{recipe} step: {name} / numgan", "×", row["ratio"]))
@@ -220,11 +221,7 @@ def table(result):
         blocks.append(report.columns(lines, title) + "".join(absent))
     blocks.append("differs by: how far from numgan's weights a peer ends after three steps on the same batches, "
                   "as a share of the way")  # fmt: skip
-    versions = {}
-    for rows in result["recipes"].values():
-        for row in rows.values():
-            versions |= row.get("versions", {})
-    blocks.append(", ".join(f"{name} {version}" for name, version in versions.items()))
+    blocks.append(", ".join(f"{name} {version}" for name, version in result["machine"]["peers"].items()))
     return "\n\n".join(blocks)
 
 

@@ -139,8 +139,10 @@ def plain_ticks(axis):
 
 
 def time_ticks(axis):
-    """Times with their units on a logarithmic axis in seconds."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    """Times with their units on a logarithmic axis in seconds, few enough to be read."""
+    low, high = axis.get_view_interval()
+    steps = (1,) if high > 100 * low else (1, 2, 5) if high > 10 * low else (1, 1.5, 2, 3, 4, 5, 7)
+    axis.set_major_locator(LogLocator(subs=steps))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: _short_time(value)))
 

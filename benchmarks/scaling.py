@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import report, threads
+from benchmarks import BenchmarkError, report, threads
 from benchmarks.timing import spread
 from numgan import recipes
 
@@ -63,7 +63,7 @@ def measure(recipe, batch, width, thread_count):
     )  # fmt: skip
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"status {done.returncode}"
-        raise ValueError(f"{recipe} with batch {batch}, width ×{width} does not run: {reason}")
+        raise BenchmarkError(f"{recipe} with batch {batch}, width ×{width} does not run: {reason}")
     return json.loads(done.stdout)
 
 

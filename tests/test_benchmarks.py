@@ -39,7 +39,7 @@ COMMANDS = {
     "kernels": (),
     "step": (),
     "peers": ("--only", "numgan", "--quick", "--threads", "1"),
-    "scaling": ("--batches", "1,2", "--widths", "1"),
+    "scaling": ("--batches", "1,128", "--widths", "1"),
 }
 
 
@@ -82,7 +82,7 @@ def test_peers_does_the_recipes_work(run):
 
 def test_scaling_halves_no_odd_batch_and_measures_memory(run):
     points = run("scaling")[1]["points"]
-    assert [(p["batch"], p["threads"]) for p in points] == [(b, t) for b in (2, 128) for t in (1, 2)]
+    assert [(p["batch"], p["threads"]) for p in points] == [(128, 1), (128, 2)]
     assert all(p["memory"] is None or p["memory"]["median"] > 10e6 for p in points)
 
 
@@ -109,13 +109,13 @@ def test_compare_shows_only_what_changed_by_more_than_the_spread(run, tmp_path):
     new = tmp_path / "new.json"
     new.write_text(json.dumps(result), encoding="utf-8")
 
-    same = benchmarks("compare", old, old, "--out", tmp_path)
-    assert same.returncode == 0 and "\n0 of " in same.stdout
-    changed = benchmarks("compare", old, new, "--out", tmp_path)
+    process = benchmarks("compare", old, new, "--out", tmp_path)
+    assert process.returncode == 0, process.stderr
+    assert "sine step" in process.stdout and "+9900.0%" in process.stdout
+    assert f"1 of {len(result['measures'])} measures changed" in process.stdout
     rows = json.loads((tmp_path / "compare.json").read_text(encoding="utf-8"))["changes"]
-    assert {row["name"]: row["new"]["median"] > 50 * row["old"]["median"] for row in rows}["sine step"]
-    assert changed.returncode == 0 and (tmp_path / "compare.png").read_bytes().startswith(PNG)
-    assert "+9900.0%" in changed.stdout or "\n0 of " in changed.stdout  # a spread beyond 99 times would hide it
+    assert [row["name"] for row in rows] == [entry["name"] for entry in result["measures"]]
+    assert (tmp_path / "compare.png").read_bytes().startswith(PNG)
 
 
 @pytest.mark.parametrize(
