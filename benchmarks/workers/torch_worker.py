@@ -1,7 +1,7 @@
 """PyTorch, eager or compiled.
 
-Written the way its users write it fast: one module per network, the fused Adam (faster here
-than the default and the foreach one), labels made once, fakes under no_grad, the discriminator's parameters without gradient while the
+Written the way its users write it fast: one module per network, the fused Adam (faster here than the default and the
+foreach one), labels made once, fakes under no_grad, the discriminator's parameters without gradient while the
 generator trains, and no `.item()`. Compiled, the passes up to the losses go through torch.compile, whose backward
 follows, and Adam stays the fused one: faster here than compiling the modules, the optimiser or the whole step.
 """
