@@ -230,6 +230,7 @@ def _chain_problem(g, d, noise, claim):
 
 
 def _chain(g, d, batch, backward):
+    """The chain built anew, not taken from `GeneratorStep`: a fault there must not reach what it is held against."""
     source = Plan(g, batch, training=True, backward=backward, input_gradient=backward)
     critic = Plan(
         d,
