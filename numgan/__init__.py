@@ -7,7 +7,7 @@ from numgan.gradreport import GradientError
 from numgan.history import History
 from numgan.initializers import normal
 from numgan.layers import BatchNorm, Dense, Layer, LeakyReLU, ReLU, Sigmoid, Tanh
-from numgan.losses import BinaryCrossEntropy
+from numgan.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from numgan.network import Sequential
 from numgan.optimizers import SGD, Adam
 from numgan.saving import ModelFileError
@@ -29,6 +29,7 @@ __all__ = [
     "ReLU",
     "Sequential",
     "Sigmoid",
+    "SoftmaxCrossEntropy",
     "Tanh",
     "check_gradients",
     "from_torch_layout",

@@ -5,9 +5,15 @@ run that failed, 130 for one that was interrupted.
 import argparse
 import json
 import sys
+from pathlib import Path
+
+import numpy as np
 
 import numgan
-from numgan import checks, data, faults, profiling, recipes, training
+from numgan import checks, data, faults, plots, profiling, recipes, training
+from numgan.data.mnist import to_unit_range
+from numgan.equilibrium import PATIENCE
+from numgan.equilibrium import TOLERANCE as TOLERANCE_OF_HALF
 from numgan.gradcheck import TOLERANCE
 from numgan.saving import ModelFileError
 
@@ -47,6 +53,9 @@ def _parser():
     sub = command("train", _train, "train a recipe and leave a run directory with the model, its history and pictures")
     sub.add_argument("recipe", metavar="RECIPE", help="one of: " + ", ".join(recipes.RECIPES))
     sub.add_argument("--steps", metavar="N", help="training steps; the same as --set steps=N")
+    sub.add_argument(
+        "--epochs", metavar="N", help="passes over a recipe's data set in place of steps; the same as --set epochs=N"
+    )
     sub.add_argument("--batch-size", metavar="N", help="the same as --set batch_size=N")
     sub.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of everything random (default 0)")
     sub.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="default float32")
@@ -54,6 +63,15 @@ def _parser():
         "--data",
         metavar="DIR|full",
         help="a directory of MNIST IDX files, or 'full' for the download (default: the embedded 5,000 digits)",
+    )
+    sub.add_argument(
+        "--until-equilibrium",
+        type=_between(0.5),
+        nargs="?",
+        const=TOLERANCE_OF_HALF,
+        metavar="X",
+        help="stop when, on held-out real rows and on fresh fakes, the discriminator's answers stay within X of ½ on "
+        f"average for {PATIENCE} checks running (X is {TOLERANCE_OF_HALF:g} unless given)",
     )
     sub.add_argument("--out", metavar="DIR", help="the run directory, new or empty (default: a fresh one under runs/)")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -79,7 +97,7 @@ def _parser():
     sub.add_argument("targets", nargs="*", metavar="TARGET", help="what to check: " + ", ".join(checks.TARGETS))
     sub.add_argument("--all", action="store_true", help="check everything")
     sub.add_argument("--faults", action="store_true", help="plant known mistakes one by one and see each one caught")
-    sub.add_argument("--tol", type=_tolerance, default=TOLERANCE, metavar="X", help="relative (default 1e-07)")
+    sub.add_argument("--tol", type=_between(1), default=TOLERANCE, metavar="X", help="relative (default 1e-07)")
     sub.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of inputs and directions (default 0)")
     sub.add_argument("--json", action="store_true", help="print the reports as JSON")
 
@@ -88,6 +106,10 @@ def _parser():
     sub.add_argument("--download", action="store_true", help="fetch the full set into the cache directory")
     sub.add_argument("--mirror", action="append", metavar="URL", help="download from here instead; may be repeated")
     sub.add_argument("--data", metavar="DIR|full", help="describe these files (default: the embedded 5,000 digits)")
+    sub.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of the images shown (default 0)")
+    sub.add_argument(
+        "--out", default="mnist.png", metavar="FILE.png", help="the picture of the set (default mnist.png)"
+    )
     return parser
 
 
@@ -115,7 +137,7 @@ def _positive(text):
 
 def _settings(recipe, arguments):
     """The recipe's settings with --steps, --batch-size and every --set applied."""
-    overrides = {name: getattr(arguments, name, None) for name in ("steps", "batch_size")}
+    overrides = {name: getattr(arguments, name, None) for name in ("steps", "epochs", "batch_size")}
     overrides = {name: value for name, value in overrides.items() if value is not None}
     for pair in arguments.set:
         name, equals, value = pair.partition("=")
@@ -154,6 +176,7 @@ def _train(arguments):
         arguments.data,
         arguments.out,
         arguments.quiet,
+        until_equilibrium=arguments.until_equilibrium,
     )
     if not arguments.quiet:
         _report(run)
@@ -177,8 +200,15 @@ def _report(run):
             f"{last['d_accuracy_fake']:.0%} on generated"
         )
         print(f"  generator       loss {last['g_loss']:.3f}   accuracy {last['g_accuracy']:.0%} (passed as real)")
+        print(
+            f"  game            V = {run.history['value'][-100:].mean():.3f} (equilibrium: −log 4 = −1.386)   "
+            f"mean D {run.history['d_real'][-100:].mean():.3f} on real, "
+            f"{run.history['d_fake'][-100:].mean():.3f} on generated"
+        )
     for name, value in run.quality.items():
-        print(f"  {name:<15} {value:.4f}")
+        print(f"  {name:<17} {value:.4f}")
+    if run.equilibrium:
+        print(run.equilibrium)
     print(f"{run.seconds:.1f} s, {run.samples_per_second:,.0f} samples per second")
     print(f"{run.directory}: " + ", ".join(sorted(path.name for path in run.directory.iterdir())))
 
@@ -195,19 +225,24 @@ def _profile(arguments):
     gan = recipe.build(settings, weights_rng, "float32")
     print(
         profiling.table(
-            *profiling.profile(gan, recipe.load(None), settings.batch_size, training_rng, arguments.repeats)
+            *profiling.profile(gan, recipe.load(None)[0], settings.batch_size, training_rng, arguments.repeats)
         )
     )
 
 
-def _tolerance(text):
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, got {text!r}")
-    return value
+def _between(top):
+    """An argument type: a number between 0 and `top`."""
+
+    def parse(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = 0.0
+        if not 0 < value < top:
+            raise argparse.ArgumentTypeError(f"expected a number between 0 and {top:g}, got {text!r}")
+        return value
+
+    return parse
 
 
 def _gradcheck(arguments):
@@ -252,10 +287,42 @@ def _data(arguments):
         directory = data.download_mnist(**({"mirrors": arguments.mirror} if arguments.mirror else {}))
         print(f"{directory}: the full MNIST set; use it with --data full")
         return
+    target = _png(arguments.out)
     digits = data.load_mnist(arguments.data)
-    print(
-        f"{digits.source}: images {digits.images.shape} {digits.images.dtype}, "
-        f"{digits.images.min()} to {digits.images.max()}"
-    )
-    if digits.labels is not None:
-        print("labels: " + ", ".join(f"{label}: {(digits.labels == label).sum():,}" for label in range(10)))
+    plots.data_set(digits, np.random.default_rng(arguments.seed), target)
+    _print_data(digits)
+    print(f"{'picture':<12}{target}")
+
+
+def _png(text):
+    """Where to write a picture, checked before any work is done."""
+    target = Path(text)
+    if target.suffix != ".png":
+        raise recipes.SettingError(f"--out {target} should end in .png")
+    if not target.parent.is_dir():
+        raise recipes.SettingError(f"--out {target}: {target.parent} is not a directory")
+    return target
+
+
+def _print_data(digits):
+    """What a set of digits holds: the images, their values, and how the classes share them."""
+    extremes = np.array([digits.images.min(), digits.images.max()])
+    low, high = to_unit_range(extremes)
+    rows = [
+        ("source", digits.source),
+        ("images", f"{digits.images.shape} {digits.images.dtype}, 28 × 28 pixels each"),
+        ("range", f"{extremes[0]} to {extremes[1]}"),
+        ("scaled", f"{low:.4g} to {high:.4g}, by (pixel − 127.5)/127.5"),
+        ("mean ink", f"{digits.images.mean() / 255:.1%} of full ink"),
+    ]
+    if digits.labels is None:
+        rows.append(("labels", "none, so nothing is known of the classes"))
+    else:
+        counts = np.bincount(digits.labels, minlength=10)
+        rows += [(f"class {k}", f"{n:>7,}  {n / len(digits):>6.1%}") for k, n in enumerate(counts)]
+        for name, n in (("smallest", counts.min()), ("largest", counts.max())):
+            classes = np.flatnonzero(counts == n)
+            which = "every class" if len(classes) == 10 else "class " + ", ".join(map(str, classes))
+            rows.append((name, f"{n:>7,}  {which}"))
+    for name, value in rows:
+        print(f"{name:<12}{value}")

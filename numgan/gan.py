@@ -1,40 +1,49 @@
 """`GAN`: a generator, a discriminator, and the two training steps that play them against each other.
 
-Discriminator step: real rows labelled 1 and generated rows labelled 0; only the discriminator learns.
-Generator step: noise → generator → frozen discriminator, labelled 1; only the generator learns.
+The game ([GAN] eq. 1, Goodfellow et al. 2014, arXiv:1406.2661) is min_G max_D V(D, G) with the value function
+
+    V(D, G) = E[log D(x)] + E[log(1 − D(G(z)))],    x real, z noise.
+
+Discriminator step: maximise V, which is binary cross-entropy with real rows labelled 1 and generated rows labelled
+0; only the discriminator learns.
+Generator step: noise → generator → frozen discriminator; only the generator learns. Its objective is
+    "non-saturating"  minimise −E[log D(G(z))], cross-entropy against label 1 ([GAN] section 3), or
+    "minimax"         minimise E[log(1 − D(G(z)))], V itself. Its gradient −σ(logit) vanishes where the discriminator
+                      is sure that a row is fake, which is where the generator needs it: it saturates.
 
 Frozen means that nothing of the discriminator is written: the chain binds it in inference mode (running
 statistics used, not updated), without parameter gradients, and its optimiser is not in the list of calls.
 """
 
+import itertools
+import sys
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from numgan import kernels
-from numgan.data.stream import data_stream, noise_stream
-from numgan.history import History, LogitLog, measure
+from numgan.data.stream import Shuffled, data_stream, epoch_stream, noise_stream
+from numgan.history import OBJECTIVES, History, LogitLog, measure, measure_generator
 from numgan.losses import logit_constants
 from numgan.network import Plan
 from numgan.optimizers import Adam
 from numgan.saving import open_model, write_model
 
-SCHEDULES = ("concatenated", "separate")
+SCHEDULES = ("concatenated", "separate", "summed")
 
 
 class DiscriminatorMetrics(NamedTuple):
-    """Of one discriminator step, before its update: binary cross-entropy and accuracy on real and on fake rows."""
+    """Of one discriminator step, before its update: binary cross-entropy and accuracy on real and on fake rows.
+
+    loss is the mean of loss_real and loss_fake, or their sum where the schedule is "summed".
+    """
 
     loss_real: float
     loss_fake: float
     accuracy_real: float
     accuracy_fake: float
-
-    @property
-    def loss(self):
-        """The mean over both halves: what a concatenated batch minimises."""
-        return (self.loss_real + self.loss_fake) / 2
+    loss: float
 
     @property
     def accuracy(self):
@@ -42,7 +51,7 @@ class DiscriminatorMetrics(NamedTuple):
 
 
 class GeneratorMetrics(NamedTuple):
-    """Of one generator step, before its update: loss against label 1, and the share of fakes that passed as real."""
+    """Of one generator step, before its update: its objective, and the share of fakes that passed as real."""
 
     loss: float
     accuracy: float
@@ -52,22 +61,22 @@ class NonFiniteError(FloatingPointError):
     """Training produced an infinity or a NaN; the message says at which step and in which tensor."""
 
 
-def loss_gradient(plan, target):
-    """The call that writes ∂L/∂logit for constant targets, and so starts the backward pass."""
-    target = np.asarray(target, plan.y.dtype)
-    return partial(kernels.bce_logits_backward, plan.y, *logit_constants(target, plan.y.shape), out=plan.dy)
+def loss_gradient(plan, target, weight=1):
+    """The call that writes ∂(weight·L)/∂logit for constant targets, and so starts the backward pass."""
+    constants = logit_constants(np.asarray(target, plan.y.dtype), plan.y.shape, weight)
+    return partial(kernels.bce_logits_backward, plan.y, *constants, out=plan.dy)
 
 
-def _learning_calls(plan, target, optimizer):
-    return [*plan.forward, loss_gradient(plan, target), *plan.backward, optimizer.step]
+def _learning_calls(plan, target, optimizer, weight=1):
+    return [*plan.forward, loss_gradient(plan, target, weight), *plan.backward, optimizer.step]
 
 
 class DiscriminatorStep:
-    """One discriminator step at one batch size, as a list of bound calls; see `GAN` for the two schedules."""
+    """One discriminator step at one batch size, as a list of bound calls; see `GAN` for the schedules."""
 
     def __init__(self, gan, batch):
         g, d = gan.generator, gan.discriminator
-        both = gan.schedule == "concatenated"
+        both = gan.schedule != "separate"
 
         def learner(rows):
             return Plan(d, rows, training=True, backward=True, depth=d.logit_depth)
@@ -79,7 +88,8 @@ class DiscriminatorStep:
         generate = [*source.forward, partial(np.copyto, fake.x[rows], source.y)]
         if both:
             target = np.repeat([gan.real_target, 0.0], batch)[:, None]
-            self.calls = [*generate, *_learning_calls(real, target, gan.discriminator_optimizer)]
+            weight = 2 if gan.schedule == "summed" else 1  # the sum of two means is twice the mean of all
+            self.calls = [*generate, *_learning_calls(real, target, gan.discriminator_optimizer, weight)]
         else:
             self.calls = [
                 *_learning_calls(real, gan.real_target, gan.discriminator_optimizer),
@@ -116,7 +126,8 @@ class GeneratorStep:
         self.calls = [
             *source.forward,
             *critic.forward,
-            loss_gradient(critic, 1.0),
+            # minimax: E[log(1 − D)] is minus the cross-entropy against label 0
+            loss_gradient(critic, 1.0) if gan.objective == "non-saturating" else loss_gradient(critic, 0.0, -1),
             *critic.backward,
             *source.backward,
             gan.generator_optimizer.step,
@@ -130,27 +141,64 @@ class GeneratorStep:
             call()
 
 
-class TrainingStep:
-    """One step of `GAN.fit`: fresh rows and noise, a discriminator step, a generator step."""
+class FrozenDiscriminator:
+    """Stands in for the discriminator step when the discriminator does not learn: what it says of real rows."""
 
-    def __init__(self, gan, data, batch_size, rng):
-        data = data if hasattr(data, "sample") else Rows(data)
-        if data.features != gan.discriminator.widths[0]:
-            wanted = gan.discriminator.widths[0]
-            raise ValueError(f"the data has {data.features} features, the discriminator expects {wanted}")
-        if gan.schedule == "separate" and batch_size % 2:
-            raise ValueError(f"batch_size must be even for half-batches, got {batch_size}")
-        rows = batch_size // 2 if gan.schedule == "separate" else batch_size
-        self.discriminator, self.generator = gan.discriminator_step(rows), gan.generator_step(batch_size)
+    def __init__(self, gan, batch):
+        d = gan.discriminator
+        plan = Plan(d, batch, training=False, backward=False, depth=d.logit_depth)
+        self.calls, self.origins, self.real, self.real_logits = plan.forward, plan.origins, plan.x, plan.y
+
+    def run(self, real):
+        np.copyto(self.real, real)
+        for call in self.calls:
+            call()
+
+
+class TrainingStep:
+    """One step of `GAN.fit`: fresh rows and noise for every discriminator step, fresh noise for every generator step.
+
+    order   None, for rows drawn from `data` at random, or a `Shuffled` that hands out each row once an epoch.
+    logits  those of the last discriminator step on real and on fake rows, and of the last generator step. A frozen
+            side has none of its own: its place is taken by what the discriminator says in the other side's step.
+    """
+
+    def __init__(self, gan, data, batch_size, rng, discriminator_steps=1, generator_steps=1, order=None):
+        rows = gan.rows_per_step(batch_size)
         dtype, lead = gan.generator.dtype, gan.generator.replicas
-        self.real = data_stream(data, rng, (*lead, rows, data.features), dtype)
+        shape = (*lead, rows, data.features)
+        self.real = epoch_stream(order, shape[-2:], dtype) if order else data_stream(data, rng, shape, dtype)
         self.noise = noise_stream(rng, (*lead, rows, gan.latent_dim), dtype)
         self.generator_noise = noise_stream(rng, (*lead, batch_size, gan.latent_dim), dtype)
-        self.logits = self.discriminator.real_logits, self.discriminator.fake_logits, self.generator.logits
+        self.discriminator_steps, self.generator_steps = range(discriminator_steps), range(generator_steps)
+        self.generator = gan.generator_step(batch_size) if generator_steps else None
+        self.discriminator = gan.discriminator_step(rows) if discriminator_steps else FrozenDiscriminator(gan, rows)
+        fake = self.discriminator.fake_logits if discriminator_steps else self.generator.logits
+        self.logits = self.discriminator.real_logits, fake, self.generator.logits if generator_steps else fake
 
     def run(self):
-        self.discriminator.run(self.real.next(), self.noise.next())
-        self.generator.run(self.generator_noise.next())
+        for _ in self.discriminator_steps:
+            self.discriminator.run(self.real.next(), self.noise.next())
+        for _ in self.generator_steps:
+            self.generator.run(self.generator_noise.next())
+        if not self.discriminator_steps:
+            self.discriminator.run(self.real.next())
+
+
+def _stretches(parts, total, every):
+    """(training step, how often, steps done then): runs of equal steps, cut after every `every` steps.
+
+    parts  [(training step, how often)], repeated until `total` steps are reached.
+    """
+    done = 0
+    for step, count in itertools.cycle(parts):
+        end = min(done + count, total)
+        while done < end:
+            length = min(end - done, every - done % every)
+            done += length
+            yield step, length, done
+        if done == total:
+            return
 
 
 class GAN:
@@ -161,9 +209,11 @@ class GAN:
         probabilities; the loss is computed from the logit below.
     generator_optimizer, discriminator_optimizer   default Adam(); each network owns its own.
     schedule          how the discriminator learns from a real and a generated batch:
-        "concatenated" (default), one update on both as one batch;
+        "concatenated" (default), one update on both as one batch, by the mean of all losses;
+        "summed", the same by the sum of the mean loss on real and the mean loss on generated rows;
         "separate", one update on the real batch, then one on the generated one.
     label_smoothing   s in [0, ½): real rows are labelled 1 − s in the discriminator's step. Default 0.
+    objective         the generator's: "non-saturating" (default) or "minimax"; the top of this file derives both.
 
     The rows generated for the discriminator are made in inference mode, as Keras's `predict` makes them.
     """
@@ -176,6 +226,7 @@ class GAN:
         discriminator_optimizer=None,
         schedule="concatenated",
         label_smoothing=0.0,
+        objective="non-saturating",
     ):
         g, d = generator, discriminator
         if g.widths[-1] != d.widths[0]:
@@ -195,8 +246,10 @@ class GAN:
             raise ValueError(f"schedule must be one of {SCHEDULES}, got {schedule!r}")
         if not 0 <= label_smoothing < 0.5:
             raise ValueError(f"label_smoothing must be in [0, 0.5), got {label_smoothing!r}")
+        if objective not in OBJECTIVES:
+            raise ValueError(f"objective must be one of {OBJECTIVES}, got {objective!r}")
         self.generator, self.discriminator = g, d
-        self.schedule, self.label_smoothing = schedule, float(label_smoothing)
+        self.schedule, self.label_smoothing, self.objective = schedule, float(label_smoothing), objective
         self.real_target = 1.0 - self.label_smoothing
         self.generator_optimizer = generator_optimizer or Adam()
         self.discriminator_optimizer = discriminator_optimizer or Adam()
@@ -223,7 +276,8 @@ class GAN:
         step.run(real, noise)
         loss_real, accuracy_real = measure(step.real_logits, self.real_target, True)
         loss_fake, accuracy_fake = measure(step.fake_logits, 0.0, False)
-        return DiscriminatorMetrics(*map(_number, (loss_real, loss_fake, accuracy_real, accuracy_fake)))
+        loss = (loss_real + loss_fake) * (1 if self.schedule == "summed" else 0.5)
+        return DiscriminatorMetrics(*map(_number, (loss_real, loss_fake, accuracy_real, accuracy_fake, loss)))
 
     def train_generator(self, noise):
         """One generator step on noise (…, batch, latent_dim), through the frozen discriminator.
@@ -234,7 +288,7 @@ class GAN:
         noise = self.generator.check_input(noise)
         step = self.generator_step(noise.shape[-2])
         step.run(noise)
-        return GeneratorMetrics(*map(_number, measure(step.logits, 1.0, True)))
+        return GeneratorMetrics(*map(_number, measure_generator(step.logits, self.objective)))
 
     def discriminator_step(self, batch):
         """The bound discriminator step for a batch size, made at first use."""
@@ -249,38 +303,75 @@ class GAN:
             self._steps[kind, batch] = kind(self, batch)
         return self._steps[kind, batch]
 
-    def fit(self, data, steps, batch_size, rng, every=100, callback=None):
-        """Train for `steps` steps, each a discriminator step followed by a generator step; returns the `History`.
+    def rows_per_step(self, batch_size):
+        """How many real rows a discriminator step takes: `batch_size`, or half of it when "separate"."""
+        if self.schedule == "separate" and batch_size % 2:
+            raise ValueError(f"batch_size must be even for half-batches, got {batch_size}")
+        return batch_size // 2 if self.schedule == "separate" else batch_size
+
+    def fit(
+        self,
+        data,
+        steps=None,
+        batch_size=128,
+        rng=None,
+        every=100,
+        callback=None,
+        epochs=None,
+        discriminator_steps=1,
+        generator_steps=1,
+    ):
+        """Train for `steps` steps or `epochs` epochs and return the `History`, a row per step.
+
+        A step is `discriminator_steps` steps of the discriminator, then `generator_steps` of the generator.
 
         data        a source of real rows: an object with `features` and sample(n, rng, out), or an array of rows.
-        batch_size  rows of the generator's batch. The discriminator sees as many real and as many generated rows
-                    when concatenated, half as many of each when separate, as the documents have it.
+        steps       rows are drawn at random for each; or
+        epochs      passes over all rows in a new random order each, the last batch of a pass holding what is left.
+                    Needs an array, or a source with a length and take(index, out).
+        batch_size  rows of the generator's batch, default 128. The discriminator sees as many real and as many
+                    generated rows, half as many of each when the schedule is "separate", as the documents have it.
         rng         numpy.random.Generator for data and noise.
-        every       steps between two looks at the losses; default 100.
-        callback    callback(steps done, history), called before the first step and after every `every` steps.
+        every       steps between two looks at the losses, default 100; there is one more at the end of an epoch.
+        callback    callback(steps done, history), called before the first step and after every look. Training ends
+                    when it returns True.
+        discriminator_steps, generator_steps   default 1; 0 freezes that side, and the history then shows what the
+                    discriminator says of the rows that the other side sees.
 
         When numbers stop being finite, NonFiniteError says at which step and where; it, and a KeyboardInterrupt,
         leave the networks and optimisers in the state of the last good look, with error.history up to there.
         """
-        for name, value, least in (("steps", steps, 0), ("batch_size", batch_size, 1), ("every", every, 1)):
-            if not (isinstance(value, int) and value >= least):
+        for name, value, least in (
+            ("steps" if epochs is None else "epochs", steps if epochs is None else epochs, 0),
+            ("batch_size", batch_size, 1),
+            ("every", every, 1),
+            ("discriminator_steps", discriminator_steps, 0),
+            ("generator_steps", generator_steps, 0),
+        ):
+            if not (isinstance(value, int) and not isinstance(value, bool) and value >= least):
                 raise ValueError(f"fit: {name} must be an integer from {least} up, got {value!r}")
-        history = History(self.real_target)
+        if steps is not None and epochs is not None:
+            raise ValueError(f"fit: give steps or epochs, not both; got steps={steps}, epochs={epochs}")
+        if discriminator_steps == generator_steps == 0:
+            raise ValueError("fit: discriminator_steps and generator_steps are both 0; nothing would be trained")
+        history = History(self.real_target, self.objective, self.schedule == "summed")
         good = None  # (state, number of looks) as of the last good look: one name, so that no interrupt splits it
         try:
-            step = TrainingStep(self, data, batch_size, rng)
-            log = LogitLog(min(every, max(steps, 1)), [a.shape for a in step.logits], self.generator.dtype)
+            parts = self._parts_of_training(data, epochs, batch_size, rng, discriminator_steps, generator_steps)
+            total = steps if epochs is None else epochs * sum(count for _, count in parts)
+            logs = {step: self._log(step, min(every, max(total, 1))) for step, _ in parts}
             good = self.state_dict(), 0
-            if callback:
-                callback(0, history)
+            if callback and callback(0, history):
+                return history
             with np.errstate(all="ignore"):  # the look at the losses reports what goes wrong, once
-                for done in range(1, steps + 1):
-                    step.run()
-                    log.write(*step.logits)
-                    if log.used == every or done == steps:
-                        good = self._look(history, log)
-                        if callback:
-                            callback(done, history)
+                for step, count, done in _stretches(parts, total, every):
+                    log = logs[step]
+                    for _ in range(count):
+                        step.run()
+                        log.write(*step.logits)
+                    good = self._look(history, log)
+                    if callback and callback(done, history):
+                        break
         except (NonFiniteError, KeyboardInterrupt) as error:
             if good:
                 self.load_state_dict(good[0])
@@ -288,6 +379,24 @@ class GAN:
             error.history = history
             raise
         return history
+
+    def _parts_of_training(self, data, epochs, batch_size, rng, *sides):
+        """[(training step, how often)]: of an epoch, whole batches and what is left; or one endless part."""
+        data = data if hasattr(data, "sample") else Rows(data)
+        if data.features != self.discriminator.widths[0]:
+            wanted = self.discriminator.widths[0]
+            raise ValueError(f"the data has {data.features} features, the discriminator expects {wanted}")
+        if epochs is None:
+            return [(TrainingStep(self, data, batch_size, rng, *sides), sys.maxsize)]
+        if not hasattr(data, "take"):
+            raise ValueError(f"fit: {type(data).__name__} draws its rows afresh and has no epochs; give steps")
+        order, rows = Shuffled(data, rng), self.rows_per_step(batch_size)
+        whole, left = divmod(len(data), rows)
+        batches = (batch_size, whole), (left * batch_size // rows, left > 0)
+        return [(TrainingStep(self, data, size, rng, *sides, order=order), int(n)) for size, n in batches if n]
+
+    def _log(self, step, steps):
+        return LogitLog(steps, [a.shape for a in step.logits], self.generator.dtype)
 
     def _look(self, history, log):
         """Move the logged steps to the history; returns (copy of the state, number of looks), or NonFiniteError."""
@@ -352,6 +461,7 @@ class GAN:
             ],
             "schedule": self.schedule,
             "label_smoothing": self.label_smoothing,
+            "objective": self.objective,
         }
         write_model(path, settings, self.state_dict())
 
@@ -364,13 +474,14 @@ class GAN:
         with open_model(path) as model:
             networks = [model.build_network(key, layers) for key in ("generator", "discriminator")]
             optimizers = [model.build_optimizer(key + "_optimizer") for key in ("generator", "discriminator")]
-            gan = cls(*networks, *optimizers, model.settings["schedule"], model.settings["label_smoothing"])
+            settings = {name: model.settings[name] for name in ("schedule", "label_smoothing", "objective")}
+            gan = cls(*networks, *optimizers, **settings)
             gan.load_state_dict(model.read_arrays({k: a.shape for k, a in gan.state_dict().items()}))
         return gan
 
 
 class Rows:
-    """An array of real rows (n, features) as a data source: rows are drawn at random, with replacement."""
+    """An array of real rows (n, features) as a data source."""
 
     def __init__(self, rows):
         self.rows = np.asarray(rows)
@@ -381,7 +492,15 @@ class Rows:
         self.features = self.rows.shape[1]
 
     def sample(self, n, rng, out):
-        out[...] = self.rows[rng.integers(0, len(self.rows), n)]
+        """Fill `out` with n rows drawn uniformly with replacement."""
+        self.take(rng.integers(0, len(self.rows), n), out)
+
+    def take(self, index, out):
+        """Fill `out` with the rows at `index`."""
+        out[...] = self.rows[index]
+
+    def __len__(self):
+        return len(self.rows)
 
 
 def _number(value):

@@ -124,7 +124,12 @@ def loss_problem(loss, prediction, target):
 
     def make(replicas):
         view = np.empty((replicas, *prediction.shape))
-        return {"prediction": view}, lambda: loss.elements(view, target).reshape(replicas, -1) / prediction.size
+
+        def run():
+            terms = loss.elements(view, target).reshape(replicas, -1)
+            return terms / terms.shape[1]
+
+        return {"prediction": view}, run
 
     return Problem({"prediction": prediction}, {"prediction": gradient}, make, 8 * 4 * prediction.size)
 
@@ -135,26 +140,27 @@ def gan_problems(gan, x, report):
     if len(real) != len(noise):
         raise ValueError(f"checking a GAN takes as many real rows as noise rows, got {len(real)} and {len(noise)}")
     g, d = gan.generator.copy("float64"), gan.discriminator.copy("float64")
-    twin = GAN(g, d, schedule=gan.schedule, label_smoothing=gan.label_smoothing)
-    fakes = g.predict(noise)
-    if gan.schedule == "concatenated":
+    twin = GAN(g, d, schedule=gan.schedule, label_smoothing=gan.label_smoothing, objective=gan.objective)
+    fakes, weight = g.predict(noise), 2 if gan.schedule == "summed" else 1
+    if gan.schedule == "separate":
+        batches = [("discriminator step on real", real, gan.real_target), ("on generated", fakes, 0.0)]
+    else:
         targets = np.repeat([gan.real_target, 0.0], [len(real), len(noise)])[:, None]
         batches = [("discriminator step", np.concatenate([real, fakes]), targets)]
-    else:
-        batches = [("discriminator step on real", real, gan.real_target), ("on generated", fakes, 0.0)]
     before = _fingerprint(g, twin.generator_optimizer)
     claims = _claimed_gradients(DiscriminatorStep(twin, len(real)), d, twin.discriminator_optimizer, (real, noise))
     if _fingerprint(g, twin.generator_optimizer) != before:
         report.broken.append("the discriminator's step changed the generator")
     problems = [
-        _critic_problem(d, rows, target, claim, name)
+        _critic_problem(d, rows, target, claim, name, weight)
         for (name, rows, target), claim in zip(batches, claims, strict=True)
     ]
     before = _fingerprint(d, twin.discriminator_optimizer)
     claims = _claimed_gradients(GeneratorStep(twin, len(noise)), g, twin.generator_optimizer, (noise,))
     if _fingerprint(d, twin.discriminator_optimizer) != before:
         report.broken.append("the generator's step changed the frozen discriminator")
-    problems.append(_chain_problem(g, d, noise, claims[0]))
+    label, weight = (1.0, 1) if gan.objective == "non-saturating" else (0.0, -1)
+    problems.append(_chain_problem(g, d, noise, claims[0], label, weight))
     return problems
 
 
@@ -183,36 +189,40 @@ def _fingerprint(network, optimizer):
     return b"".join(a.tobytes() for a in arrays) + bytes(str(optimizer.steps), "ascii")
 
 
-def _cross_entropy_terms(target):
+def _cross_entropy_terms(target, weight):
     def terms(z):
         out = np.empty(z.shape)
         kernels.bce_logits_forward(z, target, np.empty(z.shape), out=out)
-        return out / (z.shape[-2] * z.shape[-1])
+        return weight * out / (z.shape[-2] * z.shape[-1])
 
     return terms
 
 
-def _critic_problem(d, rows, target, claim, name):
+def _critic_problem(d, rows, target, claim, name, weight):
     """The discriminator's step on one batch; the input's gradient, which training never asks for, is added."""
     plan = Plan(d, len(rows), training=True, backward=True, input_gradient=True, depth=d.logit_depth)
     np.copyto(plan.x, rows)
-    for call in (*plan.forward, loss_gradient(plan, target), *plan.backward):
+    for call in (*plan.forward, loss_gradient(plan, target, weight), *plan.backward):
         call()
-    problem = _problem_of(d, plan, rows, "input", _cross_entropy_terms(target), True, d.logit_depth)
+    problem = _problem_of(d, plan, rows, "input", _cross_entropy_terms(target, weight), True, d.logit_depth)
     problem.analytic |= claim
     problem.prefix = name + ": "
     return problem
 
 
-def _chain_problem(g, d, noise, claim):
-    """The generator's step through the frozen discriminator, with the noise's gradient added."""
+def _chain_problem(g, d, noise, claim, label, weight):
+    """The generator's step through the frozen discriminator, with the noise's gradient added.
+
+    label, weight   its objective as weight × cross-entropy against the label.
+    """
     source, critic = _chain(g, d, len(noise), True)
     np.copyto(source.x, noise)
-    for call in (*source.forward, *critic.forward, loss_gradient(critic, 1.0), *critic.backward, *source.backward):
+    start = loss_gradient(critic, label, weight)
+    for call in (*source.forward, *critic.forward, start, *critic.backward, *source.backward):
         call()
     base = {name: array.copy() for name, array in g.parameters().items()} | {"noise": noise}
     analytic = claim | {"noise": source.dx.copy()}
-    terms = _cross_entropy_terms(1.0)
+    terms = _cross_entropy_terms(label, weight)
 
     def make(replicas):
         g_twin, d_twin = g.copy(replicas=replicas), d.copy(replicas=replicas)

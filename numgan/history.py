@@ -9,7 +9,11 @@ import numpy as np
 
 from numgan import kernels
 
-COLUMNS = ("d_loss_real", "d_loss_fake", "d_accuracy_real", "d_accuracy_fake", "g_loss", "g_accuracy")
+COLUMNS = (
+    *("d_loss_real", "d_loss_fake", "d_accuracy_real", "d_accuracy_fake", "g_loss", "g_accuracy"),
+    *("d_real", "d_fake", "value"),
+)
+OBJECTIVES = ("non-saturating", "minimax")
 
 
 def measure(logits, target, is_real):
@@ -18,6 +22,21 @@ def measure(logits, target, is_real):
     kernels.bce_logits_forward(logits, target, np.empty_like(logits), out=loss)
     hit = (logits > 0) == is_real
     return loss.mean(axis=(-2, -1), dtype=np.float64), hit.mean(axis=(-2, -1), dtype=np.float64)
+
+
+def measure_generator(logits, objective):
+    """(mean objective, share of fakes that passed as real): cross-entropy against label 1, or E[log(1 − D(G(z)))]."""
+    if objective == "non-saturating":
+        return measure(logits, 1.0, True)
+    cross_entropy, caught = measure(logits, 0.0, False)
+    return -cross_entropy, 1 - caught
+
+
+def mean_probability(logits):
+    """The mean of D = σ(logit) over the batch: logits (…, batch, 1) to an array (…)."""
+    probability = np.empty_like(logits)
+    kernels.sigmoid_forward(logits, np.empty_like(logits), out=probability)
+    return probability.mean(axis=(-2, -1), dtype=np.float64)
 
 
 class LogitLog:
@@ -40,13 +59,17 @@ class LogitLog:
 class History:
     """One row per step: step (counted from 1) and COLUMNS; arrays (steps,), or (steps, R) with replicas.
 
-    Losses are binary cross-entropies against the targets trained with (real_target for real, 0 for fake, 1 for the
-    generator); accuracies are shares of the batch the discriminator puts on the target's side of ½, so g_accuracy
-    is the share of fakes that passed as real.
+    d_loss_real, d_loss_fake          binary cross-entropy against real_target on real rows, against 0 on fakes.
+    d_accuracy_real, d_accuracy_fake  shares of the batch that the discriminator puts on the right side of ½.
+    g_loss, g_accuracy                the generator's objective, and the share of fakes that passed as real.
+    d_real, d_fake                    mean D(x) on real rows and mean D(G(z)) on fakes: ½ at the equilibrium.
+    value                             V(D, G) = mean log D(x) + mean log(1 − D(G(z))): −log 4 at the equilibrium
+                                      (Goodfellow et al. 2014, arXiv:1406.2661, eq. 1 and theorem 1).
+    Worked out on asking: step, d_accuracy (the mean of both) and d_loss (the mean, or the sum where `summed`).
     """
 
-    def __init__(self, real_target=1.0):
-        self.real_target = real_target
+    def __init__(self, real_target=1.0, objective="non-saturating", summed=False):
+        self.real_target, self.objective, self.summed = real_target, objective, summed
         self._blocks = {name: [] for name in COLUMNS}
 
     def __len__(self):
@@ -60,20 +83,19 @@ class History:
         start = len(self)
         real, fake, generator = (a[: log.used] for a in log.arrays)
         log.used = 0
-        sides = (
-            ("d_{}_real", real, self.real_target, True),
-            ("d_{}_fake", fake, 0.0, False),
-            ("g_{}", generator, 1.0, True),
-        )
+        loss_real, accuracy_real = measure(real, self.real_target, True)
+        loss_fake, accuracy_fake = measure(fake, 0.0, False)
+        # against label 1 whatever the target: (log(1 + eᶻ) − z) is (log(1 + eᶻ) − t·z) less (1 − t)·z
+        value = (1 - self.real_target) * real.mean(axis=(-2, -1), dtype=np.float64) - loss_real - loss_fake
+        columns = [loss_real, loss_fake, accuracy_real, accuracy_fake, *measure_generator(generator, self.objective)]
+        columns += [mean_probability(real), mean_probability(fake), value]
         bad = []
-        for column, logits, target, is_real in sides:
-            loss, accuracy = measure(logits, target, is_real)
-            self._blocks[column.format("loss")].append(loss)
-            self._blocks[column.format("accuracy")].append(accuracy)
-            finite = np.isfinite(loss).reshape(len(loss), -1).all(axis=1)
+        for name, values in zip(COLUMNS, columns, strict=True):
+            self._blocks[name].append(values)
+            finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
             if not finite.all():
-                bad.append((start + int(finite.argmin()) + 1, column.format("loss")))
-        return min(bad, default=None)
+                bad.append((start + int(finite.argmin()) + 1, name))
+        return min(bad, key=lambda found: found[0], default=None)
 
     @property
     def looks(self):
@@ -86,11 +108,12 @@ class History:
             del blocks[looks:]
 
     def __getitem__(self, name):
-        """A column by name; "step", "d_loss" and "d_accuracy" (the means of real and fake) are worked out."""
+        """A column by name: an array (steps,), or (steps, R) with replicas."""
         if name == "step":
             return np.arange(1, len(self) + 1)
         if name in ("d_loss", "d_accuracy"):
-            return (self[name + "_real"] + self[name + "_fake"]) / 2
+            both = self[name + "_real"] + self[name + "_fake"]
+            return both if name == "d_loss" and self.summed else both / 2
         blocks = self._blocks[name]
         return np.concatenate(blocks) if blocks else np.empty(0)
 

@@ -337,6 +337,55 @@ def bce_logits_backward(z, offset, half, half_over_count, out):
     np.add(out, offset, out=out)
 
 
+# ------------------------------------------------------------------------------------------- softmax cross-entropy
+#
+# For one of n classes: the logits z of a row become probabilities p = softmax(z), and with a target row t that sums
+# to 1 the loss is ℓ = −Σ_j t_j·log p_j, one number per row, [GBC] section 6.2.2.3; L is the mean of ℓ over the rows.
+
+
+def softmax_forward(z, row, out):
+    """p_j = e^z_j / Σ_k e^z_k, row by row, [GBC] eq. 4.1.
+
+    Dividing both sides of the fraction by e^m, m the row's largest z, changes nothing but that no exponent is positive
+    any more and the sum is at least 1. z, out (N, n); row (N, 1) is scratch. `out` may be z.
+    """
+    np.max(z, axis=-1, keepdims=True, out=row)
+    np.subtract(z, row, out=out)
+    np.exp(out, out=out)
+    np.sum(out, axis=-1, keepdims=True, out=row)
+    np.divide(out, row, out=out)
+
+
+def softmax_cross_entropy_forward(z, target, row, temp, out):
+    """ℓ = log Σ_k e^(z_k − m) − Σ_j t_j·(z_j − m), m the row's largest z: finite for every finite z.
+
+    log p_j = z_j − log Σ_k e^z_k = (z_j − m) − log Σ_k e^(z_k − m); put that into ℓ, where Σ_j t_j = 1 takes the
+    logarithm out of the sum. p itself is never formed: it may round to 0, of which there is no logarithm.
+
+    z, target and the scratch temp (N, n); the scratch row and out, which is ℓ, (N, 1).
+    """
+    np.max(z, axis=-1, keepdims=True, out=row)
+    np.subtract(z, row, out=temp)
+    np.vecdot(target, temp, out=out[..., 0])
+    np.exp(temp, out=temp)
+    np.sum(temp, axis=-1, keepdims=True, out=row)
+    np.log(row, out=row)
+    np.subtract(row, out, out=out)
+
+
+def softmax_cross_entropy_backward(z, target, row, out):
+    """dz = (p − t)/N.
+
+    ∂/∂z_j log Σ_k e^z_k = e^z_j/Σ_k e^z_k = p_j, and ∂/∂z_j Σ_k t_k·z_k = t_j, so ∂ℓ/∂z_j = p_j − t_j. The mean over
+    the N rows gives the 1/N: not 1/(N·n), for a row has one ℓ.
+
+    z, target, out (N, n); row (N, 1) is scratch. `out` may be z.
+    """
+    softmax_forward(z, row, out)
+    np.subtract(out, target, out=out)
+    np.divide(out, z.shape[-2], out=out)
+
+
 # ------------------------------------------------------------------------------------------------------ optimisers
 
 

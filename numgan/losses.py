@@ -1,4 +1,6 @@
-"""Losses: binary cross-entropy from probabilities or from logits, and the accuracy that goes with it."""
+"""Losses, each with the accuracy that goes with it: binary cross-entropy from probabilities or from logits, and
+softmax cross-entropy for one of several classes.
+"""
 
 import numpy as np
 
@@ -64,19 +66,64 @@ class BinaryCrossEntropy:
             kernels.bce_backward(prediction, target, self.epsilon, np.empty_like(prediction), out=out)
         return out
 
+    def accuracy(self, prediction, target):
+        """The share of predictions on the target's side of the threshold: a float, or (R,) with replicas.
 
-def logit_constants(target, shape):
-    """(offset, half, half_over_count) for `kernels.bce_logits_backward` on logits of `shape` and these targets."""
-    count, dtype = shape[-2] * shape[-1], target.dtype
-    return (0.5 - target) / count, np.array(0.5, dtype), np.array(0.5 / count, dtype)
+        A prediction exactly on the threshold counts as "0", a target above ½ as "1", as in Keras.
+        """
+        return _mean((prediction > self.threshold) == (target > 0.5))
 
 
-def binary_accuracy(prediction, target, threshold=0.5):
-    """The share of predictions on the target's side of the threshold: a float, or (R,) with replicas.
+def logit_constants(target, shape, weight=1):
+    """(offset, half, half_over_count) for `kernels.bce_logits_backward` on logits of `shape` and these targets.
 
-    A prediction exactly on the threshold counts as "0", a target above ½ as "1", as in Keras.
+    The gradient then is that of weight × the mean loss.
     """
-    return _mean((prediction > threshold) == (target > 0.5))
+    share, dtype = weight / (shape[-2] * shape[-1]), target.dtype
+    return np.asarray((0.5 - target) * share, dtype), np.array(0.5, dtype), np.array(0.5 * share, dtype)
+
+
+class SoftmaxCrossEntropy:
+    """ℓ = −Σ_j t_j·log p_j with p = softmax(z), averaged over the rows; z the logits of the classes, t the target.
+
+    Predictions are logits (…, batch, classes), targets probabilities of that shape: rows that sum to 1, one-hot or
+    not. Exact, and finite for any finite z.
+    """
+
+    def for_logits(self):
+        raise ValueError("SoftmaxCrossEntropy reads the logits of its classes; the network must not end in Sigmoid")
+
+    def check_target(self, target, shape):
+        """The target as an array that fits predictions of `shape`, its rows probabilities."""
+        target = np.asarray(target)
+        if target.shape[-2:] != shape[-2:] or target.shape[:-2] not in ((), shape[:-2]):
+            raise ValueError(f"SoftmaxCrossEntropy expects targets of shape {shape}, got {target.shape}")
+        if not ((target >= 0).all() and np.allclose(target.sum(axis=-1), 1, rtol=0, atol=1e-5)):
+            raise ValueError("SoftmaxCrossEntropy expects targets that are at least 0 and sum to 1 in every row")
+        return target
+
+    def elements(self, prediction, target):
+        """ℓ of every row, before the mean: an array (…, batch, 1)."""
+        target, out = np.asarray(target, prediction.dtype), np.empty_like(prediction[..., :1])
+        kernels.softmax_cross_entropy_forward(
+            prediction, target, np.empty_like(out), np.empty_like(prediction), out=out
+        )
+        return out
+
+    def value(self, prediction, target):
+        """The mean loss: a float, or an array (R,) for replicas (R, batch, n)."""
+        return _mean(self.elements(prediction, target))
+
+    def gradient(self, prediction, target, out=None):
+        """∂(mean loss)/∂prediction, written into `out` (a new array by default) and returned."""
+        target = np.asarray(target, prediction.dtype)
+        out = np.empty_like(prediction) if out is None else out
+        kernels.softmax_cross_entropy_backward(prediction, target, np.empty_like(prediction[..., :1]), out=out)
+        return out
+
+    def accuracy(self, prediction, target):
+        """The share of rows whose largest logit is at the target's largest entry: a float, or (R,) with replicas."""
+        return _mean((prediction.argmax(axis=-1) == target.argmax(axis=-1))[..., None])
 
 
 def _mean(elements):

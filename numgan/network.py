@@ -15,7 +15,7 @@ import re
 import numpy as np
 
 from numgan.layers import Layer, Sigmoid
-from numgan.losses import BinaryCrossEntropy, binary_accuracy
+from numgan.losses import BinaryCrossEntropy
 
 PREDICT_ROWS = 256  # predict works through its input in blocks of this many rows
 BLOCK = 65_536  # values: 256 KB in float32, of which a core's L2 cache holds several
@@ -301,7 +301,7 @@ class Sequential:
         self._optimizer, self._loss = optimizer, loss or BinaryCrossEntropy()
 
     def train_on_batch(self, x, target):
-        """One update on x (…, batch, n_in) and target (…, batch, n_out); returns (loss, binary accuracy).
+        """One update on x (…, batch, n_in) and target (…, batch, n_out); returns (loss, accuracy).
 
         Both are of the batch before the update: floats, or arrays (R,) with replicas. A network that ends in
         Sigmoid takes its loss from the logit below it.
@@ -315,7 +315,7 @@ class Sequential:
         target = loss.check_target(target, plan.y.shape)
         np.copyto(plan.x, x)
         plan.run_forward()
-        value, accuracy = loss.value(plan.y, target), binary_accuracy(plan.y, target, loss.threshold)
+        value, accuracy = loss.value(plan.y, target), loss.accuracy(plan.y, target)
         loss.gradient(plan.y, target, out=plan.dy)
         plan.run_backward()
         self._optimizer.step()

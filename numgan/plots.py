@@ -13,6 +13,7 @@ from numgan.saving import atomic_write
 REAL, GENERATED = "tab:blue", "tab:red"
 SIDE = 28
 PANELS = 21  # evolution.png shows at most this many moments: the Keras listing's 20, and the end
+SINE_FRAME = (-3.8, 3.8, -1.7, 1.7)  # left, right, bottom, top of pictures of points
 HISTORY_POINTS = 1_000  # a curve is averaged down to about this many points
 
 
@@ -44,7 +45,43 @@ def draw_points(axes, samples, size=6):
     t = np.linspace(-3.5, 3.5, 200)
     axes.plot(t, np.sin(t), color="0.75", linewidth=2, zorder=0)
     axes.scatter(samples[:, 0], samples[:, 1], s=size, color=GENERATED, alpha=0.5, linewidths=0)
-    axes.set(xlim=(-3.8, 3.8), ylim=(-1.7, 1.7))
+    axes.set(xlim=SINE_FRAME[:2], ylim=SINE_FRAME[2:])
+
+
+def decision_surface(discriminator, frame, cells=(96, 72)):
+    """(frame, D(x, y) at the middles of a grid of cells over it): the discriminator's map of the plane."""
+    left, right, bottom, top = frame
+    columns, rows = cells
+    x = left + (right - left) * (np.arange(columns) + 0.5) / columns
+    y = bottom + (top - bottom) * (np.arange(rows) + 0.5) / rows
+    points = np.stack([a.ravel() for a in np.meshgrid(x, y)], axis=1)
+    return frame, discriminator.predict(points).reshape(rows, columns)
+
+
+def draw_game(axes, moment):
+    """Real and generated points on the discriminator's map: blue where it says real, red where fake, line at ½."""
+    real, generated, (frame, surface) = moment
+    image = axes.imshow(
+        surface, origin="lower", extent=frame, aspect="auto", cmap="RdBu", vmin=0, vmax=1, alpha=0.6, zorder=-1
+    )
+    if surface.min() < 0.5 < surface.max():
+        axes.contour(surface, [0.5], origin="lower", extent=frame, colors="0.3", linewidths=0.8)
+    for points, color in ((real, REAL), (generated, GENERATED)):
+        axes.scatter(points[:, 0], points[:, 1], s=4, color=color, linewidths=0)
+    axes.set(xlim=frame[:2], ylim=frame[2:])
+    return image
+
+
+def game(real, generated, surface, title, path):
+    """One picture of `draw_game`, with its scale."""
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    axes = figure.subplots()
+    figure.colorbar(draw_game(axes, (real, generated, surface)), label="D(x, y): probability of being real")
+    for name, color in (("real", REAL), ("fake", GENERATED)):
+        axes.scatter([], [], s=12, color=color, label=name)
+    axes.set(title=title, xlabel="x", ylabel="y")
+    axes.legend(loc="upper left")
+    save(figure, path)
 
 
 def digit_samples(samples, title, path):
@@ -71,6 +108,48 @@ def point_samples(samples, real, title, path):
     save(figure, path)
 
 
+def data_set(digits, rng, path):
+    """mnist.png: random images, ten of each class to a row, beside a bar chart of the classes.
+
+    Images without labels: the grid alone, a hundred at random.
+    """
+    if digits.labels is None:
+        figure = Figure(figsize=(6.4, 6.8), layout="constrained")
+        axes = figure.subplots()
+        chosen = rng.permutation(len(digits))[:100]
+        picture = digit_grid(_images(digits, chosen), min(len(chosen), 10))
+        axes.axis("off")
+    else:
+        figure = Figure(figsize=(12.4, 6.4), layout="constrained")
+        axes, bars = figure.subplots(1, 2)
+        picture = np.concatenate([_class_row(digits, label, rng) for label in range(10)])
+        middles = len(picture) / 10 * (np.arange(10) + 0.5)
+        axes.set(xticks=[], yticks=middles, yticklabels=range(10), ylabel="class")
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        drawn = bars.bar(range(10), np.bincount(digits.labels, minlength=10), color=REAL)
+        bars.bar_label(drawn, fmt="{:,.0f}", fontsize=8, padding=2)
+        bars.set(xticks=range(10), xlabel="class", ylabel="images", title="class distribution")
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axes.set_title(f"{len(digits):,} images: a random sample")
+    save(figure, path)
+
+
+def _class_row(digits, label, rng):
+    """Ten random images of a class side by side, fewer where it has fewer, the rest of the row white."""
+    members = rng.permutation(np.flatnonzero(digits.labels == label))[:10]
+    row = np.ones((10, digits.features), np.float32)
+    row[: len(members)] = _images(digits, members)
+    return digit_grid(row, 10)
+
+
+def _images(digits, index):
+    """The images at `index`, (n, 784) in [−1, 1]."""
+    images = np.empty((len(index), digits.features), np.float32)
+    digits.take(index, images)
+    return images
+
+
 def evolution(snapshots, draw, path):
     """evolution.png: [(step, samples)] in order, one panel a moment, `draw(axes, samples)` filling it.
 
@@ -91,25 +170,44 @@ def evolution(snapshots, draw, path):
 
 
 def history(record, path):
-    """history.png: the Keras listing's four panels, losses and accuracies of both networks."""
-    figure = Figure(figsize=(12, 7), layout="constrained")
-    axes = figure.subplots(2, 2)
+    """history.png: the Keras listing's four panels, losses and accuracies of both networks, and the game's value and
+    the discriminator's mean answers beside them, with the values that theory gives the equilibrium.
+    """
+    figure = Figure(figsize=(16, 7), layout="constrained")
+    axes = figure.subplots(2, 3)
+    both = "sum" if record.summed else "mean"
     for row, name in enumerate(("loss", "accuracy")):
-        for column, label in ((f"d_{name}_real", "on real"), (f"d_{name}_fake", "on generated"), (f"d_{name}", "both")):
-            color = {"on real": REAL, "on generated": GENERATED, "both": "0.2"}[label]
+        for column, label, color in (
+            (f"d_{name}_real", "on real", REAL),
+            (f"d_{name}_fake", "on generated", GENERATED),
+            (f"d_{name}", f"both: their {both if name == 'loss' else 'mean'}", "0.2"),
+        ):
             _curve(axes[row, 0], record, column, label, color)
         axes[row, 0].set_title(f"Discriminator {name}")
-        _curve(axes[row, 1], record, f"g_{name}", "against label 1", "darkorange")
-        axes[row, 1].set_title(f"Generator {name}")
-    for ax in axes[0]:
-        ax.axhline(np.log(2), color="0.6", linestyle=":", linewidth=1, label="log 2: undecided")
-        ax.set_ylim(bottom=0)
+        _curve(axes[row, 1], record, f"g_{name}", "generator", "darkorange")
+        axes[row, 1].set_title(f"Generator {name}" + (f" ({record.objective})" if name == "loss" else ""))
+    minimax = record.objective == "minimax"
+    for ax, undecided in ((axes[0, 0], np.log(2)), (axes[0, 1], -np.log(2) if minimax else np.log(2))):
+        _mark(ax, undecided, f"{'−' if undecided < 0 else ''}log 2: undecided")
+    axes[0, 0].set_ylim(bottom=0)
+    axes[0, 1].set_ylim(top=0) if minimax else axes[0, 1].set_ylim(bottom=0)
+    _curve(axes[0, 2], record, "value", "V(D, G)", "purple")
+    _mark(axes[0, 2], -np.log(4), "equilibrium: V = −log 4")
+    axes[0, 2].set_title("Value of the game")
+    _curve(axes[1, 2], record, "d_real", "mean D(x) on real", REAL)
+    _curve(axes[1, 2], record, "d_fake", "mean D(G(z)) on generated", GENERATED)
+    _mark(axes[1, 2], 0.5, "equilibrium: D = ½")
+    axes[1, 2].set_title("What the discriminator says")
     for ax in axes[1]:
         ax.set_ylim(-0.03, 1.03)
     for ax in axes.ravel():
         ax.set_xlabel("step")
         ax.legend(fontsize=8)
     save(figure, path)
+
+
+def _mark(axes, value, label):
+    axes.axhline(value, color="0.6", linestyle=":", linewidth=1, label=label)
 
 
 def _curve(axes, record, column, label, color):

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from numgan import initializers, metrics, plots
-from numgan.data import SinePoints, load_mnist
+from numgan.data import SinePoints, load_mnist_split
 from numgan.gan import GAN, SCHEDULES
+from numgan.history import OBJECTIVES
 from numgan.layers import BatchNorm, Dense, LeakyReLU, ReLU, Sigmoid, Tanh
 from numgan.network import Sequential
 from numgan.optimizers import Adam
@@ -26,6 +27,10 @@ def setting(default, help, check, expects):
 
 def positive_int(default, help):
     return setting(default, help, lambda v: v > 0, "a positive integer")
+
+
+def natural(default, help):
+    return setting(default, help, lambda v: v >= 0, "a whole number from 0 up")
 
 
 def positive(default, help):
@@ -50,7 +55,9 @@ class TrainingSettings:
 
     steps: int = positive_int(1000, "training steps: each a discriminator step, then a generator step")
     batch_size: int = positive_int(128, "rows in the generator's batch")
-    snapshot_every: int = positive_int(100, "steps between two moments of evolution.png")
+    snapshot_every: int = positive_int(
+        100, "steps between two summaries and moments of evolution.png; by epochs, a tenth of the run"
+    )
     learning_rate: float = positive(1e-3, "Adam's α")
     beta1: float = fraction(0.9, "Adam's β₁")
     beta2: float = fraction(0.999, "Adam's β₂")
@@ -58,12 +65,37 @@ class TrainingSettings:
     adam_form: str = choice("keras", "where Adam adds ε: keras (ε̂ form) or paper (algorithm 1)", Adam.FORMS)
     schedule: str = choice("concatenated", "how the discriminator sees real and generated rows", SCHEDULES)
     label_smoothing: float = fraction(0.0, "s: real rows are labelled 1 − s for the discriminator", 0.5)
+    objective: str = choice(
+        "non-saturating", "the generator minimises −log D(G(z)) (non-saturating) or log(1 − D(G(z)))", OBJECTIVES
+    )
+    discriminator_steps: int = natural(1, "discriminator steps in a training step; 0 freezes the discriminator")
+    generator_steps: int = natural(1, "generator steps in a training step; 0 freezes the generator")
 
     def adam(self):
         return Adam(self.learning_rate, self.beta1, self.beta2, self.epsilon, self.adam_form)
 
     def gan(self, generator, discriminator):
-        return GAN(generator, discriminator, self.adam(), self.adam(), self.schedule, self.label_smoothing)
+        adams = self.adam(), self.adam()
+        return GAN(generator, discriminator, *adams, self.schedule, self.label_smoothing, self.objective)
+
+    def length(self):
+        """How long to train and with how many steps of either side, as keywords of `GAN.fit`."""
+        return {name: getattr(self, name) for name in ("steps", "discriminator_steps", "generator_steps")}
+
+
+@dataclass(frozen=True)
+class DigitSettings(TrainingSettings):
+    """What recipes on a set of digits have besides."""
+
+    steps: int = natural(2000, "training steps on random batches; 0 where epochs are given")
+    epochs: int = natural(0, "passes over the shuffled training images, in place of steps")
+    latent_dim: int = positive_int(100, "noise values per image")
+    slope: float = fraction(0.2, "LeakyReLU's slope below zero")
+    momentum: float = fraction(0.8, "weight of the old value in the batch norms' running statistics")
+
+    def length(self):
+        by_epochs = {"steps": None, "epochs": self.epochs} if self.epochs else {}
+        return super().length() | by_epochs
 
 
 def with_overrides(settings, overrides):
@@ -81,7 +113,13 @@ def with_overrides(settings, overrides):
             accepted = False
         if not accepted:
             raise SettingError(f"{name}={_text(text)} is not possible; expected {expects}")
+    if "epochs" in fields and values.get("epochs") and values.get("steps"):
+        raise SettingError(f"give steps or epochs, not both; got steps={values['steps']}, epochs={values['epochs']}")
+    if "epochs" in fields and (values.get("epochs") or values.get("steps")):
+        values = {"steps": 0, "epochs": 0} | values
     settings = dataclasses.replace(settings, **values)
+    if settings.discriminator_steps == settings.generator_steps == 0:
+        raise SettingError("discriminator_steps=0 and generator_steps=0 leave nothing to train")
     if settings.schedule == "separate" and settings.batch_size % 2:
         raise SettingError(
             f"batch_size={settings.batch_size} is not possible; the separate schedule halves the batch, "
@@ -113,15 +151,11 @@ def setting_rows(settings):
 
 
 @dataclass(frozen=True)
-class MnistSettings(TrainingSettings):
-    steps: int = positive_int(2000, "training steps: each a discriminator step, then a generator step")
+class MnistSettings(DigitSettings):
     batch_size: int = positive_int(256, "images in the generator's batch")
     learning_rate: float = positive(4e-4, "Adam's α")
     beta1: float = fraction(0.5, "Adam's β₁")
-    latent_dim: int = positive_int(100, "noise values per image")
     hidden: tuple = widths((128, 256, 512), "widths of the hidden layers, the same in both networks")
-    slope: float = fraction(0.2, "LeakyReLU's slope below zero")
-    momentum: float = fraction(0.8, "weight of the old value in the batch norms' running statistics")
     stddev: float = positive(0.02, "standard deviation of each network's first weights; the rest is Glorot uniform")
 
 
@@ -137,8 +171,8 @@ class Mnist:
     snapshot_count = 16
 
     def load(self, source):
-        """The digits: embedded (None), downloaded ("full") or from a directory of IDX files."""
-        return load_mnist(source)
+        """(training, held-out) digits: embedded (None), downloaded ("full") or from a directory of IDX files."""
+        return load_mnist_split(source)
 
     def build(self, s, rng, dtype):
         """The GAN for settings `s`, its weights drawn from `rng`."""
@@ -156,12 +190,46 @@ class Mnist:
 
     draw = staticmethod(plots.draw_digits)
 
-    def picture(self, samples, title, path, rng):
+    def moment(self, gan, noise, rng):
+        """What `draw` shows of a moment of the training."""
+        return gan.generator.predict(noise)
+
+    def picture(self, samples, gan, title, path, rng):
         plots.digit_samples(samples, title, path)
 
-    def quality(self, samples):
-        """Figures for the closing summary: none for digits."""
+    def quality(self, samples, gan, rng):
+        """Figures for the closing summary, name -> number: none for digits."""
         return {}
+
+
+# --------------------------------------------------------------------------------------------------- mnist-epochs
+
+
+@dataclass(frozen=True)
+class MnistEpochsSettings(DigitSettings):
+    steps: int = natural(0, "training steps on random batches, in place of epochs")
+    epochs: int = natural(50, "passes over the shuffled training images, each image once in every pass")
+    learning_rate: float = positive(1e-4, "Adam's α")
+    schedule: str = choice("summed", "how the discriminator sees real and generated rows", SCHEDULES)
+    hidden: tuple = widths((256, 512), "widths of the generator's hidden layers; the discriminator's are the reverse")
+
+
+class MnistEpochs(Mnist):
+    """The 50-epoch study: three dense layers in either network, epochs over the shuffled digits.
+
+    The study names the layers, the losses and Adam's rate. Widths, batch size and slope are ours.
+    """
+
+    name = "mnist-epochs"
+    title = "handwritten digits: the 50-epoch study, three dense layers in either network"
+    settings = MnistEpochsSettings()
+
+    def build(self, s, rng, dtype):
+        grow = [layer for n in s.hidden for layer in (Dense(n), LeakyReLU(s.slope), BatchNorm(s.momentum))]
+        shrink = [layer for n in reversed(s.hidden) for layer in (Dense(n), LeakyReLU(s.slope))]
+        generator = Sequential([*grow, Dense(784), Tanh()], s.latent_dim, rng, dtype, name="generator")
+        discriminator = Sequential([*shrink, Dense(1), Sigmoid()], 784, rng, dtype, name="discriminator")
+        return s.gan(generator, discriminator)
 
 
 # ----------------------------------------------------------------------------------------------------------- sine
@@ -194,10 +262,13 @@ class Sine:
     sample_count = 1000
     snapshot_count = 500
 
+    frame = plots.SINE_FRAME
+
     def load(self, source):
+        """(training, held-out) points: always fresh, so nothing need be held out."""
         if source is not None:
-            raise SettingError(f"the sine recipe draws its own points and takes no --data, got {source!r}")
-        return SinePoints()
+            raise SettingError(f"the {self.name} recipe draws its own points and takes no --data, got {source!r}")
+        return SinePoints(), SinePoints()
 
     def build(self, s, rng, dtype):
         """The GAN for settings `s`, its weights drawn from `rng`."""
@@ -205,23 +276,75 @@ class Sine:
         generator = Sequential(
             [Dense(s.hidden, s.initializer), ReLU(), Dense(2), *output], s.latent_dim, rng, dtype, name="generator"
         )
-        discriminator = Sequential(
-            [Dense(s.hidden, s.initializer), ReLU(), Dense(1), Sigmoid()], 2, rng, dtype, name="discriminator"
-        )
-        return s.gan(generator, discriminator)
+        return s.gan(generator, self.discriminator(s, rng, dtype))
 
-    draw = staticmethod(plots.draw_points)
+    @staticmethod
+    def discriminator(s, rng, dtype):
+        layers = [Dense(s.hidden, s.initializer), ReLU(), Dense(1), Sigmoid()]
+        return Sequential(layers, 2, rng, dtype, name="discriminator")
 
-    def picture(self, samples, title, path, rng):
-        real = np.empty((len(samples), 2), np.float32)
-        SinePoints().sample(len(real), rng, real)
-        plots.point_samples(samples, real, title, path)
+    draw = staticmethod(plots.draw_game)
 
-    def quality(self, samples):
+    def moment(self, gan, noise, rng):
+        """Real and generated points, and what the discriminator says of the plane behind them."""
+        points = gan.generator.predict(noise)
+        return _real_points(len(points), rng), points, plots.decision_surface(gan.discriminator, self.frame)
+
+    def picture(self, samples, gan, title, path, rng):
+        plots.point_samples(samples, _real_points(len(samples), rng), title, path)
+
+    def quality(self, samples, gan, rng):
         return metrics.sine_quality(samples)
 
 
-RECIPES = {recipe.name: recipe for recipe in (Mnist(), Sine())}
+# ---------------------------------------------------------------------------------------------- sine-discriminator
+
+
+@dataclass(frozen=True)
+class SineDiscriminatorSettings(SineSettings):
+    steps: int = positive_int(300, "training steps, which the document calls epochs: an update on real, one on fake")
+    snapshot_every: int = positive_int(50, "steps between two summaries and moments of evolution.png")
+    generator_steps: int = natural(0, "generator steps in a training step: 0, the fakes are fixed")
+    latent_dim: int = setting(1, "the t of a fake point (t, 2t)", lambda v: v == 1, "1")
+
+
+class SineDiscriminator(Sine):
+    """The sine article's first part: a discriminator alone, (t, sin t) real against (t, 2t) fake.
+
+    The fakes come from a generator too, the linear map t → (t, 2t), which is frozen.
+    """
+
+    name = "sine-discriminator"
+    title = "the sine article's discriminator alone: (t, sin t) against (t, 2t), 300 half-batches of each"
+    settings = SineDiscriminatorSettings()
+    look_every = 50
+    frame = (-3.8, 3.8, -7.6, 7.6)
+
+    def build(self, s, rng, dtype):
+        def line(rng, n_in, n_out, dtype):
+            return np.array([[1, 2]], dtype)
+
+        generator = Sequential([Dense(2, line)], 1, rng, dtype, name="generator")
+        return s.gan(generator, self.discriminator(s, rng, dtype))
+
+    def picture(self, samples, gan, title, path, rng):
+        surface = plots.decision_surface(gan.discriminator, self.frame)
+        plots.game(_real_points(len(samples), rng), samples, surface, title, path)
+
+    def quality(self, samples, gan, rng):
+        """Accuracy on fresh points of either kind, as the article reports it."""
+        real = gan.discriminator.predict(_real_points(len(samples), rng))
+        fake = gan.discriminator.predict(samples)
+        return {"accuracy on real": float((real > 0.5).mean()), "accuracy on fake": float((fake <= 0.5).mean())}
+
+
+def _real_points(n, rng):
+    real = np.empty((n, 2), np.float32)
+    SinePoints().sample(n, rng, real)
+    return real
+
+
+RECIPES = {recipe.name: recipe for recipe in (Mnist(), MnistEpochs(), Sine(), SineDiscriminator())}
 
 
 def get(name):

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 import numgan
 from numgan import plots, recipes
+from numgan.equilibrium import Equilibrium
 from numgan.gan import GAN, NonFiniteError
 from numgan.saving import ModelFileError, atomic_write
 
@@ -27,7 +28,11 @@ class RunError(ValueError):
 
 @dataclasses.dataclass
 class Run:
-    """What a training gave. `stopped` is None, or the reason it ended before its last step."""
+    """What a training gave.
+
+    stopped      None, or the failure or interrupt that ended it before its last step.
+    equilibrium  None, or the `Equilibrium` that was watched for, as its last check found it.
+    """
 
     directory: Path
     history: object
@@ -35,6 +40,7 @@ class Run:
     samples_per_second: float
     quality: dict
     stopped: str | None
+    equilibrium: Equilibrium | None
 
 
 def make_directory(out, name):
@@ -58,15 +64,20 @@ def streams(seed):
     return np.random.default_rng(seed).spawn(3)
 
 
-def train(recipe, settings, seed=0, dtype="float32", source=None, out=None, quiet=False, say=print):
+def train(
+    recipe, settings, seed=0, dtype="float32", source=None, out=None, quiet=False, say=print, until_equilibrium=None
+):
     """Train a recipe and leave a run directory; returns the `Run`.
+
+    until_equilibrium  None, or the tolerance of an `Equilibrium` that is checked at every look and ends the training.
 
     The same recipe, settings, seed, dtype and data give the same model to the bit on the same machine. A run that is
     interrupted, or whose numbers stop being finite, keeps and writes its last good state; `Run.stopped` says so.
     """
-    data = recipe.load(source)
+    data, held_out = recipe.load(source)
     weights_rng, training_rng, picture_rng = streams(seed)
     gan = recipe.build(settings, weights_rng, dtype)
+    equilibrium = until_equilibrium and Equilibrium(gan, held_out, until_equilibrium, picture_rng.spawn(1)[0])
     directory = make_directory(out, recipe.name)
     config = {
         "numgan": numgan.__version__,
@@ -75,13 +86,23 @@ def train(recipe, settings, seed=0, dtype="float32", source=None, out=None, quie
         "seed": seed,
         "dtype": dtype,
         "data": data.source,
+        "held_out": held_out.source,
+        "data_from": source if source in (None, "full") else str(Path(source).resolve()),
         "settings": dataclasses.asdict(settings),
     }
     _write_json(directory / "config.json", config)
-    watch = _Watch(recipe, settings, gan, picture_rng, quiet, say)
+    plan = _plan_of_run(settings, data, gan.rows_per_step(settings.batch_size))
+    watch = _Watch(recipe, settings, gan, picture_rng, quiet, say, plan, equilibrium)
     stopped, start = None, time.perf_counter()
     try:
-        record = gan.fit(data, settings.steps, settings.batch_size, training_rng, watch.every, watch)
+        record = gan.fit(
+            data,
+            batch_size=settings.batch_size,
+            rng=training_rng,
+            every=watch.every,
+            callback=watch,
+            **settings.length(),
+        )
     except (NonFiniteError, KeyboardInterrupt) as stop:
         record, stopped = stop.history, str(stop) or f"interrupted; kept the state after step {len(stop.history)}"
     except BaseException:  # not a single step was made that could be kept
@@ -95,35 +116,50 @@ def train(recipe, settings, seed=0, dtype="float32", source=None, out=None, quie
     with atomic_write(directory / "history.csv") as temporary:
         record.write_csv(temporary)
     title = f"{recipe.name}: samples after {len(record):,} steps, seed {seed}"
-    recipe.picture(gan.sample(recipe.sample_count, picture_rng), title, directory / "samples.png", picture_rng)
+    recipe.picture(gan.sample(recipe.sample_count, picture_rng), gan, title, directory / "samples.png", picture_rng)
     if watch.snapshots:
         plots.evolution(watch.snapshots, recipe.draw, directory / "evolution.png")
     if len(record):
         plots.history(record, directory / "history.png")
-    quality = recipe.quality(gan.sample(QUALITY_SAMPLES, picture_rng))
-    return Run(directory, record, seconds, len(record) * settings.batch_size / seconds, quality, stopped)
+    quality = recipe.quality(gan.sample(QUALITY_SAMPLES, picture_rng), gan, picture_rng)
+    return Run(directory, record, seconds, len(record) * settings.batch_size / seconds, quality, stopped, equilibrium)
+
+
+def _plan_of_run(settings, data, rows):
+    """(total steps, steps between two snapshots): by epochs a snapshot falls on the end of one."""
+    epochs = getattr(settings, "epochs", 0)
+    if not epochs:
+        return settings.steps, settings.snapshot_every
+    steps = math.ceil(len(data) / rows)
+    return epochs * steps, steps * max(1, round(epochs / 10))
 
 
 class _Watch:
-    """The callback of a run: moves the progress bar, and takes a snapshot of the samples now and then."""
+    """The callback of a run: moves the progress bar, takes a snapshot of the samples now and then, and ends the
+    training at the equilibrium where asked to.
+    """
 
-    def __init__(self, recipe, settings, gan, rng, quiet, say):
-        self.every = math.gcd(recipe.look_every, settings.snapshot_every)
-        self.settings, self.gan, self.say = settings, gan, None if quiet else say
+    def __init__(self, recipe, settings, gan, rng, quiet, say, plan, equilibrium):
+        (self.total, self.snapshot_every), self.equilibrium = plan, equilibrium
+        by_epochs = getattr(settings, "epochs", 0)  # then there is a look at the end of every epoch anyhow
+        self.every = recipe.look_every if by_epochs else math.gcd(recipe.look_every, self.snapshot_every)
+        self.recipe, self.gan, self.rng, self.say = recipe, gan, rng, None if quiet else say
         noise_shape = (recipe.snapshot_count, gan.latent_dim)
         self.noise = rng.standard_normal(noise_shape, dtype=gan.generator.dtype)  # the same at every snapshot
         self.snapshots = []
-        self.bar = tqdm(total=settings.steps, unit="step", disable=True if quiet else None, dynamic_ncols=True)
+        self.bar = tqdm(total=self.total, unit="step", disable=True if quiet else None, dynamic_ncols=True)
         if self.say:
             self.say(f"{'step':>8}   discriminator: loss   real ✓   fake ✓   generator: loss   passed as real")
 
     def __call__(self, done, record):
-        if done % self.settings.snapshot_every == 0 or done == self.settings.steps:
-            self.snapshots.append((done, self.gan.generator.predict(self.noise)))
+        reached = bool(self.equilibrium and done and self.equilibrium.check(done))
+        if done % self.snapshot_every == 0 or done == self.total or reached:
+            self.snapshots.append((done, self.recipe.moment(self.gan, self.noise, self.rng)))
             if self.say and done:
                 with tqdm.external_write_mode():
                     self.say(self._line(done, record))
         self.bar.update(done - self.bar.n)
+        return reached
 
     def _line(self, done, record):
         """The last stretch's means, as a row under the heading."""
@@ -176,7 +212,7 @@ def sample(path, n=None, seed=0, out=None):
         with atomic_write(target) as temporary, open(temporary, "wb") as file:
             np.save(file, samples.astype(np.float32, copy=False))
     else:
-        recipe.picture(samples, f"{recipe.name}: {n:,} samples, seed {seed}", target, picture_rng)
+        recipe.picture(samples, gan, f"{recipe.name}: {n:,} samples, seed {seed}", target, picture_rng)
     return target, n
 
 

@@ -55,18 +55,37 @@ class Digits:
         The set stays uint8, a quarter of the memory; only the batch is scaled. Once the largest n has been
         seen, nothing is allocated. Raises DataError when `out` does not fit.
         """
+        if out.shape[0] != n:
+            raise DataError(f"Digits.sample: out has {out.shape[0]} rows, expected {n}")
+        self.take(self._draw(n, rng), out)
+
+    def take(self, index, out):
+        """Fill `out` (n, 784) with the images at `index`, n integers from 0 to N − 1, scaled as by `sample`."""
+        n = len(index)
         if out.shape != (n, self.features) or out.dtype not in _SCALE:
-            raise DataError(
-                f"Digits.sample: out is {out.dtype} {out.shape}, expected float32 or float64 {(n, self.features)}"
-            )
+            raise DataError(f"Digits: out is {out.dtype} {out.shape}, expected float32 or float64 {(n, self.features)}")
         stage = self._rows(n, np.dtype(np.uint8))
         # mode="clip" because the default mode buffers `out` in order to check the indices
-        np.take(self.images, self._draw(n, rng), axis=0, out=stage, mode="clip")
+        np.take(self.images, index, axis=0, out=stage, mode="clip")
         # NumPy runs arithmetic on a strided view through buffers of its own, at twice the time of a copy
         work = out if out.flags.c_contiguous else self._rows(n, out.dtype)
         _scale(stage, work)
         if work is not out:
             np.copyto(out, work)
+
+    def split(self, every=5):
+        """(the others, every `every`-th image): two sets without a digit in common, the same at every call.
+
+        The embedded digits lie in the order of their classes, so both parts hold every class in equal shares.
+        """
+        held_out = np.arange(len(self)) % every == every - 1
+        if len(self) < every:
+            raise DataError(f"Digits: {len(self):,} images are too few to hold out one in {every}")
+        parts = []
+        for name, chosen in (("training", ~held_out), ("held-out", held_out)):
+            labels = None if self.labels is None else self.labels[chosen]
+            parts.append(Digits(self.images[chosen], labels, f"{chosen.sum():,} {name} images of {self.source}"))
+        return tuple(parts)
 
     def _draw(self, n, rng):
         """n random indices below N, as whole parts of N·u, u uniform in [0, 1): `rng.integers` cannot fill an array."""
@@ -124,7 +143,7 @@ def load_mnist(source=None, *, kind="train"):
         raise DataError(f'load_mnist: kind is {kind!r}, expected "train" or "test"')
     if source is None and kind == "test":
         raise DataError('the embedded digits are training images, expected a source for kind="test"')
-    directory = EMBEDDED if source is None else cache_dir() if source == "full" else Path(source)
+    directory = _directory(source)
     images_path = _find(directory, f"{_PREFIXES[kind]}-images", "idx3-ubyte")
     if images_path is None:
         hint = "; run `numgan data mnist --download` to fetch them" if source == "full" else ""
@@ -136,6 +155,22 @@ def load_mnist(source=None, *, kind="train"):
     if source is None:
         return Digits(images, labels, f"{len(images):,} embedded MNIST digits")
     return Digits(images, labels, f"{len(images):,} MNIST {kind} digits from {directory}")
+
+
+def load_mnist_split(source=None):
+    """(training, held-out) Digits of a source as for `load_mnist`: what a GAN trains on, and what it never sees.
+
+    Held out is the test set (the t10k files) where the source has one, else every fifth training image: 1,000 of
+    the 5,000 embedded digits, 100 of each class.
+    """
+    digits = load_mnist(source)
+    if source is not None and _find(_directory(source), f"{_PREFIXES['test']}-images", "idx3-ubyte"):
+        return digits, load_mnist(source, kind="test")
+    return digits.split()
+
+
+def _directory(source):
+    return EMBEDDED if source is None else cache_dir() if source == "full" else Path(source)
 
 
 def _scale(pixels, out):

@@ -46,3 +46,27 @@ def data_stream(data, rng, shape, dtype):
     block = np.empty((_batches_per_block(shape), *shape), dtype)
     rows = block.reshape(-1, shape[-1])
     return Stream(lambda: data.sample(len(rows), rng, rows), list(block))
+
+
+class Shuffled:
+    """The rows of a data source in epochs: each row once, in a random order, before any comes again.
+
+    data  a source with a length and take(index, out).
+    rng   numpy.random.Generator that draws a new order for every epoch.
+    """
+
+    def __init__(self, data, rng):
+        self._data, self._rng, self._order = data, rng, np.arange(0)
+
+    def take(self, out):
+        """Fill `out` (n, features) with the next n rows. Whoever asks for what is left of an epoch last gets that."""
+        if len(self._order) == 0:
+            self._order = self._rng.permutation(len(self._data))
+        index, self._order = self._order[: len(out)], self._order[len(out) :]
+        self._data.take(index, out)
+
+
+def epoch_stream(order, shape, dtype):
+    """Batches (n, features) in the order of a `Shuffled`."""
+    batch = np.empty(shape, dtype)
+    return Stream(lambda: order.take(batch), [batch])

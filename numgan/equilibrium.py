@@ -1,0 +1,48 @@
+"""When to stop: the game's equilibrium, where the discriminator can only guess.
+
+At the optimum of the minimax game p_g = p_data and D = ½ everywhere (Goodfellow et al. 2014, arXiv:1406.2661,
+proposition 1 and theorem 1). On the rows it was trained on a discriminator may be sure of itself long after it has
+stopped knowing anything, so it is asked about real rows held out from training and about fresh fakes.
+"""
+
+import numpy as np
+
+ROWS = 1_000  # real rows and fakes per check
+PATIENCE = 5  # checks running: a game that swings passes ½ now and then
+TOLERANCE = 0.05
+
+
+class Equilibrium:
+    """Watches the mean of |D − ½|, so that sure answers on both sides do not average to ½.
+
+    held_out   a data source of real rows that the GAN is not trained on.
+    tolerance  in (0, ½): the largest mean of |D − ½| that counts as undecided, on real rows and on fakes.
+    """
+
+    def __init__(self, gan, held_out, tolerance, rng):
+        if not 0 < tolerance < 0.5:
+            raise ValueError(f"the equilibrium's tolerance must be between 0 and 0.5, got {tolerance!r}")
+        self._gan, self._held_out, self._rng, self.tolerance = gan, held_out, rng, tolerance
+        self._rows = np.empty((ROWS, held_out.features), gan.discriminator.dtype)
+        self._running = 0
+        self.step = self.on_real = self.on_fake = None
+
+    def check(self, step):
+        """Ask the discriminator; True when it has been undecided for PATIENCE checks running."""
+        self._held_out.sample(ROWS, self._rng, self._rows)
+        real = self._gan.discriminator.predict(self._rows)
+        fake = self._gan.discriminator.predict(self._gan.sample(ROWS, self._rng))
+        self.step, self.on_real, self.on_fake = step, *(float(np.abs(d - 0.5).mean()) for d in (real, fake))
+        self._running = self._running + 1 if max(self.on_real, self.on_fake) <= self.tolerance else 0
+        return self.reached
+
+    @property
+    def reached(self):
+        return self._running >= PATIENCE
+
+    def __str__(self):
+        return (
+            f"{'equilibrium' if self.reached else 'no equilibrium'} at step {self.step:,}: mean |D − ½| is "
+            f"{self.on_real:.3f} on held-out real rows and {self.on_fake:.3f} on fresh fakes; asked for at most "
+            f"{self.tolerance:g} in {PATIENCE} checks running, had {self._running}"
+        )
