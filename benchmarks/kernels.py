@@ -64,11 +64,15 @@ def distinct(loop):
 
 
 def _shapes(calls):
-    """ "256×129 → 256×256", the first operand and the result; or the length of the arena that several calls walk."""
-    first, out = (calls[0].args[0].shape, calls[0].keywords.get("out", calls[0].args[0]).shape)
-    if len(first) == 1:
+    """ "25×6 · 6×128", the factors of a product; or first operand and result; or the length of the arena that several
+    calls walk.
+    """
+    args, keywords = calls[0].args, calls[0].keywords
+    if args[0].ndim == 1:
         return f"{sum(call.args[0].size for call in calls):,}"
-    return " → ".join(dict.fromkeys("×".join(map(str, shape)) for shape in (first, out)))
+    if "product" in keywords:
+        return " · ".join("×".join(map(str, a.shape)) for a in args)
+    return " → ".join(dict.fromkeys("×".join(map(str, a.shape)) for a in (args[0], keywords.get("out", args[0]))))
 
 
 class Alone:
@@ -128,7 +132,7 @@ class Work:
 
     def add(self, function, arrays):
         self.bytes += sum(a.nbytes for a in arrays)
-        if function is np.matmul:
+        if function in (np.matmul, np.dot):
             left, right, _ = arrays
             self.flop += 2 * prod(left.shape) * right.shape[-1]
 
@@ -148,7 +152,8 @@ class Watched(np.ndarray):
 
     def __array_function__(self, function, types, args, keywords):
         args = [np.asarray(a) for a in args]
-        self.work.add(function, args)
+        keywords = {name: np.asarray(a) if isinstance(a, Watched) else a for name, a in keywords.items()}
+        self.work.add(function, [*args, *(a for a in keywords.values() if isinstance(a, np.ndarray))])
         return function(*args, **keywords)
 
 

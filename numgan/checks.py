@@ -9,10 +9,11 @@ from functools import partial
 
 import numpy as np
 
-from numgan import data, gan, layers, recipes
+from numgan import data, gan, gradcheck, layers, recipes
 from numgan.gradcheck import check_gradients
+from numgan.gradproblems import loss_problem
 from numgan.gradreport import Report, Row
-from numgan.losses import BinaryCrossEntropy
+from numgan.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from numgan.network import Sequential
 from numgan.optimizers import SGD, Adam
 
@@ -60,6 +61,15 @@ def loss_gradients(from_logits, seed, tolerance):
     prediction = rng.normal(0, 3, (6, 3)) if from_logits else rng.uniform(0.02, 0.98, (6, 3))
     loss = BinaryCrossEntropy(from_logits, label_smoothing=0.1)
     return check_gradients(loss, prediction, target=rng.integers(0, 2, (6, 3)), tolerance=tolerance, seed=seed)
+
+
+def softmax_gradients(seed, tolerance):
+    """More rows than classes, so that 1/N cannot pass for 1/n; targets that are neither 0 nor 1."""
+    rng = np.random.default_rng(seed)
+    logits, target = rng.normal(0, 3, (6, 4)), rng.dirichlet(np.ones(4), 6)
+    report = Report("SoftmaxCrossEntropy", tolerance)
+    gradcheck._check(loss_problem(SoftmaxCrossEntropy(), logits, target), report, rng, None, 0)
+    return report
 
 
 def sine_gradients(seed, tolerance):
@@ -230,6 +240,33 @@ def extreme_logits(seed, tolerance):
     return report
 
 
+def softmax_values(seed, tolerance):
+    """Softmax cross-entropy in plain Python."""
+    rng = np.random.default_rng(seed)
+    z, target = rng.normal(0, 3, (6, 4)), rng.dirichlet(np.ones(4), 6)
+    terms = []
+    for logits, wanted in zip(z.tolist(), target.tolist(), strict=True):
+        total = math.fsum(map(math.exp, logits))
+        terms.append(-math.fsum(t * math.log(math.exp(v) / total) for v, t in zip(logits, wanted, strict=True)))
+    report = Report("value of SoftmaxCrossEntropy", VALUE_TOLERANCE)
+    compare(report, "mean loss", SoftmaxCrossEntropy().value(z, target), math.fsum(terms) / len(terms))
+    return report
+
+
+def extreme_softmax(seed, tolerance):
+    """Loss and gradient from float32 logits of up to ±10⁴: finite, and right."""
+    z, classes = np.array([[1e4, -1e4, 0], [-1e4, -1e4, -1e4]], np.float32), np.eye(3, dtype=np.float32)
+    report = Report("SoftmaxCrossEntropy from extreme float32 logits", 1e-6)
+    loss = SoftmaxCrossEntropy()
+    for k, wanted in enumerate([0, 2e4, 1e4]):
+        target = classes[[k, k]]
+        slopes = (np.array([[1, 0, 0], [1 / 3] * 3]) - target) / 2
+        with np.errstate(all="ignore"):
+            compare(report, f"loss against class {k}", loss.value(z, target), (wanted + math.log(3)) / 2)
+            compare(report, f"gradient against class {k}", loss.gradient(z, target), slopes)
+    return report
+
+
 # ------------------------------------------------------------------------------------------------------ optimisers
 
 
@@ -310,6 +347,7 @@ TARGETS = {
     ],
     "bce": [partial(loss_gradients, False), partial(loss_values, False)],
     "bce_logits": [partial(loss_gradients, True), partial(loss_values, True), extreme_logits],
+    "softmax": [softmax_gradients, softmax_values, extreme_softmax],
     "adam": [partial(adam_updates, "paper"), partial(adam_updates, "keras")],
     "sgd": [sgd_updates],
     "chain": [partial(chain_gradients, "concatenated"), partial(chain_gradients, "separate")],

@@ -83,6 +83,16 @@ def _parser():
     sub.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of the noise (default 0)")
     sub.add_argument("--out", metavar="FILE", help=".png for a picture, .npy for the raw float32 array (n, features)")
 
+    sub = command("evaluate", _evaluate, "measure how good a run's samples are, beside what real data gets")
+    sub.add_argument("directory", metavar="RUN", help="a run directory")
+    sub.add_argument(
+        "-n", type=_positive, metavar="N", help="how many samples (default: as many as held-out digits; 5,000 points)"
+    )
+    sub.add_argument(
+        "--seed", type=_natural, default=0, metavar="N", help="seed of the noise and of the real data (default 0)"
+    )
+    sub.add_argument("--json", action="store_true", help="print the evaluation as JSON")
+
     sub = command("profile", _profile, "show where a training step's time goes, kernel call by kernel call")
     sub.add_argument("recipe", metavar="RECIPE", help="one of: " + ", ".join(recipes.RECIPES))
     sub.add_argument(
@@ -216,6 +226,39 @@ def _report(run):
 def _sample(arguments):
     target, n = training.sample(arguments.directory, arguments.n, arguments.seed, arguments.out)
     print(f"{target}: {n:,} samples")
+
+
+def _evaluate(arguments):
+    recipe, config, gan = training.open_run(arguments.directory)
+    data, held_out = recipe.load(config.get("data_from"))
+    sample_rng, rng = np.random.default_rng(arguments.seed).spawn(2)
+    samples = gan.sample(arguments.n or recipe.evaluation_count(data, held_out), sample_rng)
+    if not np.isfinite(samples).all():
+        print(f"numgan evaluate: samples of {arguments.directory} are not finite, nothing to measure", file=sys.stderr)
+        return 1
+    evaluation = recipe.evaluate(samples, data, held_out, rng)
+    if arguments.json:
+        about = {"run": arguments.directory, "recipe": recipe.name, "samples": len(samples), "seed": arguments.seed}
+        print(json.dumps(about | evaluation.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        print(f"{len(samples):,} samples of {arguments.directory} ({recipe.name}, seed {arguments.seed})")
+        _print_evaluation(evaluation)
+
+
+def _print_evaluation(evaluation):
+    """What was compared, a row per measure, the class shares, and whether the samples have collapsed."""
+    print("compared with " + "\n          and ".join(evaluation.compared) + "\n")
+    rows = [("measure", "this run", "real data", "better")]
+    rows += [(m.name, f"{m.value:#.3g}", f"{m.real:#.3g}", m.better) for m in evaluation.measures]
+    width = max(len(row[0]) for row in rows)
+    for name, value, real, better in rows:
+        print(f"{name:<{width}}{value:>12}{real:>12}   {better}")
+    if evaluation.class_shares:
+        print("\nread as   " + "".join(f"{digit:>8}" for digit in range(10)))
+        for who, shares in zip(("this run", "real data"), evaluation.class_shares, strict=True):
+            print(f"{who:<10}" + "".join(f"{share:>8.1%}" for share in shares))
+    if evaluation.collapsed:
+        print(f"\ncollapsed: {evaluation.collapsed}")
 
 
 def _profile(arguments):

@@ -41,6 +41,8 @@ class Equilibrium:
         return self._running >= PATIENCE
 
     def __str__(self):
+        if self.step is None:
+            return "no equilibrium: training ended before the first check"
         return (
             f"{'equilibrium' if self.reached else 'no equilibrium'} at step {self.step:,}: mean |D − ½| is "
             f"{self.on_real:.3f} on held-out real rows and {self.on_fake:.3f} on fresh fakes; asked for at most "

@@ -79,48 +79,48 @@ def _seen(report):
 
 
 @fault("dense: weight gradient divided by the batch size again", "dense", "dense_backward_weight")
-def _(x1, dy, out):
-    np.matmul(x1.mT, dy, out=out)
-    out /= x1.shape[-2]
+def _(x1_t, dy, out, product):
+    product(x1_t, dy, out=out)
+    out /= dy.shape[-2]
 
 
 @fault("dense: weight gradient with the sign flipped", "dense", "dense_backward_weight")
-def _(x1, dy, out):
-    np.matmul(-x1.mT, dy, out=out)
+def _(x1_t, dy, out, product):
+    product(-x1_t, dy, out=out)
 
 
 @fault("dense: weight gradient transposed", "dense", "dense_backward_weight")
-def _(x1, dy, out):
-    np.matmul(x1.mT, dy, out=out)
-    out[..., :-1, :] = (dy.mT @ x1[..., :-1])[..., : out.shape[-2] - 1, : out.shape[-1]]
+def _(x1_t, dy, out, product):
+    product(x1_t, dy, out=out)
+    out[..., :-1, :] = (dy.mT @ x1_t[..., :-1, :].mT)[..., : out.shape[-2] - 1, : out.shape[-1]]
 
 
 @fault("dense: weight gradient from the output side's rows in reverse", "dense", "dense_backward_weight")
-def _(x1, dy, out):
-    np.matmul(x1.mT, dy[..., ::-1, :], out=out)
+def _(x1_t, dy, out, product):
+    product(x1_t, dy[..., ::-1, :], out=out)
 
 
 @fault("dense: bias gradient summed over the wrong axis", "dense", "dense_backward_weight")
-def _(x1, dy, out):
-    np.matmul(x1.mT, dy, out=out)
+def _(x1_t, dy, out, product):
+    product(x1_t, dy, out=out)
     out[..., -1, :] = np.resize(dy.sum(axis=-1), out.shape[-1])
 
 
 @fault("dense: bias gradient averaged instead of summed", "dense", "dense_backward_weight")
-def _(x1, dy, out):
-    np.matmul(x1.mT, dy, out=out)
-    out[..., -1, :] /= x1.shape[-2]
+def _(x1_t, dy, out, product):
+    product(x1_t, dy, out=out)
+    out[..., -1, :] /= dy.shape[-2]
 
 
 @fault("dense: bias gradient forgotten", "dense", "dense_backward_weight")
-def _(x1, dy, out):
-    np.matmul(x1.mT, dy, out=out)
+def _(x1_t, dy, out, product):
+    product(x1_t, dy, out=out)
     out[..., -1, :] = 0
 
 
 @fault("dense: weight gradient added to the last one instead of overwriting it", "dense", "dense_backward_weight")
-def _(x1, dy, out):
-    out += x1.mT @ dy
+def _(x1_t, dy, out, product):
+    out += x1_t @ dy
 
 
 class _StaleInput:
@@ -129,31 +129,31 @@ class _StaleInput:
     def __init__(self):
         self.first = {}
 
-    def __call__(self, x1, dy, out):
-        np.matmul(self.first.setdefault(x1.shape, x1.copy()).mT, dy, out=out)
+    def __call__(self, x1_t, dy, out, product):
+        product(self.first.setdefault(x1_t.shape, x1_t.copy()), dy, out=out)
 
 
 fault("dense: weight gradient from a stale copy of the input", "dense", "dense_backward_weight")(_StaleInput())
 
 
 @fault("dense: input gradient without the transpose", "dense", "dense_backward_input")
-def _(dy, weight, out):
-    np.matmul(dy, weight if weight.shape[-1] == weight.shape[-2] else weight.mT, out=out)
+def _(weight, dy_t, out, product):
+    product(weight.mT if weight.shape[-1] == weight.shape[-2] else weight, dy_t, out=out)
 
 
 @fault("dense: input gradient added to the last one instead of overwriting it", "dense", "dense_backward_input")
-def _(dy, weight, out):
-    out += dy @ weight.mT
+def _(weight, dy_t, out, product):
+    out += weight @ dy_t
 
 
-@fault("dense: input gradient of a single unit forgets its weights", "dense", "dense_backward_input_of_one_unit")
-def _(dy, weight, temp, out):
-    np.copyto(out, dy)
+@fault("dense: input gradient from the first output alone", "dense", "dense_backward_input")
+def _(weight, dy_t, out, product):
+    out[...] = weight[..., :1] * dy_t[..., :1, :]
 
 
 @fault("dense: forward pass forgets the bias", "dense", "dense_forward")
-def _(x1, weight, out):
-    np.matmul(x1[..., :-1], weight[..., :-1, :], out=out)
+def _(weight_t, x1_t, out, product):
+    np.matmul(weight_t[..., :-1], x1_t[..., :-1, :], out=out)
 
 
 # ---------------------------------------------------------------------------------------------------- activations
@@ -396,6 +396,56 @@ def _(z, target, temp, out):
 @fault("cross-entropy: label smoothing on both sides", "bce_logits", "smooth", BinaryCrossEntropy)
 def _(self, target):
     return target * (1 - self.label_smoothing) + self.label_smoothing / 2
+
+
+# ------------------------------------------------------------------------------------------- softmax cross-entropy
+
+
+def _softmax(z, axis=-1):
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+@fault("softmax: gradient not divided by the batch size", "softmax", "softmax_cross_entropy_backward")
+def _(z, target, row, out):
+    np.copyto(out, _softmax(z) - target)
+
+
+@fault("softmax: gradient divided by the number of classes as well", "softmax", "softmax_cross_entropy_backward")
+def _(z, target, row, out):
+    np.copyto(out, (_softmax(z) - target) / (z.shape[-2] * z.shape[-1]))
+
+
+@fault("softmax: target not subtracted", "softmax", "softmax_cross_entropy_backward")
+def _(z, target, row, out):
+    np.copyto(out, _softmax(z) / z.shape[-2])
+
+
+@fault("softmax: t − p instead of p − t", "softmax", "softmax_cross_entropy_backward")
+def _(z, target, row, out):
+    np.copyto(out, (target - _softmax(z)) / z.shape[-2])
+
+
+@fault("softmax: gradient multiplied by p·(1 − p) once more", "softmax", "softmax_cross_entropy_backward")
+def _(z, target, row, out):
+    p = _softmax(z)
+    np.copyto(out, (p - target) * p * (1 - p) / z.shape[-2])
+
+
+@fault("softmax: normalised over the batch instead of the classes", "softmax", "softmax_forward")
+def _(z, row, out):
+    np.copyto(out, _softmax(z, axis=-2))
+
+
+@fault("softmax: largest logit not subtracted, which overflows", "softmax", "softmax_forward")
+def _(z, row, out):
+    e = np.exp(z)
+    np.divide(e, e.sum(axis=-1, keepdims=True), out=out)
+
+
+@fault("softmax: logarithm of probabilities that round to 0", "softmax", "softmax_cross_entropy_forward")
+def _(z, target, row, temp, out):
+    np.sum(-target * np.log(_softmax(z)), axis=-1, keepdims=True, out=out)
 
 
 # ------------------------------------------------------------------------------------------------------ optimisers

@@ -328,7 +328,7 @@ class GAN:
         data        a source of real rows: an object with `features` and sample(n, rng, out), or an array of rows.
         steps       rows are drawn at random for each; or
         epochs      passes over all rows in a new random order each, the last batch of a pass holding what is left.
-                    Needs an array, or a source with a length and take(index, out).
+                    Needs an array, or a source with a length and take(index, out), and discriminator_steps ≤ 1.
         batch_size  rows of the generator's batch, default 128. The discriminator sees as many real and as many
                     generated rows, half as many of each when the schedule is "separate", as the documents have it.
         rng         numpy.random.Generator for data and noise.
@@ -354,6 +354,8 @@ class GAN:
             raise ValueError(f"fit: give steps or epochs, not both; got steps={steps}, epochs={epochs}")
         if discriminator_steps == generator_steps == 0:
             raise ValueError("fit: discriminator_steps and generator_steps are both 0; nothing would be trained")
+        if epochs is not None and discriminator_steps > 1:
+            raise ValueError(f"fit: epochs take discriminator_steps of 0 or 1, got {discriminator_steps}; give steps")
         history = History(self.real_target, self.objective, self.schedule == "summed")
         good = None  # (state, number of looks) as of the last good look: one name, so that no interrupt splits it
         try:
@@ -485,9 +487,10 @@ class Rows:
 
     def __init__(self, rows):
         self.rows = np.asarray(rows)
-        if self.rows.ndim != 2 or self.rows.dtype.kind not in "fiu":
+        if self.rows.ndim != 2 or len(self.rows) == 0 or self.rows.dtype.kind not in "fiu":
             raise ValueError(
-                f"real data must be numbers of shape (rows, features), got {self.rows.dtype} {self.rows.shape}"
+                "real data must be numbers of shape (rows, features), one row at least, "
+                f"got {self.rows.dtype} {self.rows.shape}"
             )
         self.features = self.rows.shape[1]
 

@@ -109,27 +109,20 @@ class Dense(Layer):
         self.grad_weight_and_bias = _stacked(grads["weight"])
 
     def bind(self, io, training):
-        w = self.weight_and_bias
-        backward = []
-        if training:
-            backward.append(partial(kernels.dense_backward_weight, io.x1, io.dy, out=self.grad_weight_and_bias))
-        if io.dx is not None and self.units == 1:
-            backward += self._outer_products(io)
-        elif io.dx is not None:
-            backward.append(partial(kernels.dense_backward_input, io.dy, self.params["weight"], out=io.dx))
-        return [partial(kernels.dense_forward, io.x1, w, out=io.y)], backward
-
-    def _outer_products(self, io):
-        """dx of a single unit, block by block of its inputs: the scratch then stays in the cache."""
-        blocks = io.blocks()
-        scratch = np.empty_like(io.x[..., blocks[-1]])
-        for block in blocks:
-            weight, dx = self.params["weight"][..., block, :], io.dx[..., block]
-            temp = scratch[..., : dx.shape[-1]]
-            yield partial(kernels.dense_backward_input_of_one_unit, io.dy, weight, temp, out=dx)
+        forward, backward = [_bound(kernels.dense_forward, self.weight_and_bias.mT, io.x1.mT, io.y.mT)], []
+        if training and io.dy is not None:
+            backward.append(_bound(kernels.dense_backward_weight, io.x1.mT, io.dy, self.grad_weight_and_bias))
+        if io.dx is not None:
+            backward.append(_bound(kernels.dense_backward_input, self.params["weight"], io.dy.mT, io.dx.mT))
+        return forward, backward
 
     def config(self):
         return {"units": self.units}
+
+
+def _bound(kernel, a, b, out):
+    """A dense kernel with its operands and the product that suits them."""
+    return partial(kernel, a, b, out=out, product=kernels.fastest_product(a, b))
 
 
 def _stacked(weight):

@@ -1,6 +1,118 @@
-"""Measures of generated samples against the distribution they should follow."""
+"""Measures of generated samples against the distribution they should follow: functions on arrays, a row per sample.
+
+Sources
+    [DL]    Dowson & Landau, The Fréchet Distance between Multivariate Normal Distributions, 1982,
+            Journal of Multivariate Analysis 12(3).
+    [HRU]   Heusel, Ramsauer, Unterthiner, Nessler & Hochreiter, GANs Trained by a Two Time-Scale Update Rule Converge
+            to a Local Nash Equilibrium, 2017, arXiv:1706.08500.
+    [KKL]   Kynkäänniemi, Karras, Laine, Lehtinen & Aila, Improved Precision and Recall Metric for Assessing Generative
+            Models, 2019, arXiv:1904.06991.
+    [NOU]   Naeem, Oh, Uh, Choi & Yoo, Reliable Fidelity and Diversity Metrics for Generative Models, 2020,
+            arXiv:2002.09797.
+    [SR]    Székely & Rizzo, Energy Statistics: A Class of Statistics Based on Distances, 2013,
+            Journal of Statistical Planning and Inference 143(8).
+"""
 
 import numpy as np
+
+ROWS = 128  # of the first set, whose distances to the second are held at a time: 61 MB to 60,000 digits in float64
+
+# ----------------------------------------------------------------------------------------------- in feature space
+
+
+def frechet_distance(a, b):
+    """The squared Fréchet distance of two sets of features (n, d) and (m, d), each taken for a normal distribution.
+
+    |μ_a − μ_b|² + tr(Σ_a + Σ_b − 2·(Σ_a·Σ_b)^½), [DL]; [HRU] put it to this use. In float64; n and m at
+    least 2. Σ_a·Σ_b has the eigenvalues of S·Σ_b·S with S = Σ_a^½, which is symmetric: its root's trace is the sum
+    of the roots of what `eigvalsh` finds, and S itself comes from `eigh`. Rounding can leave an eigenvalue just below
+    0, which counts as 0. The estimate is biased: the fewer rows, the larger it comes out.
+    """
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    values, vectors = np.linalg.eigh(cov_a)
+    root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
+    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov_b @ root), 0)).sum()
+    gap = a.mean(axis=0) - b.mean(axis=0)
+    return float(gap @ gap + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
+
+
+def precision_and_coverage(samples, real, k=5):
+    """How samples (n, d) and real rows (m, d), m > k, lie among each other: (precision, coverage), each in [0, 1].
+
+    Every real row has a ball that reaches to its k-th nearest other real row.
+    precision  share of samples in the ball of any real row: how many samples look real, [KKL].
+    coverage   share of real rows with any sample in their ball: how much of what is real the samples reach, [NOU].
+               For large n = m, rows from the real distribution score 1 − 2^−k on average: 0.97 for k = 5.
+    """
+    samples, real = np.asarray(samples, np.float64), np.asarray(real, np.float64)
+    precise, covered = np.zeros(len(samples), bool), []
+    for rows in _blocks(real):
+        radius = np.partition(_distances(rows, real), k, axis=1)[:, k, None]  # the nearest is the row itself
+        inside = _distances(rows, samples) <= radius
+        precise |= inside.any(axis=0)
+        covered.append(inside.any(axis=1))
+    return float(precise.mean()), float(np.concatenate(covered).mean())
+
+
+# -------------------------------------------------------------------------------------------- probabilities of classes
+
+
+def class_shares(probabilities):
+    """The share of rows (n, classes) whose most probable class is 0, 1, …: an array (classes,) that sums to 1."""
+    return np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1]) / len(probabilities)
+
+
+def confident_share(probabilities, least=0.9):
+    """The share of rows (n, classes) whose most probable class has at least the probability `least`."""
+    return float((probabilities.max(axis=1) >= least).mean())
+
+
+# ----------------------------------------------------------------------------------------------------------- distances
+
+
+def nearest_distances(a, b):
+    """The Euclidean distance from every row of a (n, d) to the nearest row of b (m, d): an array (n,)."""
+    return np.sqrt(np.concatenate([_squares(rows, b).min(axis=1) for rows in _blocks(a)]))
+
+
+def energy_distance(a, b):
+    """2·E|A − B| − E|A − A′| − E|B − B′| over the rows of a (n, d) and b (m, d), [SR]; in float64.
+
+    The means are over all pairs, a row with itself included: then the result is 0 for equal sets and, but for rounding,
+    never less.
+    """
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    return 2 * _mean_distance(a, b) - _mean_distance(a, a) - _mean_distance(b, b)
+
+
+def _mean_distance(a, b):
+    return sum(float(_distances(rows, b).sum()) for rows in _blocks(a)) / (len(a) * len(b))
+
+
+def _blocks(a):
+    return [a[start : start + ROWS] for start in range(0, len(a), ROWS)]
+
+
+def _distances(a, b):
+    """Euclidean distances (n, m) of rows (n, d) and (m, d), in their dtype."""
+    squares = _squares(a, b)
+    return np.sqrt(squares, out=squares)
+
+
+def _squares(a, b):
+    """Squared distances |a − b|² = |a|² + |b|² − 2·a·b: one matrix product in place of n·m subtractions of d values.
+
+    What cancels in the sum makes a distance of 0 come out as up to 10⁻³ of the rows' length in float32, or 10⁻⁷ of it
+    in float64.
+    """
+    squares = (-2 * a) @ b.T
+    squares += np.vecdot(b, b)
+    squares += np.vecdot(a, a)[:, None]
+    return np.maximum(squares, 0, out=squares)
+
+
+# -------------------------------------------------------------------------------------------------- points on the sine
 
 
 def sine_quality(points):

@@ -67,7 +67,7 @@ class Plan:
     x1, dx          buffers to use in place of new ones: how the discriminator of a GAN's chain reads the generator's
                     output, and writes its gradient, where they are.
 
-    Activations are kept as [x 1] (…, batch, features + 1), the form that `dense_forward` wants, and feature by
+    Activations are kept as [x 1] (…, batch, features + 1), as the dense kernels want them, and feature by
     feature: the memory is a (features + 1, batch) array seen through its transpose. The column of ones is then one
     piece of memory at the end, and the view without it is contiguous. (Row by row, every elementwise pass would
     skip over the ones, which NumPy does through hidden copies: tanh on 256 × 784 takes 147 µs that way, 85 so.)

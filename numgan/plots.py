@@ -131,7 +131,7 @@ def data_set(digits, rng, path):
         bars.bar_label(drawn, fmt="{:,.0f}", fontsize=8, padding=2)
         bars.set(xticks=range(10), xlabel="class", ylabel="images", title="class distribution")
     axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    axes.set_title(f"{len(digits):,} images: a random sample")
+    axes.set_title(f"random sample of {len(digits):,} images")
     save(figure, path)
 
 

@@ -17,7 +17,6 @@ PRODUCTS = (
     kernels.dense_forward,
     kernels.dense_backward_weight,
     kernels.dense_backward_input,
-    kernels.dense_backward_input_of_one_unit,
 )
 
 # Passes of arithmetic over the largest array, read off each kernel: what its FLOP are counted from.
@@ -93,13 +92,11 @@ def _row(phase, network, layer, direction, call):
     arrays = [a for a in (*call.args, *call.keywords.values()) if isinstance(a, np.ndarray)]
     kernel, out = call.func.__name__, call.keywords.get("out", arrays[0])
     if call.func in PRODUCTS:
-        inner = call.args[1 if call.func is kernels.dense_backward_input else 0]
-        inner = inner.shape[-2 if call.func is kernels.dense_backward_weight else -1]
-        flop, operands = 2 * out.size * inner, [*call.args, out]
+        operands = a, b, _ = arrays
+        flop, shapes = 2 * a.size * b.shape[-1], f"{_shape(a)} · {_shape(b)}"
     else:
         operands = [a for a in arrays if a.ndim > 1]
-        flop = PASSES.get(kernel, 1) * max(a.size for a in operands)
-    shapes = " · ".join(_shape(a) for a in operands[:2]) if call.func in PRODUCTS else _shape(out)
+        flop, shapes = PASSES.get(kernel, 1) * max(a.size for a in operands), _shape(out)
     return Row(phase, network, layer, direction, kernel, shapes, flop, _distinct_bytes(operands), 0.0)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from numgan import initializers, metrics, plots
+from numgan import evaluation, initializers, metrics, plots
 from numgan.data import SinePoints, load_mnist_split
 from numgan.gan import GAN, SCHEDULES
 from numgan.history import OBJECTIVES
@@ -120,6 +120,10 @@ def with_overrides(settings, overrides):
     settings = dataclasses.replace(settings, **values)
     if settings.discriminator_steps == settings.generator_steps == 0:
         raise SettingError("discriminator_steps=0 and generator_steps=0 leave nothing to train")
+    if settings.steps == getattr(settings, "epochs", 0) == 0:
+        raise SettingError("steps=0 and epochs=0 leave nothing to train")
+    if getattr(settings, "epochs", 0) and settings.discriminator_steps > 1:
+        raise SettingError(f"discriminator_steps={settings.discriminator_steps} needs steps; epochs take 0 or 1")
     if settings.schedule == "separate" and settings.batch_size % 2:
         raise SettingError(
             f"batch_size={settings.batch_size} is not possible; the separate schedule halves the batch, "
@@ -200,6 +204,14 @@ class Mnist:
     def quality(self, samples, gan, rng):
         """Figures for the closing summary, name -> number: none for digits."""
         return {}
+
+    def evaluation_count(self, training, held_out):
+        """How many samples to evaluate unless told: as many as there are held-out digits."""
+        return min(len(training), len(held_out))
+
+    def evaluate(self, samples, training, held_out, rng):
+        """The `Evaluation` of generated digits beside both parts of the data."""
+        return evaluation.evaluate_digits(samples, training, held_out, rng)
 
 
 # --------------------------------------------------------------------------------------------------- mnist-epochs
@@ -295,6 +307,14 @@ class Sine:
 
     def quality(self, samples, gan, rng):
         return metrics.sine_quality(samples)
+
+    def evaluation_count(self, training, held_out):
+        """How many samples to evaluate unless told."""
+        return 5_000
+
+    def evaluate(self, samples, training, held_out, rng):
+        """The `Evaluation` of generated points beside fresh real ones."""
+        return evaluation.evaluate_points(samples, rng)
 
 
 # ---------------------------------------------------------------------------------------------- sine-discriminator

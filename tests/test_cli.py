@@ -1,7 +1,10 @@
 """The command line. Trainings are real processes, shared through fixtures; most bad calls go to `main` directly."""
 
+import contextlib
 import csv
+import dataclasses
 import gzip
+import io
 import json
 import os
 import re
@@ -20,7 +23,8 @@ import pytest
 
 from numgan import GAN, cli, recipes, training
 
-COLUMNS = ["d_loss_real", "d_loss_fake", "d_accuracy_real", "d_accuracy_fake", "g_loss", "g_accuracy"]
+COLUMNS = ["d_loss_real", "d_loss_fake", "d_accuracy_real", "d_accuracy_fake", "g_loss", "g_accuracy",
+           "d_real", "d_fake", "value"]  # fmt: skip
 FILES = {"config.json", "history.csv", "model.npz", "samples.png", "evolution.png", "history.png"}
 MODULE = [sys.executable, "-m", "numgan"]
 SCRIPT = [str(Path(sysconfig.get_path("scripts"), "numgan"))]
@@ -85,7 +89,7 @@ def history_of(directory):
     with open(directory / "history.csv", newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     assert header == ["step", *COLUMNS]
-    values = np.array([row[1:] for row in rows], float).reshape(-1, 6)
+    values = np.array([row[1:] for row in rows], float).reshape(-1, len(COLUMNS))
     return [int(row[0]) for row in rows], dict(zip(COLUMNS, values.T, strict=True))
 
 
@@ -120,19 +124,26 @@ def dense(n_in, n_out):
 # ---------------------------------------------------------------- recipes and summary
 
 
-def test_recipes_lists_both_with_every_setting_of_the_documents(tmp_path):
+def test_recipes_lists_all_with_every_setting_of_the_documents(tmp_path):
     done = run(tmp_path, "recipes")
     assert done.returncode == 0 and done.stderr == ""
-    mnist, sine = done.stdout.split("\nsine: ")
-    assert mnist.startswith("mnist: ")
+    listed = dict(block.split(": ", 1) for block in done.stdout.strip().split("\n\n"))
+    assert list(listed) == ["mnist", "mnist-epochs", "sine", "sine-discriminator"] == list(recipes.RECIPES)
     document = ("steps=2000 batch_size=256 learning_rate=0.0004 beta1=0.5 latent_dim=100 hidden=128,256,512 slope=0.2 "
                 "momentum=0.8 stddev=0.02 schedule=concatenated")  # fmt: skip
     for setting in document.split():
-        assert f" {setting} " in mnist
+        assert f" {setting} " in listed["mnist"]
+    for setting in "steps=0 epochs=50 learning_rate=0.0001 schedule=summed objective=non-saturating".split():
+        assert f" {setting} " in listed["mnist-epochs"]
     document = ("steps=100000 batch_size=128 learning_rate=0.001 beta1=0.9 latent_dim=5 hidden=25 output=linear "
                 "initializer=he_uniform schedule=separate snapshot_every=10000")  # fmt: skip
     for setting in document.split():
-        assert f" {setting} " in sine
+        assert f" {setting} " in listed["sine"]
+    for setting in "steps=300 schedule=separate generator_steps=0 latent_dim=1 hidden=25 batch_size=128".split():
+        assert f" {setting} " in listed["sine-discriminator"]
+    for recipe in recipes.RECIPES.values():
+        for name in dataclasses.asdict(recipe.settings):
+            assert f"    {name}=" in listed[recipe.name]
 
 
 def table(text):
@@ -180,6 +191,25 @@ def test_summary_of_sine_and_with_settings(call, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_summary_of_the_other_recipes(call):
+    status, out, _ = call("summary", "mnist-epochs")
+    generator, discriminator, _ = out.split("\n\n")
+    assert status == 0
+    assert [row for row in table(generator) if row[0] == "Dense"] == [
+        ("Dense", 256, dense(100, 256)), ("Dense", 512, dense(256, 512)), ("Dense", 784, dense(512, 784)),
+    ]  # fmt: skip
+    assert [row for row in table(discriminator) if row[0] == "Dense"] == [
+        ("Dense", 512, dense(784, 512)), ("Dense", 256, dense(512, 256)), ("Dense", 1, dense(256, 1)),
+    ]  # fmt: skip
+    status, out, _ = call("summary", "sine-discriminator")
+    generator, discriminator, _ = out.split("\n\n")
+    assert status == 0
+    assert table(generator) == [("Dense", 2, dense(1, 2))]
+    assert table(discriminator) == [
+        ("Dense", 25, dense(2, 25)), ("ReLU", 25, 0), ("Dense", 1, dense(25, 1)), ("Sigmoid", 1, 0),
+    ]  # fmt: skip
+
+
 # ---------------------------------------------------------------- train
 
 
@@ -218,10 +248,15 @@ def test_config_tells_what_was_run(mnist_run, sine):
     config = json.loads((mnist_run / "config.json").read_text(encoding="utf-8"))
     assert config.pop("numgan") and config.pop("numpy") == np.__version__
     settings = config.pop("settings")
-    assert config == {"recipe": "mnist", "seed": 0, "dtype": "float32", "data": "5,000 embedded MNIST digits"}
+    assert config == {
+        "recipe": "mnist", "seed": 0, "dtype": "float32", "data_from": None,
+        "data": "4,000 training images of 5,000 embedded MNIST digits",
+        "held_out": "1,000 held-out images of 5,000 embedded MNIST digits",
+    }  # fmt: skip
     assert settings == {
-        "steps": 30, "batch_size": 32, "hidden": [16, 24], "snapshot_every": 100, "learning_rate": 4e-4, "beta1": 0.5,
-        "beta2": 0.999, "epsilon": 1e-7, "adam_form": "keras", "schedule": "concatenated", "label_smoothing": 0.0,
+        "steps": 30, "epochs": 0, "batch_size": 32, "hidden": [16, 24], "snapshot_every": 100, "learning_rate": 4e-4,
+        "beta1": 0.5, "beta2": 0.999, "epsilon": 1e-7, "adam_form": "keras", "schedule": "concatenated",
+        "label_smoothing": 0.0, "objective": "non-saturating", "discriminator_steps": 1, "generator_steps": 1,
         "latent_dim": 100, "slope": 0.2, "momentum": 0.8, "stddev": 0.02,
     }  # fmt: skip
     config = json.loads((sine[0] / "config.json").read_text(encoding="utf-8"))
@@ -333,6 +368,117 @@ def test_an_existing_run_is_never_written_over(mnist, mnist_run, call):
     assert Path("file").read_text() == "mine" and os.listdir() == ["file"]
 
 
+# ---------------------------------------------------------------- train: the other recipes
+
+
+def trained_here(directory, *arguments):
+    """A run into `directory` by the command line in this process, and what it printed."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert cli.main(["train", *arguments, "--out", str(directory)]) == 0
+    return directory, printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def epochs(tmp_path_factory):
+    """Two epochs over the 4,000 digits in batches of 300: 13 of these and one of 100 in each."""
+    return trained_here(tmp_path_factory.mktemp("epochs") / "run", "mnist-epochs", "--epochs", "2", "--batch-size", "300",
+                        "--set", "hidden=16,24", "--set", "latent_dim=10")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    return trained_here(tmp_path_factory.mktemp("alone") / "run", "sine-discriminator")
+
+
+def test_a_run_of_epochs_leaves_a_good_run_directory(epochs):
+    directory, printed = epochs
+    assert {path.name for path in directory.iterdir()} == FILES
+    for name, ink in (("samples.png", 0.4), ("evolution.png", 0.4), ("history.png", 0.02)):
+        assert_picture(directory / name, ink)
+    config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    assert config["recipe"] == "mnist-epochs" and config["data"].startswith("4,000 training images")
+    assert (config["settings"]["epochs"], config["settings"]["steps"]) == (2, 0)
+    steps, history = history_of(directory)
+    assert steps == list(range(1, 29))
+    for step in steps:  # shares of the rows that a batch holds
+        counts = history["d_accuracy_real"][step - 1] * (100 if step % 14 == 0 else 300)
+        assert counts == pytest.approx(round(counts), abs=1e-4)
+    gan = assert_loads_and_samples(directory, 784)
+    assert gan.schedule == "summed"
+    assert gan.generator_optimizer.steps == gan.discriminator_optimizer.steps == 28
+    assert re.findall(r"^ +(\d+) .*%", printed, re.MULTILINE) == ["14", "28"]  # a summary at the end of each epoch
+    assert "over the last 28 of 28 steps" in printed and "V = " in printed
+
+
+def test_a_discriminator_alone_leaves_a_good_run_directory(alone):
+    directory, printed = alone
+    assert {path.name for path in directory.iterdir()} == FILES
+    for name, ink in (("samples.png", 0.3), ("evolution.png", 0.3), ("history.png", 0.02)):  # surfaces are all ink
+        assert_picture(directory / name, ink)
+    assert history_of(directory)[0] == list(range(1, 301))
+    gan = assert_loads_and_samples(directory, 2)
+    assert (gan.generator_optimizer.steps, gan.discriminator_optimizer.steps) == (0, 600)
+    assert gan.generator.parameters()["dense_1.weight"].tolist() == [[1, 2]]
+    assert gan.generator.parameters()["dense_1.bias"].tolist() == [0, 0]
+    assert float(re.search(r"accuracy on real +(\d\.\d+)", printed)[1]) >= 0.97
+    assert float(re.search(r"accuracy on fake +(\d\.\d+)", printed)[1]) >= 0.75
+
+
+@pytest.mark.parametrize("name, features, count", [("epochs", 784, 64), ("alone", 2, 1000)])
+def test_the_other_recipes_runs_can_be_sampled(name, features, count, request, call):
+    directory, _ = request.getfixturevalue(name)
+    assert call("sample", directory, "-n", 7, "--seed", 3, "--out", "x.npy")[0] == 0
+    x = np.load("x.npy")
+    assert x.shape == (7, features) and x.dtype == np.float32 and np.isfinite(x).all()
+    if features == 2:
+        np.testing.assert_array_equal(x[:, 1], 2 * x[:, 0])
+    status, out, _ = call("sample", directory, "--out", "x.png")
+    assert status == 0 and out == f"x.png: {count:,} samples\n"
+    assert_picture(Path("x.png"), 0.3)
+
+
+# ---------------------------------------------------------------- train: until the equilibrium
+
+
+def test_training_ends_at_the_equilibrium_or_says_that_it_was_not_reached(tmp_path):
+    """Which of the two it is, is the game's affair; what is said must be what was done."""
+    done = trained(tmp_path, "sine", "--steps", "8000", "--until-equilibrium", "--out", "run")
+    found = re.search(r"^(no )?equilibrium at step ([\d,]+): mean \|D − ½\| is (0\.\d+) on held-out real rows and "
+                      r"(0\.\d+) on fresh fakes; asked for at most 0.05 in 5 checks running, had (\d)$",
+                      done.stdout, re.MULTILINE)  # fmt: skip
+    assert found, done.stdout
+    end, reached = int(found[2].replace(",", "")), found[1] is None
+    assert (int(found[5]) == 5) is reached
+    assert end >= 5000 if reached else end == 8000
+    assert not reached or max(float(found[3]), float(found[4])) <= 0.05
+    assert history_of(tmp_path / "run")[0][-1] == end and f"of {end:,} steps" in done.stdout
+
+
+def test_a_run_that_ends_early_is_the_run_of_so_many_steps(call):
+    """Any answers of a young discriminator are within 0.49 of ½, so the fifth look is the last."""
+    status, out, _ = call("train", "sine", "--until-equilibrium", "0.49", "--set", "snapshot_every=100", "--out", "run")
+    assert status == 0 and "\nequilibrium at step 500: " in out and "at most 0.49" in out
+    assert history_of(Path("run"))[0] == list(range(1, 501))
+    recipe = recipes.get("sine")
+    weights_rng, training_rng, _ = training.streams(0)
+    twin = recipe.build(recipe.settings, weights_rng, "float32")
+    twin.fit(recipe.load(None)[0], 500, 128, training_rng)
+    loaded = GAN.load("run/model.npz").state_dict()
+    assert all(a.tobytes() == loaded[name].tobytes() for name, a in twin.state_dict().items())
+
+
+def test_an_equilibrium_out_of_reach_is_said_not_to_be_there(call):
+    status, out, _ = call("train", "sine", "--until-equilibrium", "1e-6", "--steps", "120", "--out", "run")
+    assert status == 0 and "no equilibrium at step 120: " in out and out.count("had 0") == 1
+    assert history_of(Path("run"))[0][-1] == 120
+
+
+def test_a_run_that_ends_before_the_first_check_says_so(call):
+    status, out, err = call("train", "sine", "--until-equilibrium", "--set", "learning_rate=1e30", "--out", "run")
+    assert status == 1 and "kept the last good state, after step 0" in err
+    assert "no equilibrium: training ended before the first check" in out
+
+
 # ---------------------------------------------------------------- train: data
 
 
@@ -348,7 +494,9 @@ def test_training_reads_the_images_of_a_directory(tmp_path):
     write_digits(tmp_path / "digits")
     done = trained(tmp_path, "mnist", *SMALL, "--steps", "2", "--set", "steps=1", "--data", "digits", "--out", "run")
     config = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
-    assert config["data"].startswith("40 MNIST train digits from") and config["data"].endswith("digits")
+    for name, count in (("data", "32 training"), ("held_out", "8 held-out")):
+        assert config[name].startswith(f"{count} images of 40 MNIST train digits from")
+    assert config["data_from"] == str((tmp_path / "digits").resolve())
     assert config["settings"]["steps"] == 1
     assert done.stderr == ""
     # after one step Adam's m is the gradient; the fakes are near 0, so the white rows' part of it shows
@@ -402,15 +550,25 @@ NAMES = "steps, batch_size, snapshot_every, learning_rate"
 
 
 @pytest.mark.parametrize("arguments, phrases", [
-    (["gan"], ["no recipe 'gan'", "mnist, sine"]),
-    (["mnist", "--set", "rate=1"], ["no setting 'rate'", NAMES, "hidden, slope, momentum, stddev"]),
+    (["gan"], ["no recipe 'gan'", "mnist, mnist-epochs, sine, sine-discriminator"]),
+    (["mnist", "--set", "rate=1"], ["no setting 'rate'", NAMES, "slope, momentum, hidden, stddev"]),
     (["sine", "--set", "momentum=0.5"], ["no setting 'momentum'", NAMES, "initializer, output"]),
     (["mnist", "--set", "steps"], ["--set steps", "NAME=VALUE"]),
     (["mnist", "--set", ""], ["NAME=VALUE"]),
     (["mnist", "--set", "=3"], ["no setting ''", NAMES]),
-    (["mnist", "--steps", "0"], ["steps=0", "a positive integer"]),
-    (["mnist", "--steps", "many"], ["steps=many", "a positive integer"]),
-    (["mnist", "--steps", "1.5"], ["steps=1.5", "a positive integer"]),
+    (["mnist", "--steps", "0"], ["steps=0 and epochs=0 leave nothing to train"]),
+    (["mnist-epochs", "--epochs", "0"], ["steps=0 and epochs=0 leave nothing to train"]),
+    (["sine", "--steps", "0"], ["steps=0", "a positive integer"]),
+    (["mnist", "--steps", "many"], ["steps=many", "a whole number from 0 up"]),
+    (["mnist", "--steps", "1.5"], ["steps=1.5", "a whole number from 0 up"]),
+    (["mnist", "--epochs", "1.5"], ["epochs=1.5", "a whole number from 0 up"]),
+    (["mnist", "--epochs", "2", "--steps", "5"], ["give steps or epochs, not both; got steps=5, epochs=2"]),
+    (["sine", "--epochs", "2"], ["no setting 'epochs'", NAMES]),
+    (["sine", "--set", "discriminator_steps=0", "--set", "generator_steps=0"], ["nothing to train"]),
+    (["mnist-epochs", "--set", "discriminator_steps=2"], ["discriminator_steps=2 needs steps", "0 or 1"]),
+    (["mnist", "--set", "generator_steps=-1"], ["generator_steps=-1", "a whole number from 0 up"]),
+    (["mnist", "--set", "objective=maximin"], ["objective=maximin", "non-saturating, minimax"]),
+    (["sine-discriminator", "--set", "latent_dim=2"], ["latent_dim=2", "expected 1"]),
     (["mnist", "--batch-size", "-1"], ["batch_size=-1", "a positive integer"]),
     (["mnist", "--set", "learning_rate=fast"], ["learning_rate=fast", "a positive number"]),
     (["mnist", "--set", "learning_rate=nan"], ["learning_rate=nan", "a positive number"]),
@@ -422,7 +580,7 @@ NAMES = "steps, batch_size, snapshot_every, learning_rate"
     (["sine", "--set", "hidden=25,25"], ["hidden=25,25", "a positive integer"]),
     (["sine", "--set", "output=tanh"], ["output=tanh", "linear, sigmoid"]),
     (["sine", "--set", "initializer=he"], ["initializer=he", "he_uniform", "glorot_normal"]),
-    (["mnist", "--set", "schedule=both"], ["schedule=both", "concatenated, separate"]),
+    (["mnist", "--set", "schedule=both"], ["schedule=both", "concatenated, separate, summed"]),
     (["mnist", "--set", "adam_form="], ["adam_form=", "keras, paper"]),
     (["sine", "--batch-size", "7"], ["batch_size", "even"]),
 ])  # fmt: skip
@@ -439,6 +597,10 @@ def test_wrong_settings_are_refused_and_leave_nothing(call, arguments, phrases):
     (["train", "mnist", "--seed", "-1"], "--seed: expected a whole number from 0 up, got '-1'"),
     (["train", "mnist", "--seed", "abc"], "--seed"),
     (["train", "mnist", "--speed", "9"], "--speed"),
+    (["train", "sine", "--until-equilibrium", "0"], "expected a number between 0 and 0.5, got '0'"),
+    (["train", "sine", "--until-equilibrium", "0.5"], "expected a number between 0 and 0.5, got '0.5'"),
+    (["train", "sine", "--until-equilibrium", "nan"], "expected a number between 0 and 0.5, got 'nan'"),
+    (["train", "sine", "--until-equilibrium", "soon"], "--until-equilibrium: expected a number"),
     (["sample", "run", "-n", "0"], "-n: expected a whole number from 1 up, got '0'"),
     (["sample", "run", "-n", "ten"], "-n"),
     (["data", "cifar"], "mnist"),
@@ -528,7 +690,7 @@ def test_an_interrupted_run_is_complete_up_to_a_look(tmp_path):
     recipe = recipes.get("sine")
     weights_rng, training_rng, _ = training.streams(0)
     twin = recipe.build(recipe.settings, weights_rng, "float32")
-    twin.fit(recipe.load(None), kept, 128, training_rng, every=500)
+    twin.fit(recipe.load(None)[0], kept, 128, training_rng, every=500)
     loaded = assert_loads_and_samples(directory, 2).state_dict()
     assert all(a.tobytes() == loaded[name].tobytes() for name, a in twin.state_dict().items())
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from numgan.data import DataError, Digits, cache_dir, download, download_mnist, load_mnist
+from numgan.data import DataError, Digits, cache_dir, download, download_mnist, load_mnist, load_mnist_split
 from numgan.data.mnist import to_pixels, to_unit_range
 
 FLOATS = [np.float32, np.float64]
@@ -442,7 +442,7 @@ def test_sample_does_not_change_the_images():
 @pytest.mark.parametrize(
     "out, message",
     [
-        (np.empty((3, 784), np.float32), r"out is float32 \(3, 784\), expected .* \(4, 784\)"),
+        (np.empty((3, 784), np.float32), r"Digits.sample: out has 3 rows, expected 4"),
         (np.empty((4, 785), np.float32), r"out is float32 \(4, 785\)"),
         (np.empty((4, 28, 28), np.float32), r"out is float32 \(4, 28, 28\)"),
         (np.empty((4, 784), np.float16), r"out is float16 \(4, 784\), expected float32 or float64"),
@@ -489,6 +489,78 @@ def test_to_pixels_rounds_and_clips():
 @given(npst.arrays(np.float32, npst.array_shapes(), elements=st.floats(-1, 1, width=32)))
 def test_to_pixels_is_within_half_a_step(x):
     assert np.all(np.abs(to_unit_range(to_pixels(x), np.float64) - x) <= 0.5001 / 127.5)
+
+
+# ---------------------------------------------------------------- what is held out
+
+
+@given(n=st.integers(1, 60), every=st.integers(1, 12), labelled=st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_a_split_is_disjoint_and_complete(n, every, labelled):
+    digits = Digits(some_images(n), some_labels(n) if labelled else None, "digits of mine")
+    if every == 1 or n < every:
+        with pytest.raises(DataError):
+            digits.split(every)
+        return
+    training, held_out = digits.split(every)
+    assert len(held_out) == n // every and len(training) == n - n // every
+    assert np.array_equal(held_out.images, digits.images[every - 1 :: every])
+    both = [image.tobytes() for part in (training, held_out) for image in part.images]
+    assert sorted(both) == sorted(image.tobytes() for image in digits.images)
+    if labelled:
+        label_of = {image.tobytes(): label for image, label in zip(digits.images, digits.labels, strict=True)}
+        for part in (training, held_out):
+            assert [label_of[image.tobytes()] for image in part.images] == part.labels.tolist()
+    else:
+        assert training.labels is held_out.labels is None
+    assert held_out.source == f"{n // every} held-out images of digits of mine"
+
+
+def test_a_set_too_small_to_split_is_refused():
+    with pytest.raises(DataError, match="Digits: 4 images are too few to hold out one in 5"):
+        Digits(some_images(4)).split()
+
+
+def test_of_the_embedded_digits_a_hundred_of_each_class_are_held_out():
+    training, held_out = load_mnist_split()
+    assert np.bincount(training.labels).tolist() == [400] * 10
+    assert np.bincount(held_out.labels).tolist() == [100] * 10
+    assert training.source == "4,000 training images of 5,000 embedded MNIST digits"
+    assert held_out.source == "1,000 held-out images of 5,000 embedded MNIST digits"
+    both = np.concatenate([training.images, held_out.images])
+    original = load_mnist().images
+    assert sorted(map(bytes, both)) == sorted(map(bytes, original))
+    assert not set(map(bytes, training.images)) & set(map(bytes, held_out.images))
+    again = load_mnist_split()
+    assert all(np.array_equal(one.images, two.images) for one, two in zip((training, held_out), again, strict=True))
+
+
+def test_a_directory_s_own_test_set_is_what_is_held_out(tmp_path):
+    write(tmp_path, idx_images(some_images(7)), idx_labels(some_labels(7)))
+    training, held_out = load_mnist_split(tmp_path)
+    assert (len(training), len(held_out)) == (6, 1)
+    (tmp_path / "t10k-images.idx3-ubyte").write_bytes(idx_images(some_images(3)))
+    training, held_out = load_mnist_split(str(tmp_path))
+    assert np.array_equal(training.images, some_images(7)) and np.array_equal(training.labels, some_labels(7))
+    assert np.array_equal(held_out.images, some_images(3)) and held_out.labels is None
+    assert held_out.source == f"3 MNIST test digits from {tmp_path}"
+
+
+def test_a_damaged_test_set_is_not_passed_over(tmp_path):
+    write(tmp_path, idx_images(some_images(7)))
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(idx_images(some_images(3))[:-1])
+    with pytest.raises(DataError, match="t10k-images-idx3-ubyte"):
+        load_mnist_split(tmp_path)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_take_gives_the_images_at_an_index(dtype):
+    digits, index = Digits(some_images()), np.array([6, 0, 3, 3])
+    out = np.empty((4, 784), dtype)
+    digits.take(index, out)
+    assert np.array_equal(out, to_unit_range(some_images()[index], dtype))
+    with pytest.raises(DataError, match=r"out is float(32|64) \(4, 784\), expected .* \(3, 784\)"):
+        digits.take(index[:3], out)
 
 
 # ---------------------------------------------------------------- the cache directory

@@ -26,7 +26,8 @@ from numgan.data import SinePoints
 from numgan.history import COLUMNS
 from numgan.metrics import sine_quality
 
-SCHEDULES = ("concatenated", "separate")
+SCHEDULES = ("concatenated", "separate", "summed")
+OBJECTIVES = ("non-saturating", "minimax")
 DTYPES = ("float32", "float64")
 FEATURES, LATENT = 4, 3
 
@@ -111,7 +112,7 @@ def test_not_a_bit_of_the_generator_changes_while_the_discriminator_trains(sched
         assert maker(gan) == frozen
     after = critic(gan)
     assert all(after[name] != moving[name] for name in moving)
-    assert after["steps"] == moving["steps"] + (4 if schedule == "concatenated" else 8)
+    assert after["steps"] == moving["steps"] + (8 if schedule == "separate" else 4)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -184,7 +185,7 @@ def test_the_generator_s_step_computes_no_gradient_of_the_frozen_parameters(sche
 def test_the_discriminator_s_step_computes_no_gradient_of_its_input(schedule):
     gan = make_gan(schedule)
     step = gan.discriminator_step(6)
-    passes = 1 if schedule == "concatenated" else 2
+    passes = 2 if schedule == "separate" else 1
     assert kernels_of(step) == {
         "dense_forward": 3 + 3 * passes,
         "dense_backward_weight": 3 * passes,
@@ -401,11 +402,13 @@ class PlainGAN:
     def train_discriminator(self, real, noise):
         fakes = [[Number(x.value) for x in row] for row in self.g.run(to_numbers(noise.tolist()), False)]
         real = to_numbers(real.tolist())
-        if self.gan.schedule == "concatenated":
+        if self.gan.schedule != "separate":
             p = self.d.run(real + fakes, True)
             on_real, on_fake = p[: len(real)], p[len(real) :]
             labels = [self.real_target] * len(real) + [0] * len(fakes)
-            gradient = self.learn("d", cross_entropy(p, labels))
+            halves = cross_entropy(on_real, labels[: len(real)]), cross_entropy(on_fake, labels[len(real) :])
+            summed = self.gan.schedule == "summed"
+            gradient = self.learn("d", halves[0] + halves[1] if summed else cross_entropy(p, labels))
         else:
             on_real = self.d.run(real, True)
             self.learn("d", cross_entropy(on_real, [self.real_target] * len(real)))
@@ -413,11 +416,16 @@ class PlainGAN:
             gradient = self.learn("d", cross_entropy(on_fake, [0] * len(fakes)))
         losses = [cross_entropy(on_real, [self.real_target] * len(real)), cross_entropy(on_fake, [0] * len(fakes))]
         right = [sum(p.value > 0.5 for (p,) in on_real), sum(p.value <= 0.5 for (p,) in on_fake)]
-        return gradient, [*(loss.value for loss in losses), *(n / len(real) for n in right)]
+        losses = [loss.value for loss in losses]
+        whole = sum(losses) / (1 if self.gan.schedule == "summed" else 2)
+        return gradient, [*losses, *(n / len(real) for n in right), whole]
 
     def train_generator(self, noise):
         p = self.d.run(self.g.run(to_numbers(noise.tolist()), True), False)
-        loss = cross_entropy(p, [1] * len(p))
+        if self.gan.objective == "minimax":
+            loss = sum(((lift(1) - p).log() for (p,) in p), lift(0)) * (1 / len(p))
+        else:
+            loss = cross_entropy(p, [1] * len(p))
         return self.learn("g", loss), [loss.value, sum(p.value > 0.5 for (p,) in p) / len(p)]
 
 
@@ -427,14 +435,15 @@ def near(ours, expected, tolerance=1e-11):
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("form", Adam.FORMS)
+@pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_every_number_of_a_step_is_that_of_plain_scalar_arithmetic(schedule, form, smoothing):
+def test_every_number_of_a_step_is_that_of_plain_scalar_arithmetic(schedule, objective, form, smoothing):
     generator = Sequential([Dense(3), LeakyReLU(0.2), BatchNorm(0.8), Dense(2), Tanh()], 2, rng(0), "float64")
     discriminator = Sequential([Dense(3), BatchNorm(0.6), LeakyReLU(0.3), Dense(1), Sigmoid()], 2, rng(1), "float64")
     for i, network in enumerate((generator, discriminator)):
         network.values += rng(i + 2).normal(0, 0.5, network.values.shape)
     adam = (0.02, 0.5, 0.9, 1e-3, form)
-    gan = GAN(generator, discriminator, Adam(*adam), Adam(*adam), schedule, smoothing)
+    gan = GAN(generator, discriminator, Adam(*adam), Adam(*adam), schedule, smoothing, objective)
     plain = PlainGAN(gan, adam)
     for step in range(3):
         draw = rng(step + 10)
@@ -501,7 +510,8 @@ def test_metrics_are_those_of_the_batch_before_its_update():
         real, noise = batch(9, i)
         on_real, on_fake = d.predict(real), gan.predict(noise)
         m = gan.train_discriminator(real, noise)
-        near(m, [-np.log(on_real).mean(), -np.log(1 - on_fake).mean(), (on_real > 0.5).mean(), (on_fake <= 0.5).mean()])
+        losses = [-np.log(on_real).mean(), -np.log(1 - on_fake).mean()]
+        near(m, [*losses, (on_real > 0.5).mean(), (on_fake <= 0.5).mean(), sum(losses) / 2])
         assert m.loss == (m.loss_real + m.loss_fake) / 2
         assert m.accuracy == (m.accuracy_real + m.accuracy_fake) / 2
         assert all(type(value) is float for value in m)
@@ -603,7 +613,7 @@ def test_fit_is_its_steps_one_after_the_other(schedule, replicas, monkeypatch):
     assert len(drawn) == 14
     for i in range(7):
         (real, noise), (g_noise,) = drawn[2 * i], drawn[2 * i + 1]
-        half = 8 if schedule == "concatenated" else 4
+        half = 4 if schedule == "separate" else 8
         lead = by_hand.generator.replicas
         assert (real.shape, noise.shape, g_noise.shape) == (
             (*lead, half, FEATURES),
@@ -611,8 +621,10 @@ def test_fit_is_its_steps_one_after_the_other(schedule, replicas, monkeypatch):
             (*lead, 8, LATENT),
         )
         assert (real.reshape(-1, FEATURES)[:, None] == ROWS).all(axis=-1).any(axis=-1).all()
-        metrics = (*by_hand.train_discriminator(real, noise), *by_hand.train_generator(g_noise))
-        for name, value in zip(COLUMNS, metrics, strict=True):
+        d, g = by_hand.train_discriminator(real, noise), by_hand.train_generator(g_noise)
+        metrics = {f"d_{name}": value for name, value in d._asdict().items()}
+        metrics |= {f"g_{name}": value for name, value in g._asdict().items()}
+        for name, value in metrics.items():
             np.testing.assert_array_equal(history[name][i], value)
     assert (maker(by_hand), critic(by_hand)) == (maker(fitted), critic(fitted))
 
@@ -653,7 +665,14 @@ def d(*layers, n_in=FEATURES, **options):
             lambda: GAN(g(replicas=2), d()),
             "generator has dtype float32 and replicas (2,), discriminator float32 and ()",
         ),
-        (lambda: GAN(g(), d(), schedule="both"), "schedule must be one of ('concatenated', 'separate'), got 'both'"),
+        (
+            lambda: GAN(g(), d(), schedule="both"),
+            "schedule must be one of ('concatenated', 'separate', 'summed'), got 'both'",
+        ),
+        (
+            lambda: GAN(g(), d(), objective="maximin"),
+            "objective must be one of ('non-saturating', 'minimax'), got 'maximin'",
+        ),
         (lambda: GAN(g(), d(), label_smoothing=0.5), "label_smoothing must be in [0, 0.5), got 0.5"),
         (lambda: GAN(g(), d(), label_smoothing=-0.1), "label_smoothing must be in [0, 0.5), got -0.1"),
     ],
@@ -741,4 +760,4 @@ def test_a_few_thousand_steps_bring_points_to_the_sine(schedule):
     assert after < 0.35
     assert after < 0.5 * before
     assert np.isfinite(history["d_loss"]).all()
-    assert 0.4 < history["d_loss"][-500:].mean() < 0.75
+    assert 0.4 < (history["d_loss_real"] + history["d_loss_fake"])[-500:].mean() / 2 < 0.75

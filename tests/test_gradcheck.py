@@ -653,7 +653,7 @@ def test_a_network_is_checked_in_float64_and_left_alone(dtype, training):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("schedule", ["concatenated", "separate"])
+@pytest.mark.parametrize("schedule", ["concatenated", "separate", "summed"])
 def test_a_gan_is_left_alone(schedule, dtype):
     gan = gan_with_batch_norm(schedule, dtype=dtype)
     real, noise = points(6, 4).astype(dtype), points(6, 3).astype(dtype)
@@ -681,8 +681,8 @@ def test_there_are_at_least_forty_faults_with_names_of_their_own():
     assert len(FAULTS) >= 40
     assert len({fault.name for fault in FAULTS}) == len(FAULTS)
     assert {fault.target for fault in FAULTS} <= TARGETS.keys()
-    kernels = {"dense", "relu", "leaky_relu", "tanh", "sigmoid", "batch_norm", "bce", "bce_logits", "adam", "sgd"}
-    assert {fault.target for fault in FAULTS} >= kernels | {"chain"}
+    kernels = {"dense", "relu", "leaky_relu", "tanh", "sigmoid", "batch_norm", "bce", "bce_logits", "softmax"}
+    assert {fault.target for fault in FAULTS} >= kernels | {"adam", "sgd", "chain"}
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

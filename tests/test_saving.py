@@ -44,12 +44,12 @@ class Gain(Layer):
         return {"power": self.power}
 
 
-def make_gan(seed=0, dtype="float32", replicas=None, optimizer=Adam, extra=(), schedule="concatenated", smoothing=0.0):
+def make_gan(seed=0, dtype="float32", replicas=None, optimizer=Adam, extra=(), **options):
     rng = np.random.default_rng(seed)
     bottom, top = [Dense(4), LeakyReLU(0.2), BatchNorm(0.8, 0.01)], [Dense(2), Tanh()]
     g = Sequential([*bottom, *extra, *top], 3, rng, dtype, replicas, "g")
     d = Sequential([Dense(5), ReLU(), BatchNorm(), Dense(1), Sigmoid()], 2, rng, dtype, replicas, "d")
-    return GAN(g, d, optimizer(0.01), optimizer(0.02), schedule, smoothing)
+    return GAN(g, d, optimizer(0.01), optimizer(0.02), **options)
 
 
 def train(gan, steps=3, seed=1):
@@ -138,7 +138,8 @@ VARIANTS = {
     "replicas": {"replicas": 3},
     "sgd": {"optimizer": lambda rate: SGD(rate, momentum=0.7)},
     "adam of the paper": {"optimizer": lambda rate: Adam(rate, 0.5, 0.99, 1e-8, "paper")},
-    "separate, smoothed": {"schedule": "separate", "smoothing": 0.1},
+    "separate, smoothed": {"schedule": "separate", "label_smoothing": 0.1},
+    "summed, minimax": {"schedule": "summed", "objective": "minimax"},
     "own layer": {"extra": (Gain(1.5),)},
 }
 
@@ -164,7 +165,8 @@ def test_what_is_saved_comes_back_to_the_bit(variant, tmp_path):
         assert getattr(loaded, part).config() == getattr(gan, part).config()
         one, other = (getattr(g, part + "_optimizer") for g in (loaded, gan))
         assert type(one) is type(other) and one.config() == other.config()
-    assert (loaded.schedule, loaded.label_smoothing) == (gan.schedule, gan.label_smoothing)
+    for name in ("schedule", "label_smoothing", "objective"):
+        assert getattr(loaded, name) == getattr(gan, name)
     samples = [g.sample(5, np.random.default_rng(2)) for g in (gan, loaded)]
     assert samples[0].tobytes() == samples[1].tobytes()
 
@@ -630,6 +632,9 @@ WRONG = {
     "one replicas of two": set_field("generator", "replicas", 1),
     "negative replicas": both_replicas(-1),
     "no such schedule": lambda s: s.update(schedule="both"),
+    "no such objective": lambda s: s.update(objective="maximin"),
+    "an objective of no kind": lambda s: s.update(objective=[1]),
+    "no objective": lambda s: s.pop("objective"),
     "too much smoothing": lambda s: s.update(label_smoothing=0.5),
     "smoothing a text": lambda s: s.update(label_smoothing="a"),
     "a rate of nan": lambda s: s["generator_optimizer"][1].update(learning_rate=float("nan")),
@@ -645,6 +650,11 @@ WRONG = {
 def test_wrong_settings_are_refused(saved, case):
     edit_settings(saved, WRONG[case])
     refusal(saved)
+
+
+def test_an_unknown_objective_is_named(saved):
+    edit_settings(saved, lambda s: s.update(objective="maximin"))
+    assert "objective must be one of ('non-saturating', 'minimax'), got 'maximin'" in refusal(saved)
 
 
 JSON = st.recursive(

@@ -8,6 +8,8 @@ import math
 
 import numpy as np
 
+from .normal import fill_normal
+
 BLOCK_VALUES = 32_768  # values per block, at least one batch: 128 KB in float32, which stays in the L2 cache
 
 
@@ -37,8 +39,11 @@ def _batches_per_block(shape):
 def noise_stream(rng, shape, dtype):
     """Batches (*replicas, n, features) of standard normal noise, in the feature-by-feature layout of networks."""
     *lead, n, features = shape
-    block = np.empty((_batches_per_block(shape), *lead, features, n), dtype)
-    return Stream(lambda: rng.standard_normal(out=block, dtype=dtype), list(block.mT))
+    size = _batches_per_block(shape) * math.prod(shape)
+    flat = np.empty(size + size % 2, dtype)  # normal numbers come in pairs
+    temp = np.empty(len(flat) // 2, dtype)
+    block = flat[:size].reshape(-1, *lead, features, n)
+    return Stream(lambda: fill_normal(rng, flat, temp), list(block.mT))
 
 
 def data_stream(data, rng, shape, dtype):

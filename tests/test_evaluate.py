@@ -1,0 +1,578 @@
+"""How good samples are: the softmax loss, the classifier trained with it, the measures, and `numgan evaluate`."""
+
+import itertools
+import json
+import math
+import re
+import struct
+import subprocess
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from numgan import (
+    GAN,
+    SGD,
+    Adam,
+    Dense,
+    ModelFileError,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    SoftmaxCrossEntropy,
+    classifier,
+    cli,
+    metrics,
+    recipes,
+)
+from numgan.checks import TARGETS
+from numgan.data import DataError, Digits, SinePoints, load_mnist_split
+from numgan.data.mnist import to_unit_range
+from numgan.evaluation import evaluate_digits, evaluate_points
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+TRAINING, HELD_OUT = load_mnist_split()
+REAL = to_unit_range(TRAINING.images)
+
+# --------------------------------------------------------------------------------------------- softmax cross-entropy
+
+
+def written_out(logits, target):
+    """(mean loss, gradient, accuracy) by the definition, in float64."""
+    p = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    hits = (logits.argmax(axis=-1) == target.argmax(axis=-1)).mean(axis=-1)
+    return -(target * np.log(p)).sum(axis=-1).mean(axis=-1), (p - target) / logits.shape[-2], hits
+
+
+def problem(rows=7, classes=3, seed=0):
+    """(x, one-hot target): points around one centre per class."""
+    label = rng(seed).integers(0, classes, rows)
+    return rng(seed + 1).normal(0, 0.3, (rows, classes)) + np.eye(classes)[label], np.eye(classes)[label]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("soft", [False, True])
+def test_loss_gradient_and_accuracy_are_those_of_the_definition(soft, dtype):
+    logits = rng().normal(0, 3, (6, 4)).astype(dtype)
+    target = rng(1).dirichlet(np.ones(4), 6) if soft else np.eye(4)[rng(1).integers(0, 4, 6)]
+    loss, (value, gradient, accuracy) = SoftmaxCrossEntropy(), written_out(logits.astype(float), target)
+    rtol = 1e-5 if dtype == "float32" else 1e-12
+    np.testing.assert_allclose(loss.value(logits, target), value, rtol)
+    np.testing.assert_allclose(loss.gradient(logits, target), gradient, rtol, atol=rtol)
+    assert loss.gradient(logits, target).dtype == dtype
+    assert loss.accuracy(logits, target) == accuracy
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_softmax_checks_pass(seed):
+    for check in TARGETS["softmax"]:
+        check(seed, 1e-7).raise_for_failure()
+
+
+def test_logits_of_any_size_give_finite_numbers():
+    logits = rng().uniform(-1e4, 1e4, (50, 10)).astype(np.float32)
+    target, loss = np.eye(10, dtype=np.float32)[rng(1).integers(0, 10, 50)], SoftmaxCrossEntropy()
+    with np.errstate(all="raise", under="ignore"):
+        gap = logits.astype(float).max(axis=1) - (logits * target).sum(axis=1)
+        assert loss.value(logits, target) == pytest.approx(gap.mean(), rel=1e-6)
+        assert np.isfinite(loss.gradient(logits, target)).all()
+
+
+def test_training_reports_loss_and_accuracy_of_before_the_update_and_learns():
+    x, target = problem(60)
+    network = Sequential([Dense(8, "he_uniform"), ReLU(), Dense(3)], 3, rng(), "float64")
+    expected, _, accuracy = written_out(network.predict(x), target)
+    network.compile(Adam(0.02), SoftmaxCrossEntropy())
+    assert network.train_on_batch(x, target) == (pytest.approx(expected, rel=1e-12), accuracy)
+    for _ in range(100):
+        loss, accuracy = network.train_on_batch(x, target)
+    assert loss < 0.3 * expected and accuracy > 0.95
+
+
+def test_replicas_train_side_by_side():
+    x, target = problem()
+    network = Sequential([Dense(3)], 3, rng(), "float64", replicas=2)
+    expected, _, accuracy = written_out(network.predict(x), target)
+    network.compile(SGD(0.1), SoftmaxCrossEntropy())
+    values, hits = network.train_on_batch(x, target)
+    np.testing.assert_allclose(values, expected, 1e-12)
+    np.testing.assert_array_equal(hits, accuracy)
+
+
+def trainer(*layers):
+    network = Sequential([Dense(3), *layers], 3, rng())
+    network.compile(Adam(), SoftmaxCrossEntropy())
+    return network
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (np.eye(3)[:2], r"expects targets of shape \(3, 3\), got \(2, 3\)"),
+        (np.array([0, 1, 2]), r"expects targets of shape \(3, 3\), got \(3,\)"),
+        (np.ones((3, 3)), "sum to 1 in every row"),
+        (np.zeros((3, 3)), "sum to 1 in every row"),
+        (np.array([[2, -1, 0]] * 3), "at least 0"),
+        (np.full((3, 3), np.nan), "sum to 1 in every row"),
+    ],
+)
+def test_targets_that_are_no_probabilities_are_refused(target, message):
+    with pytest.raises(ValueError, match=f"SoftmaxCrossEntropy expects targets .*{message}|{message}"):
+        trainer().train_on_batch(np.ones((3, 3)), target)
+
+
+def test_a_network_that_ends_in_sigmoid_is_refused():
+    with pytest.raises(ValueError, match="must not end in Sigmoid"):
+        trainer(Sigmoid()).train_on_batch(np.ones((3, 3)), np.eye(3))
+
+
+# ---------------------------------------------------------------------------------------------------- the classifier
+
+
+def read_right(images, labels):
+    return (classifier.probabilities(images).argmax(axis=1) == labels).mean()
+
+
+def test_the_shipped_classifier_reads_digits_that_it_has_not_seen():
+    held_out = to_unit_range(HELD_OUT.images)
+    assert len(HELD_OUT) == 1000
+    assert read_right(held_out, HELD_OUT.labels) >= 0.97
+    moved = np.roll(held_out.reshape(-1, 28, 28), (2, -2), axis=(1, 2)).reshape(held_out.shape)
+    assert read_right(moved, HELD_OUT.labels) > 0.93
+    assert classifier.FILE.stat().st_size < 400_000
+
+
+def test_features_lead_to_the_probabilities():
+    features, probabilities = classifier.features(REAL[:300]), classifier.probabilities(REAL[:300])
+    assert features.shape == (300, 64) and probabilities.shape == (300, 10)
+    assert (features >= 0).all() and (features > 0).any(axis=0).sum() > 50
+    last = classifier.load_classifier().parameters()
+    logits = features.astype(float) @ last["dense_3.weight"] + last["dense_3.bias"]
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(probabilities, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_training_the_classifier_anew(tmp_path, capsys):
+    files = [tmp_path / name for name in ("one.npz", "same.npz", "other.npz")]
+    one, same, other = (
+        ["--epochs", "2", "--seed", seed, "--out", str(f)] for f, seed in zip(files, "003", strict=True)
+    )
+    command = [sys.executable, "-m", "numgan.classifier", *one]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    said = re.fullmatch(r"(.+): (\d+\.\d)% of 1,000 held-out digits are read right\n", done.stdout)
+    assert said[1] == one[-1] and 80 < float(said[2]) < 98
+    network = classifier.load_classifier(files[0])
+    right = (network.predict(to_unit_range(HELD_OUT.images)).argmax(axis=1) == HELD_OUT.labels).mean()
+    assert f"{right:.1%}" == said[2] + "%"
+    classifier.main(same), classifier.main(other)
+    assert capsys.readouterr().out.startswith(done.stdout.replace("one.npz", "same.npz"))
+    one, same, other = (file.read_bytes() for file in files)
+    assert one == same != other
+
+
+@pytest.mark.parametrize("arguments", [["--epochs", "0"], ["--seed", "-1"], ["--out", "missing/c.npz"]])
+def test_the_classifier_s_command_refuses_what_cannot_be(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        classifier.main(arguments)
+    assert stop.value.code == 2 and "expected --epochs from 1 up" in capsys.readouterr().err
+
+
+def test_another_file_is_no_classifier(tmp_path):
+    (tmp_path / "c.npz").write_bytes(b"PK")
+    with pytest.raises(ModelFileError, match="not a readable numgan model file"):
+        classifier.load_classifier(tmp_path / "c.npz")
+
+
+# ------------------------------------------------------------------------------------------------------- the measures
+
+
+def clouds(n=60, m=50, d=4, seed=0):
+    mix = rng(seed).normal(0, 1, (2, d, d))
+    return rng(seed + 1).normal(0, 1, (n, d)) @ mix[0], rng(seed + 2).normal(1, 1, (m, d)) @ mix[1]
+
+
+@pytest.fixture(params=[128, 1, 7], ids=["one block", "row by row", "some blocks"])
+def blocks(request, monkeypatch):
+    """The results must not depend on how many distances are held at a time."""
+    monkeypatch.setattr(metrics, "ROWS", request.param)
+
+
+def distances(a, b):
+    return np.array([[math.dist(p, q) for q in b] for p in a])
+
+
+@pytest.mark.parametrize("n", [60, 3], ids=["full rank", "fewer rows than features"])
+def test_frechet_distance_is_that_of_the_two_normal_distributions(n):
+    a, b = clouds(n)
+    cov_a, cov_b = np.cov(a.T), np.cov(b.T)
+    roots = np.sqrt(np.maximum(np.linalg.eigvals(cov_a @ cov_b).real, 0))  # not symmetric, but the same eigenvalues
+    expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(cov_a + cov_b) - 2 * roots.sum()
+    assert metrics.frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+    assert metrics.frechet_distance(b, a) == pytest.approx(expected, rel=1e-6)
+
+
+def test_frechet_distances_known_in_closed_form():
+    a, _ = clouds()
+    assert metrics.frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
+    assert metrics.frechet_distance(a, a + np.array([1, -2, 0, 2])) == pytest.approx(9)
+    assert metrics.frechet_distance(a - a.mean(0), 3 * (a - a.mean(0))) == pytest.approx(4 * np.trace(np.cov(a.T)))
+
+
+def test_precision_and_coverage_count_balls(blocks):
+    samples, real = clouds()
+    for k in (1, 5):
+        radius = np.sort(distances(real, real))[:, k]
+        inside = distances(real, samples) <= radius[:, None]
+        expected = inside.any(axis=0).mean(), inside.any(axis=1).mean()
+        assert 0 < expected[1] < 1
+        assert metrics.precision_and_coverage(samples, real, k) == pytest.approx(expected)
+
+
+def test_precision_and_coverage_of_known_sets():
+    a, b = clouds(2000, 2000)
+    assert metrics.precision_and_coverage(a, a) == (1, 1)
+    assert metrics.precision_and_coverage(a + 1000, a) == (0, 0)
+    precision, coverage = metrics.precision_and_coverage(np.repeat(b[:1], 500, axis=0), b)  # one real point over again
+    assert precision == 1 and coverage < 0.02
+    _, coverage = metrics.precision_and_coverage(a[1000:], a[:1000])
+    assert coverage == pytest.approx(1 - 2**-5, abs=0.02)
+
+
+def test_nearest_distances(blocks):
+    a, b = clouds()
+    np.testing.assert_allclose(metrics.nearest_distances(a, b), distances(a, b).min(axis=1), 1e-9)
+    assert metrics.nearest_distances(a, np.concatenate([b, a])).max() < 1e-6
+
+
+def test_energy_distance(blocks):
+    a, b = clouds()
+    expected = 2 * distances(a, b).mean() - distances(a, a).mean() - distances(b, b).mean()
+    assert metrics.energy_distance(a, b) == pytest.approx(expected, rel=1e-6)
+    assert metrics.energy_distance(a, a) == pytest.approx(0, abs=1e-12)
+    assert metrics.energy_distance([[0.0, 0.0]], [[3.0, 4.0]]) == pytest.approx(10)
+
+
+def test_distances_take_bounded_memory():
+    points = rng().normal(size=(4000, 2))  # all 16 million distances would take 128 MB
+    tracemalloc.start()
+    metrics.energy_distance(points, points)
+    metrics.nearest_distances(points, points)
+    metrics.precision_and_coverage(points, points)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 15e6
+
+
+def test_class_shares_and_confidence():
+    probabilities = np.array([[0.9, 0.1, 0], [0.5, 0.3, 0.2], [0, 0.95, 0.05], [0.89, 0.11, 0]])
+    assert metrics.class_shares(probabilities).tolist() == [0.75, 0.25, 0]
+    assert metrics.confident_share(probabilities) == 0.5
+
+
+# -------------------------------------------------------------------------------------------------------- evaluations
+
+
+def digits_evaluation(samples, held_out=HELD_OUT, seed=0):
+    evaluation = evaluate_digits(samples, TRAINING, held_out, rng(seed))
+    return {m.name: m for m in evaluation.measures}, evaluation
+
+
+def test_real_digits_score_as_real_digits_do():
+    """Half of the held-out digits as samples, against the other half."""
+    half = Digits(HELD_OUT.images[::2], HELD_OUT.labels[::2], "half")
+    by_name, evaluation = digits_evaluation(to_unit_range(HELD_OUT.images[1::2]), half)
+    assert evaluation.collapsed is None
+    for name, tolerance in (("precision", 0.05), ("coverage", 0.05), ("confident_share", 0.03)):
+        assert by_name[name].value == pytest.approx(by_name[name].real, abs=tolerance) and by_name[name].real > 0.9
+    assert by_name["nearest_training_median"].value == pytest.approx(by_name["nearest_training_median"].real, rel=0.05)
+    assert by_name["memorised_share"].value < 0.04 and by_name["memorised_share"].real == 0.01
+    assert by_name["frechet_distance"].value < 2 * by_name["frechet_distance"].real < 10
+    ours, real = evaluation.class_shares
+    np.testing.assert_allclose([ours, real], 0.1, atol=0.01)
+    assert evaluation.compared == ["half", "4,000 training images of 5,000 embedded MNIST digits"]
+
+
+def test_copies_of_training_digits_are_memorised():
+    by_name, evaluation = digits_evaluation(REAL[rng(5).choice(4000, 300)])
+    assert by_name["memorised_share"].value == 1 and by_name["nearest_training_median"].value < 0.1
+    assert 5 < by_name["nearest_training_median"].real < 15
+    assert evaluation.collapsed is None
+
+
+def noise(n=500):
+    return rng().uniform(-1, 1, (n, 784))
+
+
+def test_the_more_noise_the_worse():
+    names = ("frechet_distance", "precision", "coverage", "confident_share")
+    found = []
+    for share in (0, 0.3, 0.6, 1):
+        by_name, _ = digits_evaluation((1 - share) * to_unit_range(HELD_OUT.images[::2]) + share * noise())
+        found.append([by_name[name].value for name in names])
+    for better, worse in itertools.pairwise(found):
+        assert worse[0] > better[0] and all(w <= b for w, b in zip(worse[1:], better[1:], strict=True))
+
+
+@pytest.mark.parametrize("samples", [noise(), np.repeat(REAL[:1], 500, axis=0), np.zeros((500, 784)), REAL[400:800]])
+def test_noise_a_single_image_and_a_single_class_have_collapsed(samples):
+    _, evaluation = digits_evaluation(samples)
+    assert evaluation.collapsed
+
+
+def test_a_missing_class_is_a_collapse_and_is_named():
+    chosen = np.flatnonzero((TRAINING.labels != 4) & (TRAINING.labels != 9))
+    by_name, evaluation = digits_evaluation(REAL[rng().choice(chosen, 1000, replace=False)])
+    assert by_name["coverage"].value > 0.5
+    assert re.fullmatch(r"hardly a sample reads as 4 \(0\.\d%, .*\) or 9 \(0\.\d%, .*\)", evaluation.collapsed)
+
+
+@pytest.mark.parametrize("n", [2, 5, 10, 50, 100])
+def test_a_few_real_digits_are_no_collapse(n):
+    for seed in range(3):
+        _, evaluation = digits_evaluation(REAL[rng(seed).choice(4000, n)], seed=seed)
+        assert evaluation.collapsed is None
+        assert all(math.isfinite(m.value) and math.isfinite(m.real) for m in evaluation.measures)
+
+
+def test_pixels_beyond_the_range_are_clipped_and_the_same_call_gives_the_same_numbers():
+    samples = to_unit_range(HELD_OUT.images[:200]).astype(np.float64)
+    _, plain = digits_evaluation(samples)
+    _, loud = digits_evaluation(np.where(np.abs(samples) == 1, 1e30 * samples, samples))
+    assert plain.to_dict() == loud.to_dict()
+
+
+def test_too_many_samples_or_too_few_of_anything_is_refused():
+    with pytest.raises(DataError, match="cannot evaluate 4,001 samples; expected 2 to 4,000, as many as training"):
+        evaluate_digits(np.zeros((4001, 784)), TRAINING, HELD_OUT, rng())
+    with pytest.raises(DataError, match="cannot evaluate 1 samples"):
+        evaluate_digits(np.zeros((1, 784)), TRAINING, HELD_OUT, rng())
+    with pytest.raises(DataError, match="cannot evaluate beside 5 held-out digits; expected more than 5"):
+        evaluate_digits(np.zeros((20, 784)), TRAINING, Digits(HELD_OUT.images[:5]), rng())
+    with pytest.raises(DataError, match="cannot evaluate 99 points; expected at least 100"):
+        evaluate_points(np.zeros((99, 2)), rng())
+
+
+def points_evaluation(points):
+    evaluation = evaluate_points(points, rng(1))
+    return {m.name: m for m in evaluation.measures}, evaluation.collapsed
+
+
+def curve(n=1000, seed=0):
+    points = np.empty((n, 2))
+    SinePoints().sample(n, rng(seed), points)
+    return points
+
+
+def test_real_points_score_as_real_points_do():
+    by_name, collapsed = points_evaluation(curve())
+    assert collapsed is None
+    assert by_name["curve_error"].value == by_name["curve_error_median"].value == 0
+    assert by_name["x_ks"].value < 0.06 and 0.01 < by_name["x_ks"].real < 0.06
+    assert by_name["x_std"].value == pytest.approx(1, abs=0.1) and abs(by_name["x_mean"].value) < 0.1
+    assert by_name["energy_distance"].value < 4 * by_name["energy_distance"].real < 0.05
+
+
+def test_points_with_a_known_error():
+    points = curve() + np.array([0, 0.1])
+    points[:100, 1] += 1.9
+    by_name, collapsed = points_evaluation(points)
+    assert collapsed is not None  # the mean, 0.29, is above 0.25
+    assert by_name["curve_error"].value == pytest.approx(0.29)
+    assert by_name["curve_error_median"].value == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("points", "why"),
+    [
+        (np.tile([0.5, np.sin(0.5)], (500, 1)), "x has the standard deviation 0, where real points have 1"),
+        (0.3 * curve() * [1, 0], "x has the standard deviation 0.29"),
+        (curve() * [3, 1], "x has the standard deviation 2.9"),
+        (curve() * [1e300, 1], "x has the standard deviation inf"),
+        (curve() * [1, -1], "the points are off the curve, mean |y − sin x| is 1.1"),
+    ],
+    ids=["one point", "narrow", "wide", "enormous", "mirrored"],
+)
+def test_collapsed_points(points, why):
+    by_name, collapsed = points_evaluation(points)
+    assert collapsed.startswith(why)
+    energy = by_name["energy_distance"]
+    assert not energy.value <= 10 * energy.real
+
+
+# ---------------------------------------------------------------------------------------------------- the command line
+
+SMALL = ["--batch-size", "32", "--set", "hidden=16,24", "--steps", "30", "--quiet"]
+
+
+def run(cwd, *arguments):
+    command = [sys.executable, "-m", "numgan", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, encoding="utf-8", timeout=120, check=False)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Short runs of digits and of points, and two at a rate at which nothing can be learnt; without the pictures."""
+    cwd = tmp_path_factory.mktemp("runs")
+    for name, recipe, steps, settings in (
+        ("digits", "mnist", 30, {}),
+        ("silly", "mnist", 30, {"learning_rate": 0.5}),
+        ("points", "sine", 1000, {}),
+        ("one-point", "sine", 1000, {"learning_rate": 0.5}),
+    ):
+        (cwd / name).mkdir()
+        (cwd / name / "config.json").write_text(json.dumps({"recipe": recipe, "data_from": None}))
+        recipe = recipes.get(recipe)
+        gan = recipe.build(recipes.with_overrides(recipe.settings, settings), rng(), "float32")
+        gan.fit(recipe.load(None)[0], steps=steps, batch_size=32, rng=rng())
+        gan.save(cwd / name / "model.npz")
+    return cwd
+
+
+@pytest.fixture
+def call(runs, monkeypatch, capsys):
+    """The command line in this process, where the runs are: (exit status, stdout, stderr)."""
+    monkeypatch.chdir(runs)
+
+    def call(*arguments):
+        return cli.main([str(a) for a in arguments]), *capsys.readouterr()
+
+    return call
+
+
+def evaluated(call, *arguments):
+    status, out, err = call("evaluate", *arguments, "--json")
+    assert (status, err) == (0, "")
+    return json.loads(out, parse_constant=pytest.fail)
+
+
+def test_digits_are_evaluated_beside_held_out_ones(runs):
+    done = run(runs, "evaluate", "digits")
+    assert (done.returncode, done.stderr) == (0, "")
+    first, *lines = done.stdout.splitlines()
+    assert first == "1,000 samples of digits (mnist, seed 0)"
+    assert lines[0] == "compared with 1,000 held-out images of 5,000 embedded MNIST digits"
+    assert lines[1] == "          and 4,000 training images of 5,000 embedded MNIST digits"
+    table = [line for line in lines if re.match(r"\w+ +[\d.e+-]+ +[\d.e+-]+   \w", line)]
+    assert [line.split()[0] for line in table] == [
+        "frechet_distance", "precision", "coverage", "confident_share", "nearest_training_median", "memorised_share",
+    ]  # fmt: skip
+    assert len({re.search("   [a-z]", line).start() for line in table}) == 1  # one below the other
+    ours, real = ([float(cell) for cell in re.findall(r"([\d.]+)%", line)] for line in lines if line.count("%") == 10)
+    assert len(ours) == len(real) == 10
+    assert sum(ours) == pytest.approx(100, abs=0.6) and real == pytest.approx([10] * 10, abs=0.5)
+    assert lines[-1].startswith("collapsed: samples come near ")  # so early
+
+
+def test_json_holds_the_same_numbers(call):
+    result = evaluated(call, "digits")
+    status, out, err = call("evaluate", "digits")
+    assert (status, err) == (0, "")
+    for measure in result["measures"]:
+        assert set(measure) == {"name", "value", "real", "better"}
+        row = f"{measure['name']} {measure['value']:#.3g} {measure['real']:#.3g} {measure['better']}"
+        assert row in [" ".join(line.split()) for line in out.splitlines()]
+    assert f"collapsed: {result['collapsed']}\n" in out
+    assert sum(result["class_shares"]["run"]) == pytest.approx(1) == sum(result["class_shares"]["real"])
+    about = {key: result[key] for key in ("run", "recipe", "samples", "seed")}
+    assert about == {"run": "digits", "recipe": "mnist", "samples": 1000, "seed": 0}
+    assert result["compared_with"][1] == TRAINING.source
+
+
+def test_the_samples_are_those_of_the_sample_command(call, runs):
+    assert call("sample", "digits", "-n", 150, "--seed", 7, "--out", "s.npy")[0] == 0
+    probabilities = classifier.probabilities(np.load(runs / "s.npy"))
+    result = evaluated(call, "digits", "-n", 150, "--seed", 7)
+    assert result["class_shares"]["run"] == metrics.class_shares(probabilities).tolist()
+    assert result == evaluated(call, "digits", "-n", 150, "--seed", 7)
+    assert result["measures"] != evaluated(call, "digits", "-n", 150, "--seed", 8)["measures"]
+
+
+def test_a_silly_learning_rate_is_seen(call):
+    result = evaluated(call, "silly")
+    values = {m["name"]: m for m in result["measures"]}
+    assert values["coverage"]["value"] < 0.1 < values["coverage"]["real"]
+    assert max(result["class_shares"]["run"]) > 0.5
+    assert result["collapsed"]
+
+
+def test_points_are_evaluated_beside_fresh_ones(call):
+    result = evaluated(call, "points", "-n", 1000)
+    values = {m["name"]: m for m in result["measures"]}
+    assert list(values) == ["curve_error", "curve_error_median", "x_mean", "x_std", "x_ks", "energy_distance"]
+    assert result["class_shares"] is None and result["collapsed"] is None
+    assert values["curve_error"]["value"] < 0.25 and values["curve_error"]["real"] == 0
+    assert values["energy_distance"]["value"] > values["energy_distance"]["real"]
+    status, out, _ = call("evaluate", "points", "-n", 500, "--seed", 3)
+    assert status == 0 and "collapsed" not in out and "%" not in out
+    assert out.startswith("500 samples of points (sine, seed 3)\ncompared with 500 points (t, sin t), t standard")
+    assert recipes.get("sine").evaluation_count(*recipes.get("sine").load(None)) == 5000
+
+
+def test_a_generator_of_one_point_is_seen(call):
+    result = evaluated(call, "one-point", "-n", 500)
+    assert result["collapsed"].startswith("x has the standard deviation ")
+    assert call("evaluate", "one-point", "-n", 500)[1].endswith(f"\ncollapsed: {result['collapsed']}\n")
+
+
+def write_images(path, images):
+    path.write_bytes(struct.pack(">4I", 0x803, len(images), 28, 28) + images.tobytes())
+
+
+def test_a_run_is_compared_with_the_data_that_it_was_trained_on(call, runs, tmp_path):
+    """Files of one's own, without labels: every fifth image is held out, unless there is a test set."""
+    write_images(tmp_path / "train-images-idx3-ubyte", TRAINING.images[::20])
+    assert call("train", "mnist", *SMALL, "--data", tmp_path, "--out", tmp_path / "run")[0] == 0
+    result = evaluated(call, tmp_path / "run")
+    assert result["samples"] == 40
+    assert result["compared_with"] == [
+        f"{n} images of 200 MNIST train digits from {tmp_path}" for n in ("40 held-out", "160 training")
+    ]
+    write_images(tmp_path / "t10k-images-idx3-ubyte", HELD_OUT.images[::4])
+    result = evaluated(call, tmp_path / "run")
+    assert (result["samples"], result["compared_with"][0]) == (200, f"250 MNIST test digits from {tmp_path}")
+    (tmp_path / "train-images-idx3-ubyte").unlink()
+    status, out, err = call("evaluate", tmp_path / "run")
+    assert (status, out) == (2, "") and f"no MNIST images in {tmp_path}" in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_samples_that_are_not_finite_are_said_to_be_so(call, runs, tmp_path, value):
+    for file in (runs / "points").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    gan = GAN.load(tmp_path / "model.npz")
+    gan.generator.layers[-1].params["bias"][...] = value
+    gan.save(tmp_path / "model.npz")
+    for form in ([], ["--json"]):
+        status, out, err = call("evaluate", tmp_path, *form)
+        assert (status, out) == (1, "")
+        assert err == f"numgan evaluate: samples of {tmp_path} are not finite, nothing to measure\n"
+
+
+def test_enormous_samples_give_null_in_json(call, runs, tmp_path):
+    (tmp_path / "config.json").write_bytes((runs / "points" / "config.json").read_bytes())
+    generator = Sequential([Dense(2)], 5, rng(), "float64")
+    generator.values[...] = 1e300
+    GAN(generator, Sequential([Dense(1), Sigmoid()], 2, rng(), "float64")).save(tmp_path / "model.npz")
+    result = evaluated(call, tmp_path, "-n", 100)
+    assert None in [m["value"] for m in result["measures"]] and result["collapsed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "phrase"),
+    [
+        (["nowhere"], "nowhere is not a run directory: it has no config.json"),
+        (["digits", "-n", "4001"], "cannot evaluate 4,001 samples; expected 2 to 4,000"),
+        (["points", "-n", "99"], "cannot evaluate 99 points"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_refused(call, arguments, phrase):
+    status, out, err = call("evaluate", *arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("numgan evaluate: ") and phrase in err and err.count("\n") == 1
