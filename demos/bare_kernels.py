@@ -106,7 +106,7 @@ def adam(a, theta, gradient, m, v, temp):
 
 
 def generate(a, noise):
-    """noise (5, n) → n generated points, a.x1[:-1] (2, n)."""
+    """noise (5, n) → n generated points, a view of a.x1 (2, n) that the next call overwrites."""
     a.z1[:-1] = noise
     forward(a.g_w1, a.g_w2, a.z1, a.g_h1, a.x1[:-1], a.zeros)
     return a.x1[:-1]
@@ -172,7 +172,7 @@ def train(steps, seed):
             training_step(a, np.stack([t, np.sin(t)]), rng.standard_normal((5, a.n)), rng.standard_normal((5, a.n)))
         if step in moments:
             d_loss, g_loss = (f"{loss:.3f}" for loss in losses(a)) if step > 0 else ("-", "-")
-            points = np.concatenate([generate(a, rng.standard_normal((5, a.n))).T for _ in range(16)])
+            points = np.concatenate([generate(a, rng.standard_normal((5, a.n))).T.copy() for _ in range(16)])
             x, y = points.T
             print(f"{step:>7,}{d_loss:>21}{g_loss:>17}{np.abs(y - np.sin(x)).mean():>19.3f}{x.std():>21.3f}")
             snapshots.append((step, points))

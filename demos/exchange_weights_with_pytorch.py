@@ -3,12 +3,18 @@
 Run:  python demos/exchange_weights_with_pytorch.py
 """
 
+import sys
+
 import numpy as np
-import torch
-from torch import nn
 
 from numgan import GAN, BatchNorm, Dense, LeakyReLU, Sequential, Sigmoid, Tanh
 from numgan.exchange import from_torch_layout, to_torch_layout
+
+try:
+    import torch
+    from torch import nn
+except ModuleNotFoundError as error:
+    sys.exit(f"this demo needs PyTorch, to be had with `pip install torch`: {error}")
 
 rng = np.random.default_rng(1)
 torch.manual_seed(1)

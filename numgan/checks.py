@@ -9,9 +9,8 @@ from functools import partial
 
 import numpy as np
 
-from numgan import data, gan, gradcheck, layers, recipes
+from numgan import data, gan, layers, recipes
 from numgan.gradcheck import check_gradients
-from numgan.gradproblems import loss_problem
 from numgan.gradreport import Report, Row
 from numgan.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from numgan.network import Sequential
@@ -67,9 +66,7 @@ def softmax_gradients(seed, tolerance):
     """More rows than classes, so that 1/N cannot pass for 1/n; targets that are neither 0 nor 1."""
     rng = np.random.default_rng(seed)
     logits, target = rng.normal(0, 3, (6, 4)), rng.dirichlet(np.ones(4), 6)
-    report = Report("SoftmaxCrossEntropy", tolerance)
-    gradcheck._check(loss_problem(SoftmaxCrossEntropy(), logits, target), report, rng, None, 0)
-    return report
+    return check_gradients(SoftmaxCrossEntropy(), logits, target=target, tolerance=tolerance, seed=seed)
 
 
 def sine_gradients(seed, tolerance):
@@ -81,19 +78,21 @@ def sine_gradients(seed, tolerance):
     return _titled("sine", check_gradients(model, (real, rng.standard_normal((16, 5))), tolerance=tolerance, seed=seed))
 
 
-def mnist_gradients(seed, tolerance):
-    """The full MNIST GAN on digits: random directions through every tensor, and some of its coordinates."""
+def mnist_gradients(name, seed, tolerance):
+    """A recipe's full GAN on digits: random directions through every tensor, and some of its coordinates."""
     rng = np.random.default_rng(seed)
-    recipe, real = recipes.get("mnist"), np.empty((8, 784))
+    recipe, real = recipes.get(name), np.empty((8, 784))
     data.load_mnist().sample(8, rng, real)
     model = recipe.build(recipe.settings, rng, "float64")
     report = check_gradients(
         model, (real, rng.standard_normal((8, 100))), coordinates=4, directions=2, tolerance=tolerance, seed=seed
     )
-    return _titled("mnist", report)
+    return _titled(name, report)
 
 
-def gan_with_batch_norm(schedule="concatenated", label_smoothing=0.1, seed=0, dtype="float64"):
+def gan_with_batch_norm(
+    schedule="concatenated", label_smoothing=0.1, seed=0, dtype="float64", objective="non-saturating"
+):
     """A small GAN with batch norm in both networks: frozen, its discriminator has statistics that could move."""
     rng = np.random.default_rng(seed)
     generator = Sequential(
@@ -121,15 +120,16 @@ def gan_with_batch_norm(schedule="concatenated", label_smoothing=0.1, seed=0, dt
     for network in (generator, discriminator):
         network.values += rng.normal(0, 0.2, network.values.shape)
         network.state += rng.uniform(0.1, 0.5, network.state.shape)
-    return gan.GAN(generator, discriminator, schedule=schedule, label_smoothing=label_smoothing)
+    return gan.GAN(generator, discriminator, schedule=schedule, label_smoothing=label_smoothing, objective=objective)
 
 
-def chain_gradients(schedule, seed, tolerance):
+def chain_gradients(schedule, seed, tolerance, objective="non-saturating"):
     """Both steps of the small GAN with batch norm on either side, whole."""
     rng = np.random.default_rng(seed)
     x = rng.normal(0, 1, (7, 4)), rng.standard_normal((7, 3))
-    report = check_gradients(gan_with_batch_norm(schedule, seed=seed), x, tolerance=tolerance, seed=seed)
-    return _titled(f"batch norm in both networks, {schedule} schedule", report)
+    subject = gan_with_batch_norm(schedule, seed=seed, objective=objective)
+    report = check_gradients(subject, x, tolerance=tolerance, seed=seed)
+    return _titled(f"batch norm in both networks, {schedule} schedule, {objective} objective", report)
 
 
 def _titled(name, report):
@@ -350,7 +350,12 @@ TARGETS = {
     "softmax": [softmax_gradients, softmax_values, extreme_softmax],
     "adam": [partial(adam_updates, "paper"), partial(adam_updates, "keras")],
     "sgd": [sgd_updates],
-    "chain": [partial(chain_gradients, "concatenated"), partial(chain_gradients, "separate")],
+    "chain": [
+        partial(chain_gradients, "concatenated"),
+        partial(chain_gradients, "separate"),
+        partial(chain_gradients, "summed", objective="minimax"),
+    ],
     "sine": [sine_gradients],
-    "mnist": [mnist_gradients],
+    "mnist": [partial(mnist_gradients, "mnist")],
+    "mnist-epochs": [partial(mnist_gradients, "mnist-epochs")],
 }

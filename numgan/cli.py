@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import numgan
-from numgan import checks, data, faults, plots, profiling, recipes, training
+from numgan import checks, data, faults, plots, profiling, recipes, seeds, training
 from numgan.data.mnist import to_unit_range
 from numgan.equilibrium import PATIENCE
 from numgan.equilibrium import TOLERANCE as TOLERANCE_OF_HALF
@@ -57,7 +57,14 @@ def _parser():
         "--epochs", metavar="N", help="passes over a recipe's data set in place of steps; the same as --set epochs=N"
     )
     sub.add_argument("--batch-size", metavar="N", help="the same as --set batch_size=N")
-    sub.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of everything random (default 0)")
+    which = sub.add_mutually_exclusive_group()
+    which.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of everything random (default 0)")
+    which.add_argument(
+        "--seeds",
+        type=_seeds,
+        metavar="0-4",
+        help="several seeds, as 0-4 or 0,3,7: trained side by side, a run directory each, evaluated and compared",
+    )
     sub.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="default float32")
     sub.add_argument(
         "--data",
@@ -145,6 +152,13 @@ def _positive(text):
     return int(text)
 
 
+def _seeds(text):
+    try:
+        return seeds.parse(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected seeds such as 0-4 or 0,3,7, got {text!r}") from None
+
+
 def _settings(recipe, arguments):
     """The recipe's settings with --steps, --batch-size and every --set applied."""
     overrides = {name: getattr(arguments, name, None) for name in ("steps", "epochs", "batch_size")}
@@ -178,9 +192,12 @@ def _summary(arguments):
 
 def _train(arguments):
     recipe = recipes.get(arguments.recipe)
+    settings = _settings(recipe, arguments)
+    if arguments.seeds:
+        return _train_seeds(recipe, arguments)
     run = training.train(
         recipe,
-        _settings(recipe, arguments),
+        settings,
         arguments.seed,
         arguments.dtype,
         arguments.data,
@@ -194,6 +211,18 @@ def _train(arguments):
         print(f"numgan train: {run.stopped}", file=sys.stderr)
         return 130 if run.stopped.startswith("interrupted") else 1
     return 0
+
+
+def _train_seeds(recipe, arguments):
+    recipe.load(arguments.data)  # so that data that cannot be read is reported once, before anything starts
+    given = {name: getattr(arguments, name) for name in ("steps", "epochs", "batch_size", "data", "until_equilibrium")}
+    options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
+    options = [recipe.name, f"--dtype={arguments.dtype}", *options, *(f"--set={pair}" for pair in arguments.set)]
+    directory = training.make_directory(arguments.out, f"{recipe.name}-seeds")
+    runs = seeds.train(options, arguments.seeds, directory, arguments.quiet)
+    if not arguments.quiet:
+        print(f"{seeds.table(runs)}\n{directory}: " + ", ".join(sorted(path.name for path in directory.iterdir())))
+    return 1 if any(run.error for run in runs) else 0
 
 
 def _report(run):
@@ -236,7 +265,7 @@ def _evaluate(arguments):
     if not np.isfinite(samples).all():
         print(f"numgan evaluate: samples of {arguments.directory} are not finite, nothing to measure", file=sys.stderr)
         return 1
-    evaluation = recipe.evaluate(samples, data, held_out, rng)
+    evaluation = recipe.evaluate(samples, gan, data, held_out, rng)
     if arguments.json:
         about = {"run": arguments.directory, "recipe": recipe.name, "samples": len(samples), "seed": arguments.seed}
         print(json.dumps(about | evaluation.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))

@@ -38,7 +38,7 @@ from numgan.gan import GAN
 from numgan.gradproblems import as_network, gan_problems, loss_problem, network_problem
 from numgan.gradreport import Report, Row
 from numgan.layers import Layer
-from numgan.losses import BinaryCrossEntropy
+from numgan.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from numgan.network import Sequential
 
 TOLERANCE = 1e-7
@@ -56,7 +56,7 @@ def check_gradients(
 ):
     """Check every hand-written gradient of `subject` against central differences; returns a `Report`.
 
-    subject      a `Layer` (built in or your own), a `Sequential`, a loss (`BinaryCrossEntropy`), or a `GAN`.
+    subject      a `Layer` (built in or your own), a `Sequential`, a loss of numgan, or a `GAN`.
                  It is not changed: the check works on float64 copies with the same values.
     x            the input (batch, features); for a loss the predictions; for a GAN the pair (real rows, noise).
     target       for a loss: the targets, of x's shape.
@@ -83,13 +83,14 @@ def check_gradients(
         form = "logits" if subject.from_logits else "probabilities"
         report = Report(f"BinaryCrossEntropy from {form}", tolerance)
         problems = [loss_problem(subject, x, target)]
+    elif isinstance(subject, SoftmaxCrossEntropy):
+        report = Report("SoftmaxCrossEntropy", tolerance)
+        problems = [loss_problem(subject, x, target)]
     elif isinstance(subject, Layer | Sequential):
         report = Report(_describe(subject, training), tolerance)
         problems = [network_problem(as_network(subject, x, rng), x, training, rng)]
     else:
-        raise TypeError(
-            f"check_gradients expects a Layer, Sequential, BinaryCrossEntropy or GAN, got {type(subject).__name__}"
-        )
+        raise TypeError(f"check_gradients expects a Layer, Sequential, loss or GAN, got {type(subject).__name__}")
     for problem in problems:
         _check(problem, report, rng, coordinates, directions)
     report.seconds = time.perf_counter() - start

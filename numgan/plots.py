@@ -7,7 +7,7 @@ not at all.
 import numpy as np
 from matplotlib.figure import Figure
 
-from numgan.data.mnist import to_pixels
+from numgan.data.mnist import to_pixels, to_unit_range
 from numgan.saving import atomic_write
 
 REAL, GENERATED = "tab:blue", "tab:red"
@@ -117,7 +117,7 @@ def data_set(digits, rng, path):
         figure = Figure(figsize=(6.4, 6.8), layout="constrained")
         axes = figure.subplots()
         chosen = rng.permutation(len(digits))[:100]
-        picture = digit_grid(_images(digits, chosen), min(len(chosen), 10))
+        picture = digit_grid(to_unit_range(digits.images[chosen]), min(len(chosen), 10))
         axes.axis("off")
     else:
         figure = Figure(figsize=(12.4, 6.4), layout="constrained")
@@ -139,15 +139,8 @@ def _class_row(digits, label, rng):
     """Ten random images of a class side by side, fewer where it has fewer, the rest of the row white."""
     members = rng.permutation(np.flatnonzero(digits.labels == label))[:10]
     row = np.ones((10, digits.features), np.float32)
-    row[: len(members)] = _images(digits, members)
+    row[: len(members)] = to_unit_range(digits.images[members])
     return digit_grid(row, 10)
-
-
-def _images(digits, index):
-    """The images at `index`, (n, 784) in [−1, 1]."""
-    images = np.empty((len(index), digits.features), np.float32)
-    digits.take(index, images)
-    return images
 
 
 def evolution(snapshots, draw, path):
@@ -203,6 +196,31 @@ def history(record, path):
     for ax in axes.ravel():
         ax.set_xlabel("step")
         ax.legend(fontsize=8)
+    save(figure, path)
+
+
+def seeds(runs, path):
+    """seeds.png: a panel per measure with a dot per seed, crossed out where it collapsed, and real data's value."""
+    evaluated = [run for run in runs if run.evaluation]
+    measures = evaluated[0].evaluation["measures"]
+    columns = min(len(measures), 3)
+    rows = -(-len(measures) // columns)
+    figure = Figure(figsize=(4.2 * columns, 2.8 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes[len(measures) :]:
+        ax.axis("off")
+    for i, (ax, measure) in enumerate(zip(axes, measures, strict=False)):
+        for collapsed, marker, color in ((False, "o", GENERATED), (True, "x", "0.2")):
+            shown = [x for x, run in enumerate(evaluated) if bool(run.evaluation["collapsed"]) == collapsed]
+            values = [evaluated[x].evaluation["measures"][i]["value"] for x in shown]
+            label = "collapsed" if collapsed else "a seed"
+            ax.scatter(shown, [np.nan if v is None else v for v in values], c=color, marker=marker, label=label)
+        ax.set_xticks(range(len(evaluated)), [run.seed for run in evaluated])
+        ax.axhline(np.nan if measure["real"] is None else measure["real"], color=REAL, label="real data")
+        ax.set_title(measure["name"], fontsize=10)
+        ax.set_xlabel("seed")
+        ax.margins(y=0.15)
+    axes[0].legend(fontsize=8)
     save(figure, path)
 
 

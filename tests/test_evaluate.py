@@ -314,7 +314,7 @@ def test_the_more_noise_the_worse():
     names = ("frechet_distance", "precision", "coverage", "confident_share")
     found = []
     for share in (0, 0.3, 0.6, 1):
-        by_name, _ = digits_evaluation((1 - share) * to_unit_range(HELD_OUT.images[::2]) + share * noise())
+        by_name, _ = digits_evaluation((1 - share) * to_unit_range(HELD_OUT.images[::4]) + share * noise(250))
         found.append([by_name[name].value for name in names])
     for better, worse in itertools.pairwise(found):
         assert worse[0] > better[0] and all(w <= b for w, b in zip(worse[1:], better[1:], strict=True))
@@ -333,7 +333,7 @@ def test_a_missing_class_is_a_collapse_and_is_named():
     assert re.fullmatch(r"hardly a sample reads as 4 \(0\.\d%, .*\) or 9 \(0\.\d%, .*\)", evaluation.collapsed)
 
 
-@pytest.mark.parametrize("n", [2, 5, 10, 50, 100])
+@pytest.mark.parametrize("n", [2, 20, 100])
 def test_a_few_real_digits_are_no_collapse(n):
     for seed in range(3):
         _, evaluation = digits_evaluation(REAL[rng(seed).choice(4000, n)], seed=seed)

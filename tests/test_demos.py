@@ -1,0 +1,169 @@
+"""Every script in demos/ runs from start to end as a process of its own, at reduced size; the bare kernels take the
+same steps as GAN.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from numgan import GAN, Adam, Dense, ReLU, Sequential, Sigmoid
+
+ROOT = Path(__file__).parents[1]
+DEMOS = sorted((ROOT / "demos").glob("*.py"))
+
+# script -> arguments that make it small; its pictures, if it draws any, go to "pictures"
+REDUCED = {
+    "bare_kernels": ["--steps", "300", "--out", "pictures"],
+    "exchange_weights_with_pytorch": [],
+    "keras_listing": ["--steps", "3", "--out", "pictures"],
+}
+
+
+def run(script, *arguments, cwd, **environment):
+    return subprocess.run([sys.executable, script, *arguments], cwd=cwd, capture_output=True, encoding="utf-8",
+                          env=os.environ | {"PYTHONUTF8": "1"} | environment, timeout=300, check=False)  # fmt: skip
+
+
+def assert_is_a_picture(path):
+    """A PNG of sane size that shows something: parts that are not white, and differences among them."""
+    assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    picture = matplotlib.image.imread(path)[..., :3]
+    assert all(150 < side < 4000 for side in picture.shape[:2]), picture.shape
+    assert (picture.min(axis=-1) < 0.9).mean() > 0.01 and picture.std() > 0.05
+
+
+@pytest.mark.parametrize("demo", DEMOS, ids=lambda demo: demo.stem)
+def test_a_demo_runs(demo, tmp_path):
+    assert demo.stem in REDUCED, (
+        f"demos/{demo.name} is new: add its reduced arguments to REDUCED in {Path(__file__).name}"
+    )
+    done = run(demo, *REDUCED[demo.stem], cwd=tmp_path)
+    if "torch" in demo.stem and importlib.util.find_spec("torch") is None:
+        return assert_asks_for_pytorch(done)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout and "Traceback" not in done.stderr and "Warning" not in done.stderr
+    pictures = list(tmp_path.glob("pictures/*"))
+    assert bool(pictures) == ("--out" in REDUCED[demo.stem])
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "pictures"] * bool(pictures)
+    for picture in pictures:
+        assert_is_a_picture(picture)
+        assert str(Path("pictures", picture.name)) in done.stdout
+
+
+def test_every_entry_has_its_script():
+    assert REDUCED.keys() - {demo.stem for demo in DEMOS} == set()
+
+
+def assert_asks_for_pytorch(done):
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "this demo needs PyTorch, to be had with `pip install torch`: No module named 'torch'\n"
+
+
+def test_without_pytorch_the_exchange_says_so(tmp_path):
+    """A module `torch` that cannot be imported stands before an installed one."""
+    (tmp_path / "torch.py").write_text("""raise ModuleNotFoundError("No module named 'torch'")\n""")
+    assert_asks_for_pytorch(
+        run(ROOT / "demos/exchange_weights_with_pytorch.py", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    )
+
+
+@pytest.mark.parametrize("name, arguments, phrase", [
+    ("bare_kernels", ["--steps", "0"], "expected --steps from 1"),
+    ("bare_kernels", ["--out", "file"], "file"),
+    ("keras_listing", ["--steps", "0"], "expected --steps from 1, got 0"),
+    ("keras_listing", ["--out", "file"], "file"),
+    ("keras_listing", ["--data", "nowhere"], "nowhere does not exist"),
+])  # fmt: skip
+def test_bad_arguments_are_refused_in_a_sentence(name, arguments, phrase, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    done = run(ROOT / "demos" / f"{name}.py", *arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "") and "Traceback" not in done.stderr
+    assert phrase in done.stderr.splitlines()[-1]
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_without_out_pictures_go_where_git_does_not_look(tmp_path):
+    """From a copy of the script: it needs nothing beside it."""
+    script = shutil.copy(ROOT / "demos/bare_kernels.py", tmp_path)
+    done = run(script, "--steps", "1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert_is_a_picture(tmp_path / "demos-output/bare_kernels/points.png")
+    assert "demos-output/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+# ---------------------------------------------------------------- the listing
+
+
+def test_the_listing_trains_on_files_of_its_users(tmp_path):
+    embedded = Path(importlib.util.find_spec("numgan").origin).parent / "data/mnist_5k"
+    shutil.copytree(embedded, tmp_path / "digits")
+    done = run(ROOT / "demos/keras_listing.py", "--data", "digits", "--steps", "1", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "X_train reshape: (5000, 784)" in done.stdout
+    assert "581,520 parameters are trained, 265,601 frozen" in done.stdout
+
+
+# ---------------------------------------------------------------- bare kernels
+
+
+@pytest.fixture(scope="module")
+def bare():
+    """demos/bare_kernels.py as a module."""
+    spec = importlib.util.spec_from_file_location("bare_kernels", ROOT / "demos/bare_kernels.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def same_gan(bare, a, dtype):
+    """numgan.GAN with the networks, the optimisers and the weights of the demo's arrays."""
+    rng = np.random.default_rng(0)
+    generator = Sequential([Dense(25), ReLU(), Dense(2)], 5, rng, dtype)
+    discriminator = Sequential([Dense(25), ReLU(), Dense(1), Sigmoid()], 2, rng, dtype)
+    generator.values[...], discriminator.values[...] = a.g_theta, a.d_theta
+    return GAN(generator, discriminator, *(Adam(bare.RATE, bare.BETA1, bare.BETA2, bare.EPSILON) for _ in range(2)))
+
+
+@pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-6), ("float64", 1e-12)])
+def test_bare_kernels_take_the_steps_of_gan(bare, dtype, tolerance):
+    """Same weights, points and noise: losses, gradients and parameters agree over twenty steps."""
+    n, rng = 64, np.random.default_rng(1)
+    a = bare.allocate(n, dtype)
+    bare.initialize(a, rng)
+    gan = same_gan(bare, a, dtype)
+    first = a.g_theta.copy(), a.d_theta.copy()
+    for _ in range(20):
+        t = rng.standard_normal(n)
+        real = np.stack([t, np.sin(t)], axis=1)
+        noise, generator_noise = rng.standard_normal((2, n, 5))
+        bare.training_step(a, real.T, noise.T, generator_noise.T)
+        expected = gan.train_discriminator(real, noise).loss, gan.train_generator(generator_noise).loss
+        np.testing.assert_allclose(bare.losses(a), expected, rtol=10 * tolerance)
+    for network, theta, gradient, start in (
+        (gan.generator, a.g_theta, a.g_grad, first[0]),
+        (gan.discriminator, a.d_theta, a.d_grad, first[1]),
+    ):
+        assert np.abs(theta - start).max() > 0.01
+        assert theta.dtype == gradient.dtype == np.dtype(dtype)
+        np.testing.assert_allclose(gradient, network.grads, atol=tolerance, rtol=0)
+        np.testing.assert_allclose(theta, network.values, atol=tolerance, rtol=0)
+    noise = rng.standard_normal((n, 5))
+    np.testing.assert_allclose(bare.generate(a, noise.T).T, gan.generator.predict(noise), atol=10 * tolerance, rtol=0)
+
+
+def test_bare_kernels_learn(bare, capsys):
+    """Before training the points are nowhere near the curve, after 3,000 steps most of the way is done."""
+    snapshots = bare.train(3000, seed=0)
+    errors = [np.abs(y - np.sin(x)).mean() for x, y in (points.T for _, points in snapshots)]
+    assert len(snapshots) == 8 and errors[0] > 0.4 and errors[-1] < 0.15
+    last = snapshots[-1][1]
+    assert len(np.unique(last, axis=0)) == len(last) == 1024
+    assert 0.7 < last[:, 0].std() < 1.3
+    assert len(capsys.readouterr().out.splitlines()) == 9
