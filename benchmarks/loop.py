@@ -5,8 +5,8 @@ from functools import partial
 import numpy as np
 
 from numgan import recipes
-from numgan.gan import TrainingStep
 from numgan.history import LogitLog
+from numgan.steps import TrainingStep
 
 PRODUCTS = "dense_"  # the kernels that are matrix products carry this in front of their names
 

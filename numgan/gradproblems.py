@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from numgan import kernels
-from numgan.gan import GAN, DiscriminatorStep, GeneratorStep, loss_gradient
-from numgan.network import Plan, Sequential, copy_layer
+from numgan.gan import GAN
+from numgan.network import Sequential, copy_layer
+from numgan.plan import Plan
+from numgan.steps import DiscriminatorStep, GeneratorStep, loss_gradient
 
 
 @dataclass

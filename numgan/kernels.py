@@ -8,7 +8,7 @@ Conventions
     shapes  written without the leading axes: `x` is (batch, features), N is the batch, n the features. Any axes
             in front are independent replicas: (R, batch, features) with parameters (R, n_in, n_out).
     memory  any layout gives the same numbers; networks hand in arrays that are contiguous feature by feature
-            (`network.Plan` says why), and the timings quoted are of those.
+            (`plan.Plan` says why), and the timings quoted are of those.
     out     where the result goes. "May be x" says that the kernel can run in place.
     scalars (slopes, rates, ε) are 0-d arrays of the data's dtype: a Python float makes a small
             call 1.7 times as long, because NumPy has to convert it first.

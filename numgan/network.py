@@ -1,14 +1,10 @@
-"""`Sequential`: layers in order over one parameter arena, and `Plan`: the kernel calls of one batch size.
+"""`Sequential`: layers in order over one parameter arena.
 
-The arena: all parameters of a network live in one array `values` (…, P), their gradients in `grads`, what is kept
-but not trained in `state`; layers hold reshaped views. An optimiser then walks flat memory, not a list of tensors.
-
-The plan: at the first use of a batch size the buffers are allocated and every layer binds its kernels to them.
-From then on a pass is `for call in calls: call()`; it allocates no array and decides nothing.
+All parameters of a network live in one array `values` (…, P), their gradients in `grads`, what is kept but not trained
+in `state`; layers hold reshaped views. An optimiser then walks flat memory, not a list of tensors.
 """
 
 import copy
-import itertools
 import math
 import re
 
@@ -16,150 +12,10 @@ import numpy as np
 
 from numgan.layers import Layer, Sigmoid
 from numgan.losses import BinaryCrossEntropy
+from numgan.plan import Plan
 
 PREDICT_ROWS = 256  # predict works through its input in blocks of this many rows
-BLOCK = 65_536  # values: 256 KB in float32, of which a core's L2 cache holds several
 PLANS_KEPT = 8  # a network forgets its oldest plans beyond this; whoever runs one holds it
-
-
-class Buffers:
-    """What a layer binds to: x, y, dy, dx (arrays, or None where no gradient flows), x1 = [x 1], shared scratch.
-
-    features  the slice of the layer's features that these buffers hold: all of them, or a block.
-    """
-
-    def __init__(self, x1, y, dy, dx, scratch):
-        self.x1, self.x, self.y, self.dy, self.dx = x1, x1[..., :-1], y, dy, dx
-        self.features = slice(None)
-        self._scratch = scratch
-
-    def block(self, features):
-        """The same for a slice of features; without x1, which only a layer that mixes features needs."""
-        block = copy.copy(self)
-        block.x1, block.features = None, features
-        for name in ("x", "y", "dy", "dx"):
-            whole = getattr(self, name)
-            setattr(block, name, None if whole is None else whole[..., features])
-        return block
-
-    def blocks(self):
-        """Slices of the features of x that hold about BLOCK values each."""
-        features = self.x.shape[-1]
-        count = min(features, max(1, round(self.x.size / BLOCK)))
-        edges = [features * i // count for i in range(count + 1)]
-        return [slice(a, b) for a, b in itertools.pairwise(edges)]
-
-    def temp(self, dtype=None):
-        """Scratch of y's shape, and of y's dtype unless another is named, for use within one kernel call."""
-        key = self.y.shape, dtype
-        if key not in self._scratch:
-            self._scratch[key] = np.zeros_like(self.y, dtype)
-        return self._scratch[key]
-
-
-class Plan:
-    """One network at one batch size: its buffers, and the calls that run it forward and backward.
-
-    training        batch statistics and parameter gradients; else running statistics and no parameter gradient.
-    backward        bind the backward pass too.
-    input_gradient  carry the backward pass down to the input.
-    depth           how many layers to run; all by default.
-    x1, dx          buffers to use in place of new ones: how the discriminator of a GAN's chain reads the generator's
-                    output, and writes its gradient, where they are.
-
-    Activations are kept as [x 1] (…, batch, features + 1), as the dense kernels want them, and feature by
-    feature: the memory is a (features + 1, batch) array seen through its transpose. The column of ones is then one
-    piece of memory at the end, and the view without it is contiguous. (Row by row, every elementwise pass would
-    skip over the ones, which NumPy does through hidden copies: tanh on 256 × 784 takes 147 µs that way, 85 so.)
-    """
-
-    def __init__(
-        self,
-        network,
-        batch,
-        *,
-        training,
-        backward,
-        input_gradient=False,
-        depth=None,
-        x1=None,
-        dx=None,
-    ):
-        layers, lead, dtype = network.layers[:depth], network.replicas, network.dtype
-        widths = network.widths[: len(layers) + 1]
-        activations = self._activations(layers, widths, (lead, batch, dtype), x1)
-        gradients = [None] * len(activations)
-        if backward:
-            gradients = self._gradients(layers, widths, (lead, batch, dtype), input_gradient, dx)
-        self.forward, self.backward, scratch = [], [], {}
-        self.origins = {}  # call -> (network, layer, direction), for profiles
-        pairs = [
-            (layer, Buffers(activations[i], activations[i + 1][..., :-1], gradients[i + 1], gradients[i], scratch))
-            for i, layer in enumerate(layers)
-        ]
-        for featurewise, group in itertools.groupby(pairs, lambda pair: pair[0].featurewise):
-            self._bind(list(group), featurewise, training, network.name)
-        if not backward:
-            self.backward = []
-        self.x1, self.y1, self.dx, self.dy = activations[0], activations[-1], gradients[0], gradients[-1]
-        self.x, self.y = self.x1[..., :-1], self.y1[..., :-1]
-
-    def _bind(self, pairs, featurewise, training, network_name):
-        """Add the calls of neighbouring layers. Featurewise ones go block by block, all layers on one block before
-        the next, so that a block is still in the cache when its next pass comes (5 % of the MNIST step).
-        """
-        blocks = pairs[0][1].blocks() if featurewise else [None]
-        backward = []
-        for block in blocks:
-            calls_of_block = []
-            for layer, io in pairs:
-                forward, back = layer.bind(io.block(block) if block else io, training)
-                self.forward += forward
-                calls_of_block[:0] = back
-                self.origins |= dict.fromkeys(forward, (network_name, layer.name, "forward"))
-                self.origins |= dict.fromkeys(back, (network_name, layer.name, "backward"))
-            backward += calls_of_block
-        self.backward[:0] = backward
-
-    @staticmethod
-    def _activations(layers, widths, layout, x1):
-        """A buffer per boundary, from the output down. A layer that can works in place, unless the layer below
-        reads its own output in the backward pass or the buffer is the network's input (an in-place pass moves half
-        the memory: 0.12 against 0.2 to 0.4 ns an element).
-        """
-        buffers = [None] * len(widths)
-        buffers[-1] = _with_ones(widths[-1], *layout)
-        for i in reversed(range(len(layers))):
-            if i > 0 and layers[i].in_place and not layers[i - 1].reads_output:
-                buffers[i] = buffers[i + 1]
-            elif i > 0 or x1 is None:
-                buffers[i] = _with_ones(widths[i], *layout)
-            else:
-                buffers[i] = x1
-        return buffers
-
-    @staticmethod
-    def _gradients(layers, widths, layout, input_gradient, dx):
-        """A buffer per boundary that the backward pass reaches: down to the input, or the lowest with parameters."""
-        buffers = [None] * len(widths)
-        buffers[-1] = _feature_major(widths[-1], *layout)
-        lowest = 0 if input_gradient else 1 + next((i for i, layer in enumerate(layers) if layer.shapes), len(layers))
-        for i in reversed(range(lowest, len(layers))):
-            if i == 0 and dx is not None:
-                buffers[i] = dx
-            elif layers[i].in_place:
-                buffers[i] = buffers[i + 1]
-            else:
-                buffers[i] = _feature_major(widths[i], *layout)
-        return buffers
-
-    def run_forward(self):
-        for call in self.forward:
-            call()
-
-    def run_backward(self):
-        for call in self.backward:
-            call()
 
 
 class Sequential:
@@ -418,18 +274,6 @@ def copy_layer(layer):
     for attribute in ("name", "params", "grads", "state"):
         vars(twin).pop(attribute, None)
     return twin
-
-
-def _feature_major(width, lead, batch, dtype):
-    """Zeros (…, batch, width), contiguous feature by feature."""
-    return np.zeros((*lead, width, batch), dtype).mT
-
-
-def _with_ones(width, lead, batch, dtype):
-    """A buffer (…, batch, width + 1) whose last column is and stays 1."""
-    buffer = _feature_major(width + 1, lead, batch, dtype)
-    buffer[..., -1] = 1
-    return buffer
 
 
 def _layout(layers, kind):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from numgan import kernels
-from numgan.gan import TrainingStep
+from numgan.steps import TrainingStep
 
 PRODUCTS = (
     kernels.dense_forward,

@@ -326,6 +326,7 @@ class SineDiscriminatorSettings(SineSettings):
     snapshot_every: int = positive_int(50, "steps between two summaries and moments of evolution.png")
     generator_steps: int = natural(0, "generator steps in a training step: 0, the fakes are fixed")
     latent_dim: int = setting(1, "the t of a fake point (t, 2t)", lambda v: v == 1, "1")
+    output: str = choice("linear", "of the fixed generator", ("linear",))
 
 
 class SineDiscriminator(Sine):

@@ -25,7 +25,7 @@ from numgan import (
     recipes,
     training,
 )
-from numgan import gan as gan_module
+from numgan import steps as steps_module
 from numgan.data import SinePoints
 from numgan.equilibrium import PATIENCE, ROWS, Equilibrium
 from numgan.history import COLUMNS
@@ -119,8 +119,8 @@ def recorded(monkeypatch):
     """What every step was given and what logits it left, in order: [(kind, arrays, logits)]."""
     found = []
     for kind, logits in (
-        (gan_module.DiscriminatorStep, ("real_logits", "fake_logits")),
-        (gan_module.GeneratorStep, ("logits",)),
+        (steps_module.DiscriminatorStep, ("real_logits", "fake_logits")),
+        (steps_module.GeneratorStep, ("logits",)),
     ):
 
         def run(self, *arrays, right=kind.run, logits=logits):
@@ -526,7 +526,7 @@ def stopped_at(step):
 
 
 def test_an_interrupt_within_an_epoch_keeps_the_last_look(monkeypatch):
-    gan, right = make_gan(), gan_module.GeneratorStep.run
+    gan, right = make_gan(), steps_module.GeneratorStep.run
     seen = iter(range(1, 100))
 
     def interrupted(self, noise):
@@ -534,7 +534,7 @@ def test_an_interrupt_within_an_epoch_keeps_the_last_look(monkeypatch):
         if next(seen) == 11:  # in the third epoch, two steps after the look at step 9
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(gan_module.GeneratorStep, "run", interrupted)
+    monkeypatch.setattr(steps_module.GeneratorStep, "run", interrupted)
     with pytest.raises(KeyboardInterrupt) as caught:
         in_epochs(gan)
     monkeypatch.undo()

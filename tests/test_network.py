@@ -25,7 +25,7 @@ from numgan import (
     optimizers,
     recipes,
 )
-from numgan import network as network_module
+from numgan import plan as plan_module
 from numgan.data import stream
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
@@ -423,9 +423,9 @@ def test_how_the_work_is_cut_into_blocks_changes_nothing(block, replicas, monkey
             results += [network.forward(x, training).copy(), network.backward(dy).copy()]
         return [*results, network.grads, network.state]
 
-    monkeypatch.setattr(network_module, "BLOCK", block)
+    monkeypatch.setattr(plan_module, "BLOCK", block)
     ours = run()
-    monkeypatch.setattr(network_module, "BLOCK", 10**9)
+    monkeypatch.setattr(plan_module, "BLOCK", 10**9)
     for cut, whole in zip(ours, run(), strict=True):
         np.testing.assert_allclose(cut, whole, rtol=1e-10, atol=1e-12)
 
