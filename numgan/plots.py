@@ -220,7 +220,7 @@ def seeds(runs, path):
         ax.set_title(measure["name"], fontsize=10)
         ax.set_xlabel("seed")
         ax.margins(y=0.15)
-    axes[0].legend(fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=9)
     save(figure, path)
 
 

@@ -221,7 +221,9 @@ class Mnist:
 class MnistEpochsSettings(DigitSettings):
     steps: int = natural(0, "training steps on random batches, in place of epochs")
     epochs: int = natural(50, "passes over the shuffled training images, each image once in every pass")
+    batch_size: int = positive_int(32, "images in the generator's batch")
     learning_rate: float = positive(1e-4, "Adam's α")
+    beta1: float = fraction(0.5, "Adam's β₁")
     schedule: str = choice("summed", "how the discriminator sees real and generated rows", SCHEDULES)
     hidden: tuple = widths((256, 512), "widths of the generator's hidden layers; the discriminator's are the reverse")
 
@@ -229,7 +231,8 @@ class MnistEpochsSettings(DigitSettings):
 class MnistEpochs(Mnist):
     """The 50-epoch study: three dense layers in either network, epochs over the shuffled digits.
 
-    The study names the layers, the losses and Adam's rate. Widths, batch size and slope are ours.
+    The study names the layers, the losses and Adam's rate. Widths, slope, β₁ and batch size are chosen here: 50 epochs
+    of the embedded digits are 1,600 steps in batches of 128, too few for digits to appear, and 6,250 in batches of 32.
     """
 
     name = "mnist-epochs"
