@@ -38,42 +38,22 @@ def preprocess(images):
 
 
 def build(rng):
-    """The two networks, and the GAN that plays them against each other."""
-    generator = Sequential(
-        [
-            Dense(256),
-            LeakyReLU(0.2),
-            BatchNorm(momentum=0.8),
-            Dense(512),
-            LeakyReLU(0.2),
-            BatchNorm(momentum=0.8),
-            Dense(784),
-            Tanh(),
-        ],
-        n_in=LATENT,
-        rng=rng,
-        name="generator",
-    )
-    discriminator = Sequential(
-        [
-            Dense(512),
-            LeakyReLU(0.2),
-            Dense(256),
-            LeakyReLU(0.2),
-            Dense(1),
-            Sigmoid(),
-        ],
-        n_in=784,
-        rng=rng,
-        name="discriminator",
-    )
+    """Three dense layers in either network, and the GAN that plays them against each other."""
+    grow = [Dense(256), LeakyReLU(0.2), BatchNorm(0.8), Dense(512), LeakyReLU(0.2), BatchNorm(0.8), Dense(784), Tanh()]
+    shrink = [Dense(512), LeakyReLU(0.2), Dense(256), LeakyReLU(0.2), Dense(1), Sigmoid()]
+    generator = Sequential(grow, LATENT, rng, name="generator")
+    discriminator = Sequential(shrink, 784, rng, name="discriminator")
+    print(generator.summary(), discriminator.summary(), sep="\n\n", end="\n\n")
     adams = (Adam(1e-4, beta1=0.5) for _ in range(2))  # one each: an Adam holds the moments of its own network
     # "summed": the discriminator's loss is the sum of its losses on real and on generated images
     return GAN(generator, discriminator, *adams, schedule="summed")
 
 
 def train(gan, x, epochs, rng):
-    """Every image once an epoch. Returns the mean losses by epoch, and [(epoch, 16 digits)] every tenth of the run."""
+    """Every image once an epoch, in a new order. The generator's target is label 1, as GAN has it by default.
+
+    Returns {name of a loss: its mean over the steps of each epoch}, and [(epoch, 16 digits)] at every tenth of the run.
+    """
     per_epoch = -(-len(x) // BATCH)  # steps, the last one on what is left
     noise = rng.standard_normal((16, LATENT))
     moments = []
@@ -87,7 +67,8 @@ def train(gan, x, epochs, rng):
             g, d = (history[name][-per_epoch:].mean() for name in ("g_loss", "d_loss"))
             print(f"{epoch:>5}{g:>16.3f}{d:>20.3f}", flush=True)
 
-    print(f"{per_epoch:,} steps an epoch\nepoch  generator loss  discriminator loss")
+    print(f"{per_epoch:,} steps an epoch, the last on {len(x) - (per_epoch - 1) * BATCH} images")
+    print("epoch  generator loss  discriminator loss")
     history = gan.fit(x, epochs=epochs, batch_size=BATCH, rng=rng, callback=callback)
     return {name: history[name].reshape(epochs, per_epoch).mean(axis=1) for name in ("g_loss", "d_loss")}, moments
 

@@ -1,150 +1,190 @@
-"""The minimax game of a GAN, two of its theorems measured: the best discriminator, and the saturated generator.
+"""The minimax game where its answers are known: the best discriminator, and the gradient that reaches the generator.
 
-1. For fixed densities a discriminator trained to convergence is compared with the optimum p_data/(p_data + p_g), and
-   its value V(D, G) with −log 4 + 2·JSD (Goodfellow et al. 2014, arXiv:1406.2661, proposition 1 and theorem 1).
-2. The sine recipe is trained from one seed with either objective of the generator: the two curves of its gradient,
-   and the way of the game to its equilibrium V = −log 4, D = ½.
+    min_G max_D V(D, G),    V = E[log D(x)] + E[log(1 − D(G(z)))]     ([GAN]: Goodfellow et al. 2014, arXiv:1406.2661)
 
-Run:  python demos/minimax_game.py                             (a quarter of a minute; exits 1 if part 1 is not met)
-      python demos/minimax_game.py --steps 300 --game-steps 200  (a quick look; errors are printed, not judged)
+optimum.png  Discriminators trained on samples of three pairs of densities, on the best ones there are. At full size the
+             exit code is 1 if one of them is further from its optimum than MEAN_BOUND and MAX_BOUND allow.
+game.png     Why log(1 − D(G(z))) saturates: the gradients of both objectives of the generator, and the sine recipe's
+             GAN trained with either from the same seed, twice: as it is, where the generated points lie among the real
+             ones from the start, and from a poor start, where the discriminator is sure of itself.
 
-Writes optimum.png and saturation.png to runs/minimax_game, or to --out DIR.
+Run:  python demos/minimax_game.py [--steps N] [--seed N] [--out DIR]
 """
 
 import argparse
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from numgan import Adam, Dense, Sequential, Sigmoid, Tanh, recipes
+from numgan import GAN, SGD, Adam, Dense, Sequential, Sigmoid, Tanh, recipes
 from numgan.plots import GENERATED, REAL, save
 
-STEPS = 3000
-MEAN_ERROR, LARGEST_ERROR, VALUE_ERROR = 0.01, 0.05, 0.005  # what part 1 states; seeds 0 to 9 stay within it
-HALF_BATCH, FRESH = 1024, 500_000  # rows of either kind: in a training batch, and to measure V on
-GRID = np.linspace(-10, 10, 4001)
-CELL = GRID[1] - GRID[0]
+STEPS, BATCH = 3000, 2048  # full size; rows of either kind in a discriminator's batch
+RATES = (1e-2, 3e-3, 1e-3, 2e-4)  # Adam's, each for a quarter of the steps: small ones average out the batches' noise
+MEAN_BOUND, MAX_BOUND = 0.01, 0.05
+GRID = np.linspace(-8, 8, 3201)
+EQUILIBRIUM = -np.log(4)
 
-# A density is a mixture of normal distributions in equal shares: [(mean, standard deviation), …]
-PAIRS = {
-    "two normals, 1.5 apart": ([(0, 1)], [(1.5, 1)]),
-    "two peaks against one wide": ([(-2, 0.6), (2, 0.6)], [(0, 2)]),
-    "equal densities": ([(0, 1)], [(0, 1)]),
+
+class Mixture(NamedTuple):
+    """Normal distributions in equal shares."""
+
+    means: tuple
+    stds: tuple
+
+    def density(self, x):
+        z = (x[:, None] - self.means) / self.stds
+        return (np.exp(-(z**2) / 2) / (np.sqrt(2 * np.pi) * np.array(self.stds))).mean(axis=1)
+
+    def sample(self, n, rng):
+        which = rng.integers(len(self.means), size=(n, 1))
+        return np.take(self.means, which) + np.take(self.stds, which) * rng.standard_normal((n, 1))
+
+
+NORMAL = Mixture((0,), (1,))
+PAIRS = {  # title -> p_data, p_g
+    "N(0, 1) and N(1.5, 1)": (NORMAL, Mixture((1.5,), (1,))),
+    "two humps and a wide normal": (Mixture((-2, 2), (0.7, 0.7)), Mixture((0,), (2,))),
+    "equal densities": (NORMAL, NORMAL),
 }
 
 
-def density(parts, x):
-    return np.mean([np.exp(-(((x - m) / s) ** 2) / 2) / (s * np.sqrt(2 * np.pi)) for m, s in parts], axis=0)
+def integral(values):
+    return np.trapezoid(values, GRID)
 
 
-def draw(parts, n, rng):
-    mean, deviation = np.array(parts)[rng.integers(0, len(parts), n)].T
-    return (mean + deviation * rng.standard_normal(n))[:, None]
-
-
-def train_discriminator(p_data, p_g, steps, rng):
-    """A discriminator trained to tell draws of the two densities apart, in three stages of falling learning rate."""
-    discriminator = Sequential([Dense(32), Tanh(), Dense(32), Tanh(), Dense(1), Sigmoid()], n_in=1, rng=rng)
-    adam = Adam()
+def train_discriminator(real, fake, steps, rng):
+    """D at the points of GRID, after training on samples of two distributions."""
+    layers = [Dense(32), Tanh(), Dense(32), Tanh(), Dense(1), Sigmoid()]
+    discriminator, adam = Sequential(layers, n_in=1, rng=rng, name="discriminator"), Adam()
     discriminator.compile(adam)
-    target = np.repeat([1.0, 0.0], HALF_BATCH)[:, None]
-    for rate in (1e-2, 1e-3, 1e-4):
-        adam.learning_rate = rate
-        for _ in range(steps // 3):
-            batch = np.concatenate([draw(p_data, HALF_BATCH, rng), draw(p_g, HALF_BATCH, rng)])
-            discriminator.train_on_batch(batch, target)
-    return discriminator
+    labels = np.repeat([[1], [0]], BATCH, axis=0)
+    for step in range(steps):
+        adam.learning_rate = RATES[step * len(RATES) // steps]
+        discriminator.train_on_batch(np.concatenate((real.sample(BATCH, rng), fake.sample(BATCH, rng))), labels)
+    return discriminator.predict(GRID[:, None])[:, 0].astype(np.float64)
 
 
-def best_discriminators(steps, rng, path):
-    """Part 1; returns whether every pair is within the stated errors."""
+def known_optimum(steps, seed, path):
+    """Train a discriminator for each pair, hold it against the best one; returns whether all are within the bounds."""
+    # [GAN] proposition 1. V = ∫ p·log D + q·log(1 − D) dx, with p = p_data and q = p_g, and every x has a D of its own.
+    # p/D − q/(1 − D) = 0 at D* = p/(p + q); the second derivative −p/D² − q/(1 − D)² < 0 makes it the maximum.
+    # With m = (p + q)/2: V* = ∫ p·log(p/2m) + q·log(q/2m) dx = −log 4 + KL(p‖m) + KL(q‖m) = −log 4 + 2·JSD(p, q).
+    print(f"{'discriminators after ' + format(steps, ',') + ' steps':<34}mean |D - D*|   maximum   V(D, G)        V*")
     figure = Figure(figsize=(13, 6), layout="constrained")
-    axes = figure.subplots(2, 3, sharex=True, sharey="row", height_ratios=(2, 1))
-    print("discriminators at convergence          |D − D*|: mean   largest      V(D, G)   −log 4 + 2·JSD")
-    held = True
-    for column, (name, (p_data, p_g)) in zip(axes.T, PAIRS.items(), strict=True):
-        discriminator = train_discriminator(p_data, p_g, steps, rng)
-        a, b = density(p_data, GRID), density(p_g, GRID)
-        # V = ∫ a·log D + b·log(1 − D) dx, a = p_data, b = p_g: each x has its own D, so each x is maximised alone.
-        # d/dD (a·log D + b·log(1 − D)) = a/D − b/(1 − D) = 0 at D* = a/(a + b), a maximum, as both terms are concave.
-        # With m = (a + b)/2, D* = a/(2m): V* = ∫ a·log(a/2m) + b·log(b/2m) = −log 4 + KL(a|m) + KL(b|m), the 2·JSD.
-        best, m = a / (a + b), (a + b) / 2
-        best_value = -np.log(4) + (a * np.log(a / m) + b * np.log(b / m)).sum() * CELL
-        error = np.abs(discriminator.predict(GRID[:, None])[:, 0] - best)
-        mass_left = m.cumsum() * CELL
-        central = (mass_left > 0.005) & (mass_left < 0.995)
-        mean, largest = (m * error).sum() * CELL, error[central].max()
-        on_real, on_fake = (discriminator.predict(draw(p, FRESH, rng)).astype(float) for p in (p_data, p_g))
-        value = np.log(on_real).mean() + np.log(1 - on_fake).mean()
-        held &= mean <= MEAN_ERROR and largest <= LARGEST_ERROR and abs(value - best_value) <= VALUE_ERROR
-        print(f"  {name:<35} {mean:>15.4f} {largest:>9.4f} {value:>12.4f} {best_value:>16.4f}")
+    panels = figure.subplots(2, len(PAIRS), sharex="col", height_ratios=(2, 1))
+    within = True
+    for (above, below), (title, (real, fake)) in zip(panels.T, PAIRS.items(), strict=True):
+        d = train_discriminator(real, fake, steps, np.random.default_rng(seed))
+        p, q = real.density(GRID), fake.density(GRID)
+        best, m = p / (p + q), (p + q) / 2
+        inner = m >= 0.01 * m.max()
+        mean, maximum = integral(m * np.abs(d - best)), np.abs(d - best)[inner].max()
+        # in float32 a D above 1 − 3·10⁻⁸ is 1, and log(1 − D) infinite
+        value = integral(p * np.log(d) + q * np.log1p(-np.minimum(d, 1 - 1e-7)))
+        best_value = EQUILIBRIUM + integral(p * np.log(p / m)) + integral(q * np.log(q / m))
+        within &= bool(mean <= MEAN_BOUND and maximum <= MAX_BOUND)
+        print(f"{title:<34}{mean:>13.4f}{maximum:>10.4f}{value:>10.4f}{best_value:>10.4f}")
 
-        x = GRID[central]
-        column[0].plot(x, best[central], color="0.75", linewidth=5, label="D* = p_data/(p_data + p_g)")
-        column[0].plot(x, discriminator.predict(x[:, None]), color="black", linewidth=1.2, label="D, trained")
-        column[0].set(title=f"{name}\nV = {value:.4f}, V* = {best_value:.4f}", ylim=(-0.03, 1.03))
-        for p, label, color in ((a, "p_data", REAL), (b, "p_g", GENERATED)):
-            column[1].fill_between(x, p[central], color=color, alpha=0.35, linewidth=0, label=label)
-        column[1].set_xlabel("x")
-    axes[0, 0].legend(fontsize=9)
-    axes[1, 0].legend(fontsize=9)
+        above.plot(GRID, best, color="0.75", linewidth=5, label="D* = p_data / (p_data + p_g)")
+        above.plot(GRID, d, color="black", linewidth=1, label="D, trained")
+        above.set(title=f"{title}\nV = {value:.4f}, V* = {best_value:.4f}", ylim=(-0.03, 1.03))
+        for density, color, label in ((p, REAL, "p_data"), (q, GENERATED, "p_g")):
+            below.fill_between(GRID, density, color=color, alpha=0.35, linewidth=0, label=label)
+        below.set(xlabel="x", xlim=GRID[inner][[0, -1]])
+    for axes in panels[:, 0]:
+        axes.legend(fontsize=8)
     save(figure, path)
-    print(
-        f"stated: mean at most {MEAN_ERROR} where (p_data + p_g)/2 weighs the points, largest at most {LARGEST_ERROR} "
-        f"on its central 99 %,\n        V within {VALUE_ERROR} (on {FRESH:,} fresh points of either kind): "
-        f"{'held' if held else 'NOT held'}"
-    )
-    return held
+    verdict = f"not judged below {STEPS:,} steps" if steps < STEPS else "held" if within else "NOT held"
+    print(f"bounds {verdict}: mean {MEAN_BOUND} under the density m = (p_data + p_g)/2,", end=" ")
+    print(f"maximum {MAX_BOUND} where m is at least 1 % of its peak")
+    return within
+
+
+def play(objective, poor_start, steps, seed):
+    """The history of the sine recipe's GAN with one objective of the generator.
+
+    A poor start: the points begin 4 to the right of the real ones and 4 above, and the discriminator learns alone for a
+    third as many steps. The generator then learns by SGD: Adam divides a gradient by its own size, so a small one will
+    do, and both objectives come back about equally fast.
+    """
+    recipe, rng = recipes.get("sine"), np.random.default_rng(seed)
+    settings = recipes.with_overrides(recipe.settings, {"objective": objective})
+    gan, (data, _) = recipe.build(settings, rng, "float32"), recipe.load(None)
+    if poor_start:
+        gan.generator.parameters()["dense_2.bias"][...] += 4
+        gan = GAN(gan.generator, gan.discriminator, SGD(0.003), settings.adam(), settings.schedule, objective=objective)
+        gan.fit(data, -(-steps // 3), settings.batch_size, rng, generator_steps=0)
+    return gan.fit(data, steps, settings.batch_size, rng)
 
 
 def saturation(steps, seed, path):
-    """Part 2: the gradient of either objective, and a game with each from the same weights and the same noise."""
-    recipe = recipes.get("sine")
-    figure = Figure(figsize=(16, 4.6), layout="constrained")
-    curve, values, answers = figure.subplots(1, 3)
-    answer = np.linspace(0, 1, 101)  # D(G(z)) = σ(z), z the logit
-    print(f"\nthe sine game with either objective, {steps:,} steps from seed {seed}")
-    for objective, color, slope in (
-        ("non-saturating", "tab:green", answer - 1),  # ∂/∂z −log σ(z) = σ(z) − 1
-        ("minimax", "purple", -answer),  # ∂/∂z log(1 − σ(z)) = −σ(z)
-    ):
-        curve.plot(answer, slope, color=color, label=objective)
-        rng = np.random.default_rng(seed)
-        gan = recipe.build(recipes.with_overrides(recipe.settings, {"objective": objective}), rng, "float32")
-        history = gan.fit(recipe.load(None)[0], steps, rng=rng)
-        d_fake, value, step = history["d_fake"], history["value"], history["step"]
-        # an average of D(G(z)) is, but for its sign and 1 −, one of the gradient
-        gradient = d_fake if objective == "minimax" else 1 - d_fake
-        low = d_fake.argmin()
-        values.plot(step, value, color=color, linewidth=0.6, label=objective)
-        answers.plot(step, d_fake, color=color, linewidth=0.6, label=f"mean D(G(z)), {objective}")
-        answers.plot(step, history["d_real"], color=color, linewidth=0.6, alpha=0.35, label="mean D(x) on real")
-        print(
-            f"  {objective:<15} lowest mean D(G(z)) {d_fake[low]:.2f} at step {low + 1:,}, mean gradient there "
-            f"{-gradient[low]:.2f}; {np.sum(d_fake < 0.3):,} steps below 0.3; "
-            f"at the end V {value[-100:].mean():.3f}, D(G(z)) {d_fake[-100:].mean():.3f}"
-        )
-    print("  equilibrium     V −1.386, D(G(z)) 0.500")
+    """The two gradients, and the games that they make."""
+    # With D(G(z)) = σ(s), s the logit, and σ' = σ·(1 − σ):
+    #     minimax         ∂/∂s log(1 − σ(s)) = −σ(s), which goes to 0 where D is sure that a row is fake;
+    #     non-saturating  ∂/∂s −log σ(s) = σ(s) − 1, which goes to −1 there.
+    gradients = {"minimax": (lambda d: -d, "purple"), "non-saturating": (lambda d: d - 1, "tab:green")}
+    figure = Figure(figsize=(15, 8), layout="constrained")
+    panels = figure.subplots(2, 3)
+    curve, pushes = panels[:, 0]
+    stretch = max(1, steps // 150)  # curves and the last column are of means over so many steps
+    print(f"\n{f'the sine GAN, {steps:,} steps':<35}first D(G(z))  gradient     last V   D(x)  D(G(z))   D(G(z)) > 0.3")
+    for start, (_, values, answers) in zip(("recipe's start", "poor start"), panels, strict=True):
+        poor = start == "poor start"
+        for objective, (gradient, color) in gradients.items():
+            history = play(objective, poor, steps, seed)
+            step, value, real, fake = (
+                history[name][: steps // stretch * stretch].reshape(-1, stretch).mean(axis=1)
+                for name in ("step", "value", "d_real", "d_fake")
+            )
+            first, above = history["d_fake"][0], np.flatnonzero(fake > 0.3)
+            end = [f"{history[name][-100:].mean():.3f}" for name in ("value", "d_real", "d_fake")]
+            print(
+                f"{start:<18}{objective:<16}{first:>14.3f}{gradient(first):>10.3f}{end[0]:>11}{end[1]:>7}{end[2]:>9}   "
+                f"{f'from step {above[0] * stretch + 1:,}' if len(above) else 'never'}"
+            )
+            values.plot(step, value, color=color, label=objective)
+            answers.plot(step, fake, color=color, label=f"D(G(z)), {objective}")
+            answers.plot(step, real, color=color, linestyle="--", alpha=0.5, label=f"D(x), {objective}")
+            if poor:
+                pushes.plot(step, -gradient(fake), color=color, label=objective)
+        values.axhline(EQUILIBRIUM, color="0.4", linestyle=":", label="equilibrium: V = −log 4")
+        answers.axhline(0.5, color="0.4", linestyle=":", label="equilibrium: D = ½")
+        values.set(title=f"Value of the game V(D, G), {start}", xlabel="step")
+        answers.set(title=f"What the discriminator says, {start}", xlabel="step", ylim=(-0.03, 1.03))
+    print(f"{'the equilibrium':<58}{EQUILIBRIUM:>11.3f}{0.5:>7.3f}{0.5:>9.3f}   (last: mean of 100 steps)")
+    d = np.linspace(0, 1, 101)
+    for objective, (gradient, color) in gradients.items():
+        curve.plot(d, gradient(d), color=color, label=objective)
     curve.set(title="Gradient of the generator's objective", xlabel="D(G(z))", ylabel="∂/∂logit")
-    values.axhline(-np.log(4), color="0.4", linestyle=":", label="equilibrium: V = −log 4")
-    answers.axhline(0.5, color="0.4", linestyle=":", label="equilibrium: D = ½")
-    values.set(title="V(D, G)", xlabel="step")
-    answers.set(title="What the discriminator says", xlabel="step", ylim=(-0.03, 1.03))
-    for axes in (curve, values, answers):
+    pushes.set(title="Its mean size, poor start", xlabel="step", yscale="log")
+    for axes in panels.ravel():
         axes.legend(fontsize=8)
     save(figure, path)
 
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--steps", type=int, default=STEPS, help="updates of each discriminator in part 1 (default 3000)")
-parser.add_argument("--game-steps", type=int, default=2000, help="training steps in part 2 (default 2000)")
-parser.add_argument("--seed", type=int, default=0)
-parser.add_argument("--out", type=Path, default=Path("runs/minimax_game"), help="folder for the pictures")
-args = parser.parse_args()
-args.out.mkdir(parents=True, exist_ok=True)
-held = best_discriminators(args.steps, np.random.default_rng(args.seed), args.out / "optimum.png")
-saturation(args.game_steps, args.seed, args.out / "saturation.png")
-print(f"pictures in {args.out}")
-sys.exit(0 if held or args.steps < STEPS else 1)
+def main():
+    parser = argparse.ArgumentParser(description="The minimax game where its answers are known.")
+    parser.add_argument(
+        "--steps", type=int, default=STEPS, metavar="N", help="of each discriminator and each game (default 3,000)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of weights and samples (default 0)")
+    parser.add_argument("--out", type=Path, default="demos-output/minimax_game", metavar="DIR", help="for the pictures")
+    arguments = parser.parse_args()
+    if arguments.steps < 1 or arguments.seed < 0:
+        parser.error(f"expected --steps from 1 and --seed from 0, got {arguments.steps} and {arguments.seed}")
+    try:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(str(error))
+    within = known_optimum(arguments.steps, arguments.seed, arguments.out / "optimum.png")
+    saturation(arguments.steps, arguments.seed, arguments.out / "game.png")
+    print(f"{arguments.out / 'optimum.png'}, {arguments.out / 'game.png'}")
+    sys.exit(arguments.steps >= STEPS and not within)
+
+
+if __name__ == "__main__":
+    main()

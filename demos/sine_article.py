@@ -22,7 +22,7 @@ import matplotlib.pyplot as plt
 
 parser = argparse.ArgumentParser(description="The sine article from its first plot to its last, in numgan.")
 parser.add_argument("--steps", type=int, default=100_000, metavar="N", help="of the GAN's training (default 100,000)")
-parser.add_argument("--output", choices=("linear", "sigmoid"), default="linear", help="the generator's (default linear)")
+parser.add_argument("--output", choices=["linear", "sigmoid"], default="linear", help="generator's (default linear)")
 parser.add_argument("--seed", type=int, default=0, metavar="N", help="of weights, points and noise (default 0)")
 parser.add_argument("--out", type=Path, default="demos-output/sine_article", metavar="DIR", help="for the pictures")
 arguments = parser.parse_args()
@@ -36,14 +36,14 @@ except OSError as error:
 rng = np.random.default_rng(arguments.seed)
 
 
-def save_plot(name):
-    """plt.show() as a file."""
+def show(name):
+    """plt.show(), as a file."""
     save(plt.gcf(), arguments.out / name)
     plt.close()
     print(f"{arguments.out / name}\n")
 
 
-# ------------------------------------------------------------------------------------------------ function selection
+# Function selection
 
 
 def getSine(x):
@@ -54,13 +54,13 @@ time = np.arange(0, 10, 0.1)
 amplitude = getSine(time)
 plt.plot(time, amplitude)
 plt.title("y = sin x")
-save_plot("sine.png")
+show("sine.png")
 
-# ------------------------------------------------------------------------------------------- the discriminator alone
+# Discriminator model. Of either network the article's text has He initialisation in the hidden layer, and of the
+# generator a linear output; its code has Keras's default initialisation, which is Glorot's, and a sigmoid. This script
+# follows the text. With --output sigmoid, as in the code, no generated point can leave the unit square.
 
 
-# The article's text has He initialisation in the hidden layers and a linear output of the generator. Its code has
-# Keras's default, which is Glorot's, and a sigmoid. This script follows the text; --output sigmoid takes the code's.
 def build_discriminator(n_inputs):
     layers = [Dense(25, "he_uniform"), ReLU(), Dense(1), Sigmoid()]
     model = Sequential(layers, n_inputs, rng, name="discriminator")
@@ -79,7 +79,7 @@ def gen_fake_samples(n):
 
 
 def accuracy(model, X, y):
-    """model.evaluate, less the loss."""
+    """What model.evaluate gives besides the loss."""
     return np.mean((model.predict(X) > 0.5) == y)
 
 
@@ -97,7 +97,7 @@ acc_real, acc_fake = (accuracy(model, *samples(1000)) for samples in (gen_real_s
 print("after 300 epochs, on 1,000 fresh points of either kind:")
 print(f"accuracy on real {acc_real:.1%} (the article: 100 %), on fake {acc_fake:.1%} (the article: about 85 %)\n")
 
-# ----------------------------------------------------------------------------------------------------- the generator
+# Generator model
 
 
 def build_generator(latent_dim, n=2):
@@ -119,14 +119,14 @@ print(model.summary())
 X, y = generate_fake_samples(model, latent_dim, 100)
 plt.scatter(X[:, 0], X[:, 1], color=GENERATED)
 plt.title("100 points of the untrained generator")
-save_plot("untrained.png")
+show("untrained.png")
 
-# ----------------------------------------------------------------------------------------------------------- the GAN
+# Generator model training
 
 
 def build_gan(generator, discriminator):
-    # A discriminator's update on half a batch of real points, one on half a batch of generated ones, then the
-    # generator's: the article's loop. The discriminator is frozen in the generator's step without being told.
+    # "separate" is the article's loop: an update of the discriminator on half a batch of real points, one on half a
+    # batch of generated ones, then the generator's. GAN freezes the discriminator there, and brings its own Adams.
     return GAN(generator, discriminator, Adam(), Adam(), schedule="separate")
 
 
@@ -142,7 +142,7 @@ def train_gan(gan_model, latent_dim, n_epochs=100_000, n_batch_size=128):
     def callback(step, history):
         summarize_perf(gan_model.generator, gan_model.discriminator, latent_dim, 100, step)
 
-    # SinePoints are gen_real_samples as a data source
+    # SinePoints is gen_real_samples as a data source
     gan_model.fit(SinePoints(), n_epochs, n_batch_size, rng, every=10_000, callback=callback)
 
 
@@ -153,8 +153,9 @@ gan_model = build_gan(generator, discriminator)
 print("   step  accuracy on real  accuracy on fake")
 train_gan(gan_model, latent_dim, arguments.steps)
 evolution(moments, draw_game, arguments.out / "game.png")
+print(f"{arguments.out / 'game.png'}: real points blue, generated ones red, on the discriminator's map of the plane\n")
 
 X, y = generate_fake_samples(generator, latent_dim, 5000)
-quality = sine_quality(X)
-print(f"5,000 generated points: mean |y - sin x| {quality['curve_error']:.3f}, x from {X[:, 0].min():.2f} to "
-      f"{X[:, 0].max():.2f} with standard deviation {quality['x_std']:.2f} (real points: 1)")  # fmt: skip
+error, spread = (sine_quality(X)[name] for name in ("curve_error", "x_std"))
+print(f"5,000 generated points: mean |y - sin x| {error:.3f}, standard deviation of x {spread:.2f} (real points: 1),")
+print(f"x from {X[:, 0].min():.2f} to {X[:, 0].max():.2f} (the article: plausible in the domain [0, 1])")

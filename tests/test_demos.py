@@ -22,7 +22,10 @@ DEMOS = sorted((ROOT / "demos").glob("*.py"))
 REDUCED = {
     "bare_kernels": ["--steps", "300", "--out", "pictures"],
     "exchange_weights_with_pytorch": [],
+    "fifty_epochs": ["--epochs", "1", "--out", "pictures"],
     "keras_listing": ["--steps", "3", "--out", "pictures"],
+    "minimax_game": ["--steps", "30", "--out", "pictures"],
+    "sine_article": ["--steps", "300", "--out", "pictures"],
 }
 
 
@@ -77,9 +80,12 @@ def test_without_pytorch_the_exchange_says_so(tmp_path):
 @pytest.mark.parametrize("name, arguments, phrase", [
     ("bare_kernels", ["--steps", "0"], "expected --steps from 1"),
     ("bare_kernels", ["--out", "file"], "file"),
+    ("fifty_epochs", ["--epochs", "0"], "expected --epochs from 1"),
+    ("fifty_epochs", ["--data", "nowhere"], "nowhere does not exist"),
     ("keras_listing", ["--steps", "0"], "expected --steps from 1, got 0"),
     ("keras_listing", ["--out", "file"], "file"),
     ("keras_listing", ["--data", "nowhere"], "nowhere does not exist"),
+    ("sine_article", ["--seed", "-1"], "expected --steps from 1 and --seed from 0"),
 ])  # fmt: skip
 def test_bad_arguments_are_refused_in_a_sentence(name, arguments, phrase, tmp_path):
     (tmp_path / "file").write_text("mine")
