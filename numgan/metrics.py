@@ -104,12 +104,12 @@ def _squares(a, b):
     """Squared distances |a − b|² = |a|² + |b|² − 2·a·b: one matrix product in place of n·m subtractions of d values.
 
     What cancels in the sum makes a distance of 0 come out as up to 10⁻³ of the rows' length in float32, or 10⁻⁷ of it
-    in float64.
+    in float64; its square may then be just below 0, hence the absolute value.
     """
     squares = (-2 * a) @ b.T
     squares += np.vecdot(b, b)
     squares += np.vecdot(a, a)[:, None]
-    return np.maximum(squares, 0, out=squares)
+    return np.abs(squares, out=squares)
 
 
 # -------------------------------------------------------------------------------------------------- points on the sine

@@ -143,6 +143,23 @@ def _class_row(digits, label, rng):
     return digit_grid(row, 10)
 
 
+def _panels(rows, columns, cell, margins):
+    """A figure and its axes, row by row: each fills its cell (width, height) but for the margins (left, right, bottom,
+    top), all in inches. Laid out by hand: matplotlib's own layout takes half of the time of such a picture.
+    """
+    (width, height), (left, right, bottom, top) = cell, margins
+    figure = Figure(figsize=(width * columns, height * rows))
+    figure.subplots_adjust(
+        left=left / (width * columns),
+        right=1 - right / (width * columns),
+        bottom=bottom / (height * rows),
+        top=1 - top / (height * rows),
+        wspace=(left + right) / (width - left - right),
+        hspace=(bottom + top) / (height - bottom - top),
+    )
+    return figure, figure.subplots(rows, columns, squeeze=False).ravel()
+
+
 def evolution(snapshots, draw, path):
     """evolution.png: [(step, samples)] in order, one panel a moment, `draw(axes, samples)` filling it.
 
@@ -151,8 +168,7 @@ def evolution(snapshots, draw, path):
     chosen = np.unique(np.linspace(0, len(snapshots) - 1, min(len(snapshots), PANELS)).round().astype(int))
     columns = min(len(chosen), 7 if len(chosen) > 12 else 4)
     rows = -(-len(chosen) // columns)
-    figure = Figure(figsize=(2.3 * columns if columns > 4 else 3.2 * columns, 2.5 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    figure, axes = _panels(rows, columns, (2.3 if columns > 4 else 3.2, 2.5), (0.38, 0.1, 0.22, 0.28))
     for ax in axes[len(chosen) :]:
         ax.axis("off")
     for ax, i in zip(axes, chosen, strict=False):
@@ -166,8 +182,8 @@ def history(record, path):
     """history.png: the Keras listing's four panels, losses and accuracies of both networks, and the game's value and
     the discriminator's mean answers beside them, with the values that theory gives the equilibrium.
     """
-    figure = Figure(figsize=(16, 7), layout="constrained")
-    axes = figure.subplots(2, 3)
+    figure, axes = _panels(2, 3, (5.3, 3.5), (0.5, 0.1, 0.45, 0.3))
+    axes = axes.reshape(2, 3)
     both = "sum" if record.summed else "mean"
     for row, name in enumerate(("loss", "accuracy")):
         for column, label, color in (

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 from numgan import faults
-from numgan.cli import main
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -40,9 +39,4 @@ def test_links_lead_to_files():
 
 
 def test_the_number_of_faults_is_right():
-    assert f"plants {len(faults.FAULTS)} classic" in README
-
-
-def test_the_faults_are_caught(capsys):
-    assert "numgan gradcheck --faults " in README
-    assert main(["gradcheck", "--faults"]) == 0
+    assert f"numgan gradcheck --faults    # plants {len(faults.FAULTS)} classic" in README
