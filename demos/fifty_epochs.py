@@ -127,9 +127,7 @@ def main():
     draw_losses(losses, pictures[2])
     g, d = (losses[name][-1] for name in ("g_loss", "d_loss"))
     print(f"\nmean of the last epoch: generator {g:.2f} (the study: about 0.7), discriminator {d:.2f} (about 0.6)")
-    print(
-        f"undecided would be {np.log(2):.2f} and {2 * np.log(2):.2f}; as a mean of its two parts the second is {d / 2:.2f}"
-    )
+    print(f"undecided would be {np.log(2):.2f} and {2 * np.log(2):.2f}; the second as a mean: {d / 2:.2f}")
     print(", ".join(map(str, pictures)))
 
 

@@ -67,6 +67,7 @@ def test_two_seeds_are_trained_evaluated_and_compared(train, tmp_path):
     assert histories[0] == histories[1]
 
 
+@pytest.mark.slow
 def test_failed_and_collapsed_seeds_are_shown_as_such(train):
     options = ("--steps", "500", "--set", "learning_rate=1e30", "--seeds", "0")
     status, printed, _ = train("sine-discriminator", *options)
