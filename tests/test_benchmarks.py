@@ -43,9 +43,7 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize(
-    "command", [pytest.param(name, marks=pytest.mark.slow if name == "scaling" else ()) for name in COMMANDS]
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_leaves_table_json_and_picture(run, command):
     text, result, out = run(command, *COMMANDS[command])
     assert result["benchmark"] == command
