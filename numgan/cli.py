@@ -163,6 +163,8 @@ def _settings(recipe, arguments):
     """The recipe's settings with --steps, --batch-size and every --set applied."""
     overrides = {name: getattr(arguments, name, None) for name in ("steps", "epochs", "batch_size")}
     overrides = {name: value for name, value in overrides.items() if value is not None}
+    if "epochs" in overrides and not hasattr(recipe.settings, "epochs"):
+        raise recipes.SettingError(f"{recipe.name} draws its rows afresh and has no epochs; give --steps")
     for pair in arguments.set:
         name, equals, value = pair.partition("=")
         if not equals:
