@@ -1,7 +1,7 @@
 """Several seeds of a recipe: trained and evaluated side by side in processes of their own, and how far they spread.
 
 What a GAN ends up as depends on the seed, so one run says little. A process takes one BLAS thread, and as many run
-at a time as the machine has cores: for several runs that is faster than all cores for one after the other.
+at a time as the machine has cores.
 """
 
 import json
