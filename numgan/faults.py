@@ -180,22 +180,22 @@ def _(dy, y, zero, mask, temp, out):
 
 
 @fault("leaky relu: slope applied twice", "leaky_relu", "leaky_relu_backward")
-def _(dy, y, slope, rise, mask, temp, out):
+def _(dy, y, slope, mask, temp, out):
     np.multiply(dy, np.where(y > 0, 1, slope * slope), out=out)
 
 
 @fault("leaky relu: slope on the wrong side", "leaky_relu", "leaky_relu_backward")
-def _(dy, y, slope, rise, mask, temp, out):
+def _(dy, y, slope, mask, temp, out):
     np.multiply(dy, np.where(y > 0, slope, 1), out=out)
 
 
 @fault("leaky relu: backward pass of a plain relu", "leaky_relu", "leaky_relu_backward")
-def _(dy, y, slope, rise, mask, temp, out):
+def _(dy, y, slope, mask, temp, out):
     np.multiply(dy, y > 0, out=out)
 
 
 @fault("leaky relu: no mask at all", "leaky_relu", "leaky_relu_backward")
-def _(dy, y, slope, rise, mask, temp, out):
+def _(dy, y, slope, mask, temp, out):
     np.copyto(out, dy)
 
 

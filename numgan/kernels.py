@@ -117,15 +117,14 @@ def leaky_relu_forward(x, slope, temp, out):
     np.maximum(x, temp, out=out)
 
 
-def leaky_relu_backward(dy, y, slope, rise, mask, temp, out):
+def leaky_relu_backward(dy, y, slope, mask, temp, out):
     """dx = dy where y > 0, else slope·dy; at x = 0 the slope is used.
 
-    f'(x) = slope + (1 − slope)·[x > 0], and y > 0 exactly where x > 0. `rise` is 1 − slope; `out` may be dy.
+    f'(x) = max([x > 0], slope) for 0 ≤ slope < 1, and y > 0 exactly where x > 0. `out` may be dy.
     """
     np.greater(y, 0, out=mask)
     np.copyto(temp, mask)
-    np.multiply(temp, rise, out=temp)
-    np.add(temp, slope, out=temp)
+    np.maximum(temp, slope, out=temp)
     np.multiply(dy, temp, out=out)
 
 

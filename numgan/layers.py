@@ -169,10 +169,7 @@ class LeakyReLU(Layer):
         forward = [partial(kernels.leaky_relu_forward, io.x, slope, io.temp(), out=io.y)]
         if io.dx is None:
             return forward, []
-        rise = np.array(1 - self.slope, io.x.dtype)
-        return forward, [
-            partial(kernels.leaky_relu_backward, io.dy, io.y, slope, rise, io.temp(bool), io.temp(), out=io.dx)
-        ]
+        return forward, [partial(kernels.leaky_relu_backward, io.dy, io.y, slope, io.temp(bool), io.temp(), out=io.dx)]
 
     def config(self):
         return {"slope": self.slope}

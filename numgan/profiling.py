@@ -21,7 +21,7 @@ PRODUCTS = (
 
 # Passes of arithmetic over the largest array, read off each kernel: what its FLOP are counted from.
 PASSES = {
-    "relu_forward": 1, "relu_backward": 2, "leaky_relu_forward": 2, "leaky_relu_backward": 4, "tanh_forward": 1,
+    "relu_forward": 1, "relu_backward": 2, "leaky_relu_forward": 2, "leaky_relu_backward": 3, "tanh_forward": 1,
     "tanh_backward": 3, "sigmoid_forward": 7, "sigmoid_backward": 3, "batch_norm_forward": 6,
     "batch_norm_backward_parameters": 3, "batch_norm_backward_input": 4, "batch_norm_running": 3,
     "batch_norm_inference": 2, "batch_norm_inference_backward": 1, "bce_logits_backward": 4, "adam_update": 10,
