@@ -182,7 +182,7 @@ class GAN:
         data        a source of real rows: an object with `features` and sample(n, rng, out), or an array of rows.
         steps       rows are drawn at random for each; or
         epochs      passes over all rows in a new random order each, the last batch of a pass holding what is left.
-                    Needs an array, or a source with a length and take(index, out), and discriminator_steps ≤ 1.
+                    Needs an array, or a source with a length and take(index, out).
         batch_size  rows of the generator's batch, default 128. The discriminator sees as many real and as many
                     generated rows, half as many of each when the schedule is "separate", as the documents have it.
         rng         numpy.random.Generator for data and noise.
@@ -208,8 +208,6 @@ class GAN:
             raise ValueError(f"fit: give steps or epochs, not both; got steps={steps}, epochs={epochs}")
         if discriminator_steps == generator_steps == 0:
             raise ValueError("fit: discriminator_steps and generator_steps are both 0; nothing would be trained")
-        if epochs is not None and discriminator_steps > 1:
-            raise ValueError(f"fit: epochs take discriminator_steps of 0 or 1, got {discriminator_steps}; give steps")
         history = History(self.real_target, self.objective, self.schedule == "summed")
         good = None  # (state, number of looks) as of the last good look: one name, so that no interrupt splits it
         try:
@@ -236,20 +234,39 @@ class GAN:
             raise
         return history
 
-    def _parts_of_training(self, data, epochs, batch_size, rng, *sides):
-        """[(training step, how often)]: of an epoch, whole batches and what is left; or one endless part."""
+    def steps_per_epoch(self, length, batch_size, discriminator_steps=1):
+        """How many training steps it takes to go through `length` rows once; see `_parts_of_training`."""
+        whole, left = divmod(length, self.rows_per_step(batch_size))
+        return -(-whole // max(1, discriminator_steps)) + (left > 0)
+
+    def _parts_of_training(self, data, epochs, batch_size, rng, discriminator_steps, generator_steps):
+        """[(training step, how often)]: those of an epoch, or one endless part.
+
+        Each discriminator step takes a batch. When the whole batches of an epoch do not divide by the discriminator
+        steps of a training step, the last training step on them has fewer; one more takes the partial batch.
+        """
         data = data if hasattr(data, "sample") else Rows(data)
         if data.features != self.discriminator.widths[0]:
             wanted = self.discriminator.widths[0]
             raise ValueError(f"the data has {data.features} features, the discriminator expects {wanted}")
         if epochs is None:
-            return [(TrainingStep(self, data, batch_size, rng, *sides), sys.maxsize)]
+            step = TrainingStep(self, data, batch_size, rng, discriminator_steps, generator_steps)
+            return [(step, sys.maxsize)]
         if not hasattr(data, "take"):
             raise ValueError(f"fit: {type(data).__name__} draws its rows afresh and has no epochs; give steps")
         order, rows = Shuffled(data, rng), self.rows_per_step(batch_size)
         whole, left = divmod(len(data), rows)
-        batches = (batch_size, whole), (left * batch_size // rows, left > 0)
-        return [(TrainingStep(self, data, size, rng, *sides, order=order), int(n)) for size, n in batches if n]
+        times, fewer = divmod(whole, max(1, discriminator_steps))
+        parts = (
+            (batch_size, discriminator_steps, times),
+            (batch_size, fewer, fewer > 0),
+            (left * batch_size // rows, min(1, discriminator_steps), left > 0),
+        )
+        return [
+            (TrainingStep(self, data, size, rng, steps, generator_steps, order=order), int(count))
+            for size, steps, count in parts
+            if count
+        ]
 
     def _log(self, step, steps):
         return LogitLog(steps, [a.shape for a in step.logits], self.generator.dtype)

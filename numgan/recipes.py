@@ -122,8 +122,6 @@ def with_overrides(settings, overrides):
         raise SettingError("discriminator_steps=0 and generator_steps=0 leave nothing to train")
     if settings.steps == getattr(settings, "epochs", 0) == 0:
         raise SettingError("steps=0 and epochs=0 leave nothing to train")
-    if getattr(settings, "epochs", 0) and settings.discriminator_steps > 1:
-        raise SettingError(f"discriminator_steps={settings.discriminator_steps} needs steps; epochs take 0 or 1")
     if settings.schedule == "separate" and settings.batch_size % 2:
         raise SettingError(
             f"batch_size={settings.batch_size} is not possible; the separate schedule halves the batch, "

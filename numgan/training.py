@@ -91,7 +91,7 @@ def train(
         "settings": dataclasses.asdict(settings),
     }
     _write_json(directory / "config.json", config)
-    plan = _plan_of_run(settings, data, gan.rows_per_step(settings.batch_size))
+    plan = _plan_of_run(settings, data, gan)
     watch = _Watch(recipe, settings, gan, picture_rng, quiet, say, plan, equilibrium)
     stopped, start = None, time.perf_counter()
     try:
@@ -125,12 +125,12 @@ def train(
     return Run(directory, record, seconds, len(record) * settings.batch_size / seconds, quality, stopped, equilibrium)
 
 
-def _plan_of_run(settings, data, rows):
+def _plan_of_run(settings, data, gan):
     """(total steps, steps between two snapshots): by epochs a snapshot falls on the end of one."""
     epochs = getattr(settings, "epochs", 0)
     if not epochs:
         return settings.steps, settings.snapshot_every
-    steps = math.ceil(len(data) / rows)
+    steps = gan.steps_per_epoch(len(data), settings.batch_size, settings.discriminator_steps)
     return epochs * steps, steps * max(1, round(epochs / 10))
 
 
