@@ -15,6 +15,7 @@ from numgan.data.mnist import to_unit_range
 from numgan.equilibrium import PATIENCE
 from numgan.equilibrium import TOLERANCE as TOLERANCE_OF_HALF
 from numgan.gradcheck import TOLERANCE
+from numgan.history import COLUMNS
 from numgan.saving import ModelFileError
 
 
@@ -231,10 +232,7 @@ def _report(run):
     """The figures a user wants, and what lies where."""
     steps = len(run.history)
     if steps:
-        last = {
-            name: run.history[name][-100:].mean()
-            for name in ("d_loss", "d_accuracy_real", "d_accuracy_fake", "g_loss", "g_accuracy")
-        }
+        last = {name: run.history[name][-100:].mean() for name in ("d_loss", *COLUMNS)}
         print(f"\nover the last {min(steps, 100)} of {steps:,} steps")
         print(
             f"  discriminator   loss {last['d_loss']:.3f}   accuracy {last['d_accuracy_real']:.0%} on real, "
@@ -242,9 +240,8 @@ def _report(run):
         )
         print(f"  generator       loss {last['g_loss']:.3f}   accuracy {last['g_accuracy']:.0%} (passed as real)")
         print(
-            f"  game            V = {run.history['value'][-100:].mean():.3f} (equilibrium: −log 4 = −1.386)   "
-            f"mean D {run.history['d_real'][-100:].mean():.3f} on real, "
-            f"{run.history['d_fake'][-100:].mean():.3f} on generated"
+            f"  game            V = {last['value']:.3f} (equilibrium: −log 4 = −1.386)   "
+            f"mean D {last['d_real']:.3f} on real, {last['d_fake']:.3f} on generated"
         )
     for name, value in run.quality.items():
         print(f"  {name:<17} {value:.4f}")

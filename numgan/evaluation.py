@@ -147,8 +147,9 @@ def evaluate_points(samples, rng):
         SinePoints().sample(len(points), rng, points)
     reference, *draws = real
     with np.errstate(all="ignore"):  # finite points may still be too large to be squared
-        ours = _point_figures(np.asarray(samples, np.float64), reference)
-        theirs = [_point_figures(points, reference) for points in draws]
+        within = metrics.mean_distance(reference, reference)
+        ours = _point_figures(np.asarray(samples, np.float64), reference, within)
+        theirs = [_point_figures(points, reference, within) for points in draws]
     collapsed = None
     if not SPREADS[0] <= ours["x_std"] <= SPREADS[1]:
         collapsed = f"x has the standard deviation {ours['x_std']:.3g}, where real points have 1"
@@ -161,10 +162,10 @@ def evaluate_points(samples, rng):
     return Evaluation(measures, [f"{len(samples):,} {SinePoints.source}"], collapsed)
 
 
-def _point_figures(points, reference):
+def _point_figures(points, reference, within_reference):
     """name -> value of every measure of points."""
     x, y = points.T
     return metrics.sine_quality(points) | {
         "curve_error_median": float(np.median(np.abs(y - np.sin(x)))),
-        "energy_distance": metrics.energy_distance(points, reference),
+        "energy_distance": metrics.energy_distance(points, reference, within_reference),
     }

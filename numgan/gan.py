@@ -235,16 +235,27 @@ class GAN:
         return history
 
     def steps_per_epoch(self, length, batch_size, discriminator_steps=1):
-        """How many training steps it takes to go through `length` rows once; see `_parts_of_training`."""
-        whole, left = divmod(length, self.rows_per_step(batch_size))
-        return -(-whole // max(1, discriminator_steps)) + (left > 0)
+        """How many training steps it takes to go through `length` rows once."""
+        return sum(count for _, _, count in self._epoch(length, batch_size, discriminator_steps))
 
-    def _parts_of_training(self, data, epochs, batch_size, rng, discriminator_steps, generator_steps):
-        """[(training step, how often)]: those of an epoch, or one endless part.
+    def _epoch(self, length, batch_size, discriminator_steps):
+        """[(batch size, discriminator steps, how often)]: the training steps that see each of `length` rows once.
 
         Each discriminator step takes a batch. When the whole batches of an epoch do not divide by the discriminator
         steps of a training step, the last training step on them has fewer; one more takes the partial batch.
         """
+        rows = self.rows_per_step(batch_size)
+        whole, left = divmod(length, rows)
+        times, fewer = divmod(whole, max(1, discriminator_steps))
+        parts = (
+            (batch_size, discriminator_steps, times),
+            (batch_size, fewer, int(fewer > 0)),
+            (left * batch_size // rows, min(1, discriminator_steps), int(left > 0)),
+        )
+        return [part for part in parts if part[2]]
+
+    def _parts_of_training(self, data, epochs, batch_size, rng, discriminator_steps, generator_steps):
+        """[(training step, how often)]: those of an epoch, or one endless part."""
         data = data if hasattr(data, "sample") else Rows(data)
         if data.features != self.discriminator.widths[0]:
             wanted = self.discriminator.widths[0]
@@ -254,18 +265,10 @@ class GAN:
             return [(step, sys.maxsize)]
         if not hasattr(data, "take"):
             raise ValueError(f"fit: {type(data).__name__} draws its rows afresh and has no epochs; give steps")
-        order, rows = Shuffled(data, rng), self.rows_per_step(batch_size)
-        whole, left = divmod(len(data), rows)
-        times, fewer = divmod(whole, max(1, discriminator_steps))
-        parts = (
-            (batch_size, discriminator_steps, times),
-            (batch_size, fewer, fewer > 0),
-            (left * batch_size // rows, min(1, discriminator_steps), left > 0),
-        )
+        order = Shuffled(data, rng)
         return [
-            (TrainingStep(self, data, size, rng, steps, generator_steps, order=order), int(count))
-            for size, steps, count in parts
-            if count
+            (TrainingStep(self, data, size, rng, steps, generator_steps, order=order), count)
+            for size, steps, count in self._epoch(len(data), batch_size, discriminator_steps)
         ]
 
     def _log(self, step, steps):

@@ -2,6 +2,8 @@
 
 from dataclasses import asdict, dataclass, field
 
+from numgan.tables import aligned
+
 
 class GradientError(AssertionError):
     """Raised by `Report.raise_for_failure`."""
@@ -96,14 +98,7 @@ class Report:
                     r.verdict,
                 )
             )
-        widths = [max(len(line[i]) for line in table) for i in range(len(head))]
-        lines = [
-            "  ".join(
-                cell.ljust(w) if i in (0, 1, 10) else cell.rjust(w)
-                for i, (cell, w) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in table
-        ]
+        lines = aligned(table, left=(0, 1, 10))
         lines.insert(1, "─" * len(lines[0]))
         rate = (
             f", {self.seconds:.2f} s, {self.checked / self.seconds:,.0f} coordinates per second" if self.seconds else ""

@@ -76,17 +76,19 @@ def nearest_distances(a, b):
     return np.sqrt(np.concatenate([_squares(rows, b).min(axis=1) for rows in _blocks(a)]))
 
 
-def energy_distance(a, b):
+def energy_distance(a, b, within_b=None):
     """2·E|A − B| − E|A − A′| − E|B − B′| over the rows of a (n, d) and b (m, d), [SR]; in float64.
 
     The means are over all pairs, a row with itself included: then the result is 0 for equal sets and, but for rounding,
-    never less.
+    never less. `within_b` is E|B − B′|, `mean_distance(b, b)`, for a b that is used again and again.
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    return 2 * _mean_distance(a, b) - _mean_distance(a, a) - _mean_distance(b, b)
+    within_b = mean_distance(b, b) if within_b is None else within_b
+    return 2 * mean_distance(a, b) - mean_distance(a, a) - within_b
 
 
-def _mean_distance(a, b):
+def mean_distance(a, b):
+    """The mean Euclidean distance over all pairs of a row of a (n, d) and a row of b (m, d)."""
     return sum(float(_distances(rows, b).sum()) for rows in _blocks(a)) / (len(a) * len(b))
 
 

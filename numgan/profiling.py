@@ -12,6 +12,7 @@ import numpy as np
 
 from numgan import kernels
 from numgan.steps import TrainingStep
+from numgan.tables import aligned
 
 PRODUCTS = (
     kernels.dense_forward,
@@ -140,13 +141,7 @@ def table(rows, whole):
             rate,
         )
         lines.append((r.phase, r.network, r.layer, r.direction, r.kernel, r.shapes, *numbers))
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    text = [
-        "  ".join(
-            c.ljust(w) if i < 6 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
+    text = aligned(lines, left=range(6))
     text.insert(1, "─" * max(map(len, text)))
     products = math.fsum(r.seconds for r in rows if r.kernel.startswith("dense_"))
     flop = sum(r.flop for r in rows if r.kernel.startswith("dense_"))

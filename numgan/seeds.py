@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from numgan import plots
 from numgan.saving import atomic_write
+from numgan.tables import aligned
 
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 INTERRUPTED = 130
@@ -99,9 +100,7 @@ def table(runs):
         values = [run.evaluation["measures"][i]["value"] if run.evaluation else None for run in runs]
         known = [value for value in values if value is not None] or [math.nan]
         lines.append([measure["name"], *values, median(known), min(known), max(known), measure["real"]])
-    cells = [[_text(cell) for cell in line] for line in lines]
-    first, *rest = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    text = [row[0].ljust(first) + "".join(c.rjust(w + 2) for c, w in zip(row[1:], rest, strict=True)) for row in cells]
+    text = aligned([[_text(cell) for cell in line] for line in lines], left=(0,))
     text += [f"seed {run.seed} failed: {run.error}" for run in runs if run.error]
     collapsed = [run for run in evaluated if run.evaluation["collapsed"]]
     text += [f"seed {run.seed} collapsed: {run.evaluation['collapsed']}" for run in collapsed]

@@ -1,0 +1,13 @@
+"""Text tables: columns as wide as their widest cell."""
+
+
+def aligned(rows, left):
+    """A line of text per row of cells (strings): columns in `left` flush left, the others right, two spaces between."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if i in left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
