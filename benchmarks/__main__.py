@@ -23,7 +23,7 @@ class Parser(argparse.ArgumentParser):
 def main(argv=None):
     """Run the command line on `argv` (default: sys.argv) and return the exit status."""
     arguments = _parser().parse_args(argv)
-    if arguments.command != "compare" and arguments.rounds is None:
+    if getattr(arguments, "rounds", 0) is None:
         arguments.rounds = arguments.quick_rounds if arguments.quick else arguments.full_rounds
     if isinstance(getattr(arguments, "threads", None), int):
         os.environ.update(threads.environment(arguments.threads))  # before the import below loads NumPy
@@ -61,6 +61,11 @@ def _parser():
     sub.add_argument("--batches", type=_numbers, metavar="N,…", help="default: powers of two from 1 to 8,192")
     sub.add_argument("--widths", type=_numbers, metavar="K,…", help="factors of the hidden widths, default 1,2,4,8")
     sub.set_defaults(threads=(1, 2))
+
+    text = "whether two checkouts train the same models, bit for bit"
+    sub = commands.add_parser("bits", help=text, description=f"bits: {text}.")
+    sub.add_argument("old", metavar="OLD", help="a checkout of numgan")
+    sub.add_argument("new", metavar="NEW", nargs="?", default=".", help="another (default: this one)")
 
     text = "what changed between two results of one command, and by how much more than the spread"
     sub = commands.add_parser("compare", help=text, description=f"compare: {text}.")
