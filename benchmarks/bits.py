@@ -62,7 +62,7 @@ def compare(old, new):
         if (a.shape, a.dtype) != (b.shape, b.dtype):
             yield f"{name}: {a.dtype} {a.shape} became {b.dtype} {b.shape}"
         elif a.tobytes() != b.tobytes():
-            size = max(np.abs(a).max(initial=0), 1e-300)
-            yield f"{name}: {(a != b).sum():,} of {a.size:,} differ, by up to {np.abs(a - b).max() / size:.1e} of the largest"
+            off = np.abs(a - b).max() / max(np.abs(a).max(initial=0), 1e-300)
+            yield f"{name}: {(a != b).sum():,} of {a.size:,} differ, by up to {off:.1e} of the largest"
     for name in set(new.files) - set(old.files):
         yield f"{name}: only in the new checkout"

@@ -114,7 +114,16 @@ def make_gan(schedule, objective, dtype, replicas, optimizer):
     """A GAN of every kind of layer, batch norm on both sides."""
     n = numgan
     g = [n.Dense(6), n.LeakyReLU(0.2), n.BatchNorm(0.8), n.Dense(5), n.ReLU(), n.Dense(4), n.Tanh()]
-    d = [n.Dense(7), n.BatchNorm(0.8), n.LeakyReLU(0.2), n.Dense(5), n.Tanh(), n.BatchNorm(0.5), n.Dense(1), n.Sigmoid()]
+    d = [
+        n.Dense(7),
+        n.BatchNorm(0.8),
+        n.LeakyReLU(0.2),
+        n.Dense(5),
+        n.Tanh(),
+        n.BatchNorm(0.5),
+        n.Dense(1),
+        n.Sigmoid(),
+    ]
     networks = n.Sequential(g, 3, rng(1), dtype, replicas), n.Sequential(d, 4, rng(2), dtype, replicas)
     return n.GAN(*networks, optimizer(), optimizer(), schedule, 0.1, objective)
 

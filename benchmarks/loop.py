@@ -4,9 +4,10 @@ from functools import partial
 
 import numpy as np
 
-from numgan import recipes
-from numgan.history import LogitLog
-from numgan.steps import TrainingStep
+from numgan.gan.history import LogitLog
+from numgan.gan.steps import TrainingStep
+from numgan.study import recipes
+from numgan.study.settings import with_overrides
 
 PRODUCTS = "dense_"  # the kernels that are matrix products carry this in front of their names
 
@@ -16,7 +17,7 @@ class Loop:
 
     def __init__(self, recipe, data=None, **overrides):
         recipe = recipes.get(recipe)
-        s = recipes.with_overrides(recipe.settings, overrides)
+        s = with_overrides(recipe.settings, overrides)
         rng = np.random.default_rng(0)
         gan = recipe.build(s, rng, "float32")
         self._step = TrainingStep(gan, data or recipe.load(None)[0], s.batch_size, rng)

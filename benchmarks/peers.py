@@ -22,9 +22,9 @@ import numpy as np
 from benchmarks import BenchmarkError, report, threads
 from benchmarks.timing import interleave, spread
 from benchmarks.workers.numgan_worker import entries
-from numgan import recipes
 from numgan.data.mnist import to_unit_range
 from numgan.data.stream import data_stream
+from numgan.study import recipes
 
 CHECKOUT = Path(__file__).parent.parent
 CHECK_STEPS = 3

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks import BenchmarkError, report, threads
 from benchmarks.timing import spread
-from numgan import recipes
+from numgan.study import recipes
 
 CHECKOUT = Path(__file__).parent.parent
 FULL = tuple(2**i for i in range(14)), (1, 2, 4, 8)

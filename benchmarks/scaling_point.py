@@ -8,8 +8,8 @@ import numpy as np
 from benchmarks import machine
 from benchmarks.loop import Loop, run_all
 from benchmarks.timing import interleave, repeat
-from numgan import recipes
 from numgan.data import Digits
+from numgan.study import recipes
 
 ROUNDS = 5
 FULL_SET = 60_000  # digits in memory, as many as the full training set has

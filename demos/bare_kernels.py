@@ -16,7 +16,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from numgan import kernels, plots
+from numgan.kernels import activations, dense, losses, optimizers
+from numgan.study import plots
 
 RATE, BETA1, BETA2, EPSILON = 1e-3, 0.5, 0.999, 1e-7  # Adam's
 
@@ -86,23 +87,23 @@ def initialize(a, rng):
 def forward(w1, w2, x1, h1, y, zeros):
     """Both networks alike: y = [h 1]·w2 with h = max([x 1]·w1, 0), everything transposed."""
     h = h1[:-1]
-    kernels.dense_forward(w1.T, x1, out=h)
-    kernels.relu_forward(h, zeros[:, : h.shape[1]], out=h)
-    kernels.dense_forward(w2.T, h1, out=y)
+    dense.dense_forward(w1.T, x1, out=h)
+    activations.relu_forward(h, zeros[:, : h.shape[1]], out=h)
+    dense.dense_forward(w2.T, h1, out=y)
 
 
 def backward_hidden(a, w2, h1, dy, dh):
     """∂L/∂y → ∂L/∂(hidden units before their ReLU), in dh."""
     h, n = h1[:-1], dh.shape[1]
-    kernels.dense_backward_input(w2[:-1], dy, out=dh)
-    kernels.relu_backward(dh, h, 0, a.mask[:, :n], a.temp[:, :n], out=dh)
+    dense.dense_backward_input(w2[:-1], dy, out=dh)
+    activations.relu_backward(dh, h, 0, a.mask[:, :n], a.temp[:, :n], out=dh)
 
 
 def adam(a, theta, gradient, m, v, temp):
-    """One step of Adam in the form of Keras; kernels.adam_update derives the two constants."""
+    """One step of Adam in the form of Keras; optimizers.adam_update derives the two constants."""
     c = math.sqrt((1 - BETA2) / (1 - BETA2**a.steps))
     rate = RATE * (1 - BETA1) / (1 - BETA1**a.steps) / c
-    kernels.adam_update(theta, gradient, m, v, BETA1, BETA2, rate, EPSILON / math.sqrt(1 - BETA2), temp)
+    optimizers.adam_update(theta, gradient, m, v, BETA1, BETA2, rate, EPSILON / math.sqrt(1 - BETA2), temp)
 
 
 def generate(a, noise):
@@ -118,10 +119,10 @@ def discriminator_step(a, real, noise):
     a.both1[:-1, a.n :] = generate(a, noise)
     forward(a.d_w1, a.d_w2, a.both1, a.d_h1, a.d_logit, a.zeros)
 
-    kernels.bce_logits_backward(a.d_logit, a.d_offset, 0.5, 0.5 / (2 * a.n), out=a.d_dlogit)
-    kernels.dense_backward_weight(a.d_h1, a.d_dlogit.T, out=a.d_dw2)
+    losses.bce_logits_backward(a.d_logit, a.d_offset, 0.5, 0.5 / (2 * a.n), out=a.d_dlogit)
+    dense.dense_backward_weight(a.d_h1, a.d_dlogit.T, out=a.d_dw2)
     backward_hidden(a, a.d_w2, a.d_h1, a.d_dlogit, a.d_dh)
-    kernels.dense_backward_weight(a.both1, a.d_dh.T, out=a.d_dw1)
+    dense.dense_backward_weight(a.both1, a.d_dh.T, out=a.d_dw1)
 
     adam(a, a.d_theta, a.d_grad, a.d_m, a.d_v, a.d_temp)
 
@@ -133,13 +134,13 @@ def generator_step(a, noise):
     generate(a, noise)
     forward(a.d_w1, a.d_w2, a.x1, a.f_h1, a.f_logit, a.zeros)
 
-    kernels.bce_logits_backward(a.f_logit, a.f_offset, 0.5, 0.5 / a.n, out=a.f_dlogit)
+    losses.bce_logits_backward(a.f_logit, a.f_offset, 0.5, 0.5 / a.n, out=a.f_dlogit)
     backward_hidden(a, a.d_w2, a.f_h1, a.f_dlogit, a.f_dh)
-    kernels.dense_backward_input(a.d_w1[:-1], a.f_dh, out=a.dx)
+    dense.dense_backward_input(a.d_w1[:-1], a.f_dh, out=a.dx)
 
-    kernels.dense_backward_weight(a.g_h1, a.dx.T, out=a.g_dw2)
+    dense.dense_backward_weight(a.g_h1, a.dx.T, out=a.g_dw2)
     backward_hidden(a, a.g_w2, a.g_h1, a.dx, a.g_dh)
-    kernels.dense_backward_weight(a.z1, a.g_dh.T, out=a.g_dw1)
+    dense.dense_backward_weight(a.z1, a.g_dh.T, out=a.g_dw1)
 
     adam(a, a.g_theta, a.g_grad, a.g_m, a.g_v, a.g_temp)
 
@@ -151,11 +152,11 @@ def training_step(a, real, noise, generator_noise):
     generator_step(a, generator_noise)
 
 
-def losses(a):
+def last_losses(a):
     """(discriminator's, generator's) loss in the last step, before its updates."""
     d, g = np.empty_like(a.d_logit), np.empty_like(a.f_logit)
-    kernels.bce_logits_forward(a.d_logit, a.target, np.empty_like(d), out=d)
-    kernels.bce_logits_forward(a.f_logit, 1, np.empty_like(g), out=g)
+    losses.bce_logits_forward(a.d_logit, a.target, np.empty_like(d), out=d)
+    losses.bce_logits_forward(a.f_logit, 1, np.empty_like(g), out=g)
     return d.mean(), g.mean()
 
 
@@ -171,7 +172,7 @@ def train(steps, seed):
             t = rng.standard_normal(a.n)
             training_step(a, np.stack([t, np.sin(t)]), rng.standard_normal((5, a.n)), rng.standard_normal((5, a.n)))
         if step in moments:
-            d_loss, g_loss = (f"{loss:.3f}" for loss in losses(a)) if step > 0 else ("-", "-")
+            d_loss, g_loss = (f"{loss:.3f}" for loss in last_losses(a)) if step > 0 else ("-", "-")
             points = np.concatenate([generate(a, rng.standard_normal((5, a.n))).T.copy() for _ in range(16)])
             x, y = points.T
             print(f"{step:>7,}{d_loss:>21}{g_loss:>17}{np.abs(y - np.sin(x)).mean():>19.3f}{x.std():>21.3f}")

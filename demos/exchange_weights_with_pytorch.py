@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 from numgan import GAN, BatchNorm, Dense, LeakyReLU, Sequential, Sigmoid, Tanh
-from numgan.exchange import from_torch_layout, to_torch_layout
+from numgan.nn.torch_layout import from_torch_layout, to_torch_layout
 
 try:
     import torch

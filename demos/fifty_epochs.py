@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from numgan import GAN, Adam, BatchNorm, Dense, LeakyReLU, Sequential, Sigmoid, Tanh
 from numgan.data import DataError, load_mnist
-from numgan.plots import data_set, draw_digits, save
+from numgan.study.plots import data_set, draw_digits, save
 
 BATCH, LATENT = 32, 100
 

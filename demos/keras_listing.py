@@ -12,7 +12,7 @@ from tqdm import trange
 
 from numgan import GAN, Adam, BatchNorm, Dense, LeakyReLU, Sequential, Sigmoid, Tanh, normal
 from numgan.data import DataError, load_mnist
-from numgan.plots import save
+from numgan.study.plots import save
 
 matplotlib.use("Agg")  # the figures go to files
 import matplotlib.pyplot as plt

@@ -19,8 +19,10 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from numgan import GAN, SGD, Adam, Dense, Sequential, Sigmoid, Tanh, recipes
-from numgan.plots import GENERATED, REAL, save
+from numgan import GAN, SGD, Adam, Dense, Sequential, Sigmoid, Tanh
+from numgan.study import recipes
+from numgan.study.plots import GENERATED, REAL, save
+from numgan.study.settings import with_overrides
 
 STEPS, BATCH = 3000, 2048  # full size; rows of either kind in a discriminator's batch
 RATES = (1e-2, 3e-3, 1e-3, 2e-4)  # Adam's, each for a quarter of the steps: small ones average out the batches' noise
@@ -112,7 +114,7 @@ def play(objective, poor_start, steps, seed):
     do, and both objectives come back about equally fast.
     """
     recipe, rng = recipes.get("sine"), np.random.default_rng(seed)
-    settings = recipes.with_overrides(recipe.settings, {"objective": objective})
+    settings = with_overrides(recipe.settings, {"objective": objective})
     gan, (data, _) = recipe.build(settings, rng, "float32"), recipe.load(None)
     if poor_start:
         gan.generator.parameters()["dense_2.bias"][...] += 4

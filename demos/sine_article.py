@@ -14,8 +14,8 @@ import numpy as np
 
 from numgan import GAN, Adam, Dense, ReLU, Sequential, Sigmoid
 from numgan.data import SinePoints
-from numgan.metrics import sine_quality
-from numgan.plots import GENERATED, SINE_FRAME, decision_surface, draw_game, evolution, save
+from numgan.study.metrics import sine_quality
+from numgan.study.plots import GENERATED, SINE_FRAME, decision_surface, draw_game, evolution, save
 
 matplotlib.use("Agg")  # the figures go to files
 import matplotlib.pyplot as plt

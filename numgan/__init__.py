@@ -1,16 +1,19 @@
 """numgan: generative adversarial networks in pure NumPy, every gradient derived and coded by hand."""
 
-from numgan.exchange import from_torch_layout, to_torch_layout
-from numgan.gan import GAN, NonFiniteError
-from numgan.gradcheck import check_gradients
-from numgan.gradreport import GradientError
-from numgan.history import History
-from numgan.initializers import normal
-from numgan.layers import BatchNorm, Dense, Layer, LeakyReLU, ReLU, Sigmoid, Tanh
-from numgan.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
-from numgan.network import Sequential
-from numgan.optimizers import SGD, Adam
-from numgan.saving import ModelFileError
+from numgan.gan.history import History
+from numgan.gan.model import GAN, NonFiniteError
+from numgan.gradcheck.differences import check_gradients
+from numgan.gradcheck.report import GradientError
+from numgan.nn.activations import LeakyReLU, ReLU, Sigmoid, Tanh
+from numgan.nn.batch_norm import BatchNorm
+from numgan.nn.dense import Dense
+from numgan.nn.initializers import normal
+from numgan.nn.layer import Layer
+from numgan.nn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
+from numgan.nn.model_file import ModelFileError
+from numgan.nn.network import Sequential
+from numgan.nn.optimizers import SGD, Adam
+from numgan.nn.torch_layout import from_torch_layout, to_torch_layout
 
 __version__ = "0.1.0"
 __all__ = [

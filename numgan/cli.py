@@ -10,13 +10,16 @@ from pathlib import Path
 import numpy as np
 
 import numgan
-from numgan import checks, data, faults, plots, profiling, recipes, seeds, training
+from numgan import data
 from numgan.data.mnist import to_unit_range
-from numgan.equilibrium import PATIENCE
-from numgan.equilibrium import TOLERANCE as TOLERANCE_OF_HALF
-from numgan.gradcheck import TOLERANCE
-from numgan.history import COLUMNS
-from numgan.saving import ModelFileError
+from numgan.gan.equilibrium import PATIENCE
+from numgan.gan.equilibrium import TOLERANCE as TOLERANCE_OF_HALF
+from numgan.gan.history import COLUMNS
+from numgan.gradcheck import faults
+from numgan.gradcheck.differences import TOLERANCE
+from numgan.nn.model_file import ModelFileError
+from numgan.study import checks, plots, profiling, recipes, runs, seeds
+from numgan.study.settings import SettingError, setting_rows, with_overrides
 
 
 def main(argv=None):
@@ -27,7 +30,7 @@ def main(argv=None):
     arguments = _parser().parse_args(argv)
     try:
         return arguments.run(arguments) or 0
-    except (recipes.SettingError, training.RunError, data.DataError, ModelFileError, OSError, MemoryError) as error:
+    except (SettingError, runs.RunError, data.DataError, ModelFileError, OSError, MemoryError) as error:
         print(f"numgan {arguments.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -165,26 +168,26 @@ def _settings(recipe, arguments):
     overrides = {name: getattr(arguments, name, None) for name in ("steps", "epochs", "batch_size")}
     overrides = {name: value for name, value in overrides.items() if value is not None}
     if "epochs" in overrides and not hasattr(recipe.settings, "epochs"):
-        raise recipes.SettingError(f"{recipe.name} draws its rows afresh and has no epochs; give --steps")
+        raise SettingError(f"{recipe.name} draws its rows afresh and has no epochs; give --steps")
     for pair in arguments.set:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise recipes.SettingError(f"--set {pair}: expected NAME=VALUE")
+            raise SettingError(f"--set {pair}: expected NAME=VALUE")
         overrides[name.strip().replace("-", "_")] = value.strip()
-    return recipes.with_overrides(recipe.settings, overrides)
+    return with_overrides(recipe.settings, overrides)
 
 
 def _recipes(arguments):
     for recipe in recipes.RECIPES.values():
         print(f"{recipe.name}: {recipe.title}")
-        for name, value, help in recipes.setting_rows(recipe.settings):
+        for name, value, help in setting_rows(recipe.settings):
             print(f"    {name + '=' + value:<28} {help}")
         print()
 
 
 def _summary(arguments):
     recipe = recipes.get(arguments.recipe)
-    gan = recipe.build(_settings(recipe, arguments), training.streams(0)[0], "float32")
+    gan = recipe.build(_settings(recipe, arguments), runs.streams(0)[0], "float32")
     print(f"{gan.generator.summary()}\n\n{gan.discriminator.summary()}\n")
     trained = [network.values.shape[-1] for network in (gan.generator, gan.discriminator)]
     print(
@@ -198,7 +201,7 @@ def _train(arguments):
     settings = _settings(recipe, arguments)
     if arguments.seeds:
         return _train_seeds(recipe, arguments)
-    run = training.train(
+    run = runs.train(
         recipe,
         settings,
         arguments.seed,
@@ -221,11 +224,11 @@ def _train_seeds(recipe, arguments):
     given = {name: getattr(arguments, name) for name in ("steps", "epochs", "batch_size", "data", "until_equilibrium")}
     options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
     options = [recipe.name, f"--dtype={arguments.dtype}", *options, *(f"--set={pair}" for pair in arguments.set)]
-    directory = training.make_directory(arguments.out, f"{recipe.name}-seeds")
-    runs = seeds.train(options, arguments.seeds, directory, arguments.quiet)
+    directory = runs.make_directory(arguments.out, f"{recipe.name}-seeds")
+    trained = seeds.train(options, arguments.seeds, directory, arguments.quiet)
     if not arguments.quiet:
-        print(f"{seeds.table(runs)}\n{directory}: " + ", ".join(sorted(path.name for path in directory.iterdir())))
-    return 1 if any(run.error for run in runs) else 0
+        print(f"{seeds.table(trained)}\n{directory}: " + ", ".join(sorted(path.name for path in directory.iterdir())))
+    return 1 if any(run.error for run in trained) else 0
 
 
 def _report(run):
@@ -252,12 +255,12 @@ def _report(run):
 
 
 def _sample(arguments):
-    target, n = training.sample(arguments.directory, arguments.n, arguments.seed, arguments.out)
+    target, n = runs.sample(arguments.directory, arguments.n, arguments.seed, arguments.out)
     print(f"{target}: {n:,} samples")
 
 
 def _evaluate(arguments):
-    recipe, config, gan = training.open_run(arguments.directory)
+    recipe, config, gan = runs.open_run(arguments.directory)
     data, held_out = recipe.load(config.get("data_from"))
     sample_rng, rng = np.random.default_rng(arguments.seed).spawn(2)
     samples = gan.sample(arguments.n or recipe.evaluation_count(data, held_out), sample_rng)
@@ -292,7 +295,7 @@ def _print_evaluation(evaluation):
 def _profile(arguments):
     recipe = recipes.get(arguments.recipe)
     settings = _settings(recipe, arguments)
-    weights_rng, training_rng, _ = training.streams(0)
+    weights_rng, training_rng, _ = runs.streams(0)
     gan = recipe.build(settings, weights_rng, "float32")
     print(
         profiling.table(
@@ -319,9 +322,9 @@ def _between(top):
 def _gradcheck(arguments):
     unknown = [name for name in arguments.targets if name not in checks.TARGETS]
     if unknown:
-        raise recipes.SettingError(f"no target {unknown[0]!r}; the targets are {', '.join(checks.TARGETS)}")
+        raise SettingError(f"no target {unknown[0]!r}; the targets are {', '.join(checks.TARGETS)}")
     if not (arguments.targets or arguments.all or arguments.faults):
-        raise recipes.SettingError(f"name a target, or --all, or --faults; the targets are {', '.join(checks.TARGETS)}")
+        raise SettingError(f"name a target, or --all, or --faults; the targets are {', '.join(checks.TARGETS)}")
     names = list(checks.TARGETS) if arguments.all else arguments.targets
     reports = [check(arguments.seed, arguments.tol) for name in names for check in checks.TARGETS[name]]
     caught = [faults.hunt(fault, arguments.seed, arguments.tol) for fault in faults.FAULTS] if arguments.faults else []
@@ -369,9 +372,9 @@ def _png(text):
     """Where to write a picture, checked before any work is done."""
     target = Path(text)
     if target.suffix != ".png":
-        raise recipes.SettingError(f"--out {target} should end in .png")
+        raise SettingError(f"--out {target} should end in .png")
     if not target.parent.is_dir():
-        raise recipes.SettingError(f"--out {target}: {target.parent} is not a directory")
+        raise SettingError(f"--out {target}: {target.parent} is not a directory")
     return target
 
 

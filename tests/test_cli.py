@@ -21,7 +21,9 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from numgan import GAN, cli, recipes, training
+from numgan import GAN, cli
+from numgan.study import recipes, runs
+from numgan.study.settings import with_overrides
 
 COLUMNS = ["d_loss_real", "d_loss_fake", "d_accuracy_real", "d_accuracy_fake", "g_loss", "g_accuracy",
            "d_real", "d_fake", "value"]  # fmt: skip
@@ -461,7 +463,7 @@ def test_a_run_that_ends_early_is_the_run_of_so_many_steps(call):
     assert status == 0 and "\nequilibrium at step 500: " in out and "at most 0.49" in out
     assert history_of(Path("run"))[0] == list(range(1, 501))
     recipe = recipes.get("sine")
-    weights_rng, training_rng, _ = training.streams(0)
+    weights_rng, training_rng, _ = runs.streams(0)
     twin = recipe.build(recipe.settings, weights_rng, "float32")
     twin.fit(recipe.load(None)[0], 500, 128, training_rng)
     loaded = GAN.load("run/model.npz").state_dict()
@@ -706,7 +708,7 @@ def test_a_run_that_diverges_at_once_keeps_its_start(call, tmp_path):
     assert history_of(tmp_path / "run")[0] == []
     gan = assert_loads_and_samples(tmp_path / "run", 784)
     start = recipes.get("mnist").build(
-        recipes.with_overrides(recipes.get("mnist").settings, {"hidden": "16,24"}), training.streams(0)[0], "float32"
+        with_overrides(recipes.get("mnist").settings, {"hidden": "16,24"}), runs.streams(0)[0], "float32"
     )
     assert gan.generator.values.tobytes() == start.generator.values.tobytes()
     assert_picture(tmp_path / "run" / "samples.png", 0.6)
@@ -742,7 +744,7 @@ def test_an_interrupted_run_is_complete_up_to_a_look(tmp_path):
 
     # the state is the one that a run of so many steps ends with
     recipe = recipes.get("sine")
-    weights_rng, training_rng, _ = training.streams(0)
+    weights_rng, training_rng, _ = runs.streams(0)
     twin = recipe.build(recipe.settings, weights_rng, "float32")
     twin.fit(recipe.load(None)[0], kept, 128, training_rng, every=500)
     loaded = assert_loads_and_samples(directory, 2).state_dict()

@@ -12,25 +12,13 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from numgan import (
-    GAN,
-    SGD,
-    Adam,
-    Dense,
-    ModelFileError,
-    ReLU,
-    Sequential,
-    Sigmoid,
-    SoftmaxCrossEntropy,
-    classifier,
-    cli,
-    metrics,
-    recipes,
-)
-from numgan.checks import TARGETS
+from numgan import GAN, SGD, Adam, Dense, ModelFileError, ReLU, Sequential, Sigmoid, SoftmaxCrossEntropy, cli
 from numgan.data import DataError, Digits, SinePoints, load_mnist_split
 from numgan.data.mnist import to_unit_range
-from numgan.evaluation import evaluate_digits, evaluate_points
+from numgan.study import classifier, metrics, recipes
+from numgan.study.checks import TARGETS
+from numgan.study.evaluation import evaluate_digits, evaluate_points
+from numgan.study.settings import with_overrides
 
 
 def rng(seed=0):
@@ -163,7 +151,7 @@ def test_training_the_classifier_anew(tmp_path, capsys):
     one, same, other = (
         ["--epochs", "2", "--seed", seed, "--out", str(f)] for f, seed in zip(files, "003", strict=True)
     )
-    command = [sys.executable, "-m", "numgan.classifier", *one]
+    command = [sys.executable, "-m", "numgan.study.classifier", *one]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     said = re.fullmatch(r"(.+): (\d+\.\d)% of 1,000 held-out digits are read right\n", done.stdout)
@@ -429,7 +417,7 @@ def runs(tmp_path_factory):
         (cwd / name).mkdir()
         (cwd / name / "config.json").write_text(json.dumps({"recipe": recipe, "data_from": None}))
         recipe = recipes.get(recipe)
-        gan = recipe.build(recipes.with_overrides(recipe.settings, settings), rng(), "float32")
+        gan = recipe.build(with_overrides(recipe.settings, settings), rng(), "float32")
         gan.fit(recipe.load(None)[0], steps=steps, batch_size=32, rng=rng())
         gan.save(cwd / name / "model.npz")
     return cwd

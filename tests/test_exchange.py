@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from numgan import BatchNorm, Dense, Layer, LeakyReLU, ReLU, Sequential, Sigmoid, Tanh
-from numgan.exchange import from_torch_layout, to_torch_layout
+from numgan.nn.torch_layout import from_torch_layout, to_torch_layout
 
 STORED = Path(__file__).parent / "references" / "pytorch_state_dict.npz"
 

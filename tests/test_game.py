@@ -21,14 +21,13 @@ from numgan import (
     Sigmoid,
     Tanh,
     check_gradients,
-    plots,
-    recipes,
-    training,
 )
-from numgan import steps as steps_module
 from numgan.data import SinePoints
-from numgan.equilibrium import PATIENCE, ROWS, Equilibrium
-from numgan.history import COLUMNS
+from numgan.gan import steps as steps_module
+from numgan.gan.equilibrium import PATIENCE, ROWS, Equilibrium
+from numgan.gan.history import COLUMNS
+from numgan.study import plots, recipes, runs
+from numgan.study.settings import SettingError, with_overrides
 
 SCHEDULES = ("concatenated", "separate", "summed")
 OBJECTIVES = ("non-saturating", "minimax")
@@ -396,8 +395,8 @@ def test_a_fit_that_makes_no_sense_is_refused_and_changes_nothing(options, messa
 
 def test_settings_that_train_neither_side_are_refused():
     for recipe in recipes.RECIPES.values():
-        with pytest.raises(recipes.SettingError, match="discriminator_steps=0 and generator_steps=0"):
-            recipes.with_overrides(recipe.settings, {"discriminator_steps": 0, "generator_steps": "0"})
+        with pytest.raises(SettingError, match="discriminator_steps=0 and generator_steps=0"):
+            with_overrides(recipe.settings, {"discriminator_steps": 0, "generator_steps": "0"})
 
 
 # ---------------------------------------------------------------- epochs
@@ -713,7 +712,7 @@ def alone():
     """(GAN, its generator's first weights, history, quality) of sine-discriminator, by seed."""
     recipe, found = recipes.get("sine-discriminator"), []
     for seed in range(5):
-        weights_rng, training_rng, picture_rng = training.streams(seed)
+        weights_rng, training_rng, picture_rng = runs.streams(seed)
         gan = recipe.build(recipe.settings, weights_rng, "float32")
         start = bits(gan, "generator")
         history = gan.fit(recipe.load(None)[0], batch_size=128, rng=training_rng, **recipe.settings.length())
@@ -764,9 +763,9 @@ def test_the_epochs_recipe_has_the_study_s_networks_and_loss():
 ])  # fmt: skip
 def test_epochs_and_steps_take_each_other_s_place(overrides, steps, epochs):
     recipe = recipes.get("mnist")
-    chosen = recipes.with_overrides(recipe.settings, overrides)
+    chosen = with_overrides(recipe.settings, overrides)
     assert (chosen.steps, chosen.epochs) == (steps, epochs)
-    chosen = recipes.with_overrides(recipes.get("mnist-epochs").settings, overrides)
+    chosen = with_overrides(recipes.get("mnist-epochs").settings, overrides)
     assert (chosen.steps, chosen.epochs) == ((steps, epochs) if overrides else (0, 50))
 
 

@@ -6,25 +6,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from numgan import (
-    GAN,
-    SGD,
-    Adam,
-    BatchNorm,
-    Dense,
-    LeakyReLU,
-    ReLU,
-    Sequential,
-    Sigmoid,
-    Tanh,
-    recipes,
-)
-from numgan import (
-    gan as gan_module,
-)
+from numgan import GAN, SGD, Adam, BatchNorm, Dense, LeakyReLU, ReLU, Sequential, Sigmoid, Tanh
 from numgan.data import SinePoints
-from numgan.history import COLUMNS
-from numgan.metrics import sine_quality
+from numgan.gan import model as gan_module
+from numgan.gan.history import COLUMNS
+from numgan.study import recipes
+from numgan.study.metrics import sine_quality
+from numgan.study.settings import with_overrides
 
 SCHEDULES = ("concatenated", "separate", "summed")
 OBJECTIVES = ("non-saturating", "minimax")
@@ -753,7 +741,7 @@ def test_a_sample_does_not_depend_on_who_else_is_in_it():
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_a_few_thousand_steps_bring_points_to_the_sine(schedule):
     recipe = recipes.get("sine")
-    gan = recipe.build(recipes.with_overrides(recipe.settings, {"schedule": schedule}), rng(3), "float32")
+    gan = recipe.build(with_overrides(recipe.settings, {"schedule": schedule}), rng(3), "float32")
     before = sine_quality(gan.sample(5000, rng(2)))["curve_error"]
     history = gan.fit(SinePoints(), 3000, 128, rng(6), every=500)
     after = sine_quality(gan.sample(5000, rng(2)))["curve_error"]

@@ -21,8 +21,9 @@ from numgan import (
     Tanh,
     check_gradients,
 )
-from numgan.checks import TARGETS, gan_with_batch_norm
-from numgan.faults import FAULTS, hunt, planted
+from numgan.gradcheck.faults import FAULTS, hunt, planted
+from numgan.gradcheck.targets import gan_with_batch_norm
+from numgan.study.checks import TARGETS
 
 
 def rng(seed=0):

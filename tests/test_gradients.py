@@ -22,7 +22,8 @@ from numgan import (
     Tanh,
     check_gradients,
 )
-from numgan.checks import TARGETS, gan_with_batch_norm
+from numgan.gradcheck.targets import gan_with_batch_norm
+from numgan.study.checks import TARGETS
 
 GRADIENT_ONLY = ("dense", "relu", "leaky_relu", "tanh", "sigmoid", "batch_norm", "bce", "bce_logits")
 SCHEDULES = ("concatenated", "separate", "summed")

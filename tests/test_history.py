@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from numgan import GAN, BatchNorm, Dense, History, LeakyReLU, NonFiniteError, ReLU, Sequential, Sigmoid
-from numgan.history import COLUMNS, LogitLog, measure
-from numgan.metrics import sine_quality
+from numgan.gan.history import COLUMNS, LogitLog, measure
+from numgan.study.metrics import sine_quality
 
 # ---------------------------------------------------------------- helpers
 
@@ -456,7 +456,7 @@ def test_an_interrupt_within_a_step_goes_back_to_the_last_look():
     assert_same_state(gan.state_dict(), trained(10)[0].state_dict())
 
 
-@pytest.mark.parametrize("where, call", [("numgan.history.measure", 5), ("numgan.gan.GAN.state_dict", 3)])
+@pytest.mark.parametrize("where, call", [("numgan.gan.history.measure", 5), ("numgan.gan.model.GAN.state_dict", 3)])
 def test_an_interrupt_within_a_look_keeps_history_and_state_together(where, call, monkeypatch, tmp_path):
     """In the second of the second look's three measurements; in the copy it makes, the third with the start's."""
     twin, count = trained(10)[0].state_dict(), iter(range(1, 100))

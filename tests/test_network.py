@@ -20,13 +20,12 @@ from numgan import (
     Sequential,
     Sigmoid,
     Tanh,
-    initializers,
     normal,
-    optimizers,
-    recipes,
 )
-from numgan import plan as plan_module
 from numgan.data import stream
+from numgan.nn import buffers, initializers, optimizers
+from numgan.study import recipes
+from numgan.study.settings import with_overrides
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
@@ -423,9 +422,9 @@ def test_how_the_work_is_cut_into_blocks_changes_nothing(block, replicas, monkey
             results += [network.forward(x, training).copy(), network.backward(dy).copy()]
         return [*results, network.grads, network.state]
 
-    monkeypatch.setattr(plan_module, "BLOCK", block)
+    monkeypatch.setattr(buffers, "BLOCK", block)
     ours = run()
-    monkeypatch.setattr(plan_module, "BLOCK", 10**9)
+    monkeypatch.setattr(buffers, "BLOCK", 10**9)
     for cut, whole in zip(ours, run(), strict=True):
         np.testing.assert_allclose(cut, whole, rtol=1e-10, atol=1e-12)
 
@@ -588,7 +587,7 @@ def test_a_new_optimizer_starts_anew():
         (normal(0.02), 0.02, None),
         ("zeros", 0, 0),
     ],
-    ids=str,
+    ids=["glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "normal", "zeros"],
 )
 def test_initialisers_have_the_mean_and_spread_they_state(initializer, deviation, limit, dtype):
     network = Sequential([Dense(300, initializer)], 400, rng(8), dtype, replicas=2)
@@ -628,7 +627,7 @@ MODELS = {
 def model_of(name):
     recipe, changes, batch = MODELS[name]
     recipe = recipes.get(recipe)
-    gan = recipe.build(recipes.with_overrides(recipe.settings, changes), rng(), "float32")
+    gan = recipe.build(with_overrides(recipe.settings, changes), rng(), "float32")
     return gan, batch
 
 

@@ -5,17 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.lib.array_utils import byte_bounds
 
-from numgan import (
-    BatchNorm,
-    BinaryCrossEntropy,
-    Dense,
-    LeakyReLU,
-    ReLU,
-    Sequential,
-    Sigmoid,
-    Tanh,
-    check_gradients,
-)
+from numgan import BatchNorm, BinaryCrossEntropy, Dense, LeakyReLU, ReLU, Sequential, Sigmoid, Tanh, check_gradients
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 

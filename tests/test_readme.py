@@ -5,7 +5,7 @@ import io
 import re
 from pathlib import Path
 
-from numgan import faults
+from numgan.gradcheck import faults
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

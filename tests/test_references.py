@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numgan import GAN, Adam, BatchNorm, Dense, LeakyReLU, ReLU, Sequential, Sigmoid, Tanh, kernels
+from numgan import GAN, Adam, BatchNorm, Dense, LeakyReLU, ReLU, Sequential, Sigmoid, Tanh
+from numgan.kernels import batch_norm as kernels
 
 REFERENCES = Path(__file__).parent / "references"
 TOLERANCE = 1e-9

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from numgan import seeds
 from numgan.cli import main
+from numgan.study import seeds
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 
 import numgan
 from benchmarks.workers.serve import serve
-from numgan import recipes
+from numgan.study import recipes
 
 
 class Trainer:

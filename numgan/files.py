@@ -1,0 +1,28 @@
+"""Files written whole or not at all."""
+
+import contextlib
+import os
+import tempfile
+
+
+@contextlib.contextmanager
+def atomic_write(path):
+    """A temporary file name beside `path`, moved onto it when the block ends well and removed when it does not."""
+    path = os.fspath(path)
+    handle, temporary = tempfile.mkstemp(
+        prefix=".numgan-", suffix=os.path.splitext(path)[1], dir=os.path.dirname(path) or "."
+    )
+    os.close(handle)
+    try:
+        yield temporary
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files private
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

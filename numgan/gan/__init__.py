@@ -1,0 +1,1 @@
+"""The game: a generator against a discriminator."""

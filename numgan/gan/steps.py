@@ -1,0 +1,157 @@
+"""The steps of a GAN's training at one batch size, bound to their buffers: lists of kernel calls, made once.
+
+Frozen means that nothing of the discriminator is written: the chain binds it in inference mode (running
+statistics used, not updated), without parameter gradients, and its optimiser is not in the list of calls.
+"""
+
+import itertools
+from functools import partial
+
+import numpy as np
+
+from numgan.data.stream import data_stream, epoch_stream, noise_stream
+from numgan.kernels import losses as kernels
+from numgan.nn.losses import logit_constants
+from numgan.nn.plan import Plan
+
+
+def loss_gradient(plan, target, weight=1):
+    """The call that writes ∂(weight·L)/∂logit for constant targets, and so starts the backward pass."""
+    constants = logit_constants(np.asarray(target, plan.y.dtype), plan.y.shape, weight)
+    return partial(kernels.bce_logits_backward, plan.y, *constants, out=plan.dy)
+
+
+def _learning_calls(plan, target, optimizer, weight=1):
+    return [*plan.forward, loss_gradient(plan, target, weight), *plan.backward, optimizer.step]
+
+
+class DiscriminatorStep:
+    """One discriminator step at one batch size, as a list of bound calls; see `GAN` for the schedules."""
+
+    def __init__(self, gan, batch):
+        g, d = gan.generator, gan.discriminator
+        both = gan.schedule != "separate"
+
+        def learner(rows):
+            return Plan(d, rows, training=True, backward=True, depth=d.logit_depth)
+
+        real = learner(2 * batch if both else batch)
+        fake = real if both else learner(batch)
+        rows = np.s_[..., batch:, :] if both else np.s_[...]
+        source = Plan(g, batch, training=False, backward=False)
+        generate = [*source.forward, partial(np.copyto, fake.x[rows], source.y)]
+        if both:
+            target = np.repeat([gan.real_target, 0.0], batch)[:, None]
+            weight = 2 if gan.schedule == "summed" else 1  # the sum of two means is twice the mean of all
+            self.calls = [*generate, *_learning_calls(real, target, gan.discriminator_optimizer, weight)]
+        else:
+            self.calls = [
+                *_learning_calls(real, gan.real_target, gan.discriminator_optimizer),
+                *generate,
+                *_learning_calls(fake, 0.0, gan.discriminator_optimizer),
+            ]
+        self.origins = source.origins | real.origins | fake.origins
+        self.real, self.noise = real.x[..., :batch, :], source.x
+        self.real_logits, self.fake_logits = real.y[..., :batch, :], fake.y[rows]
+
+    def run(self, real, noise):
+        np.copyto(self.real, real)
+        np.copyto(self.noise, noise)
+        for call in self.calls:
+            call()
+
+
+class GeneratorStep:
+    """One generator step at one batch size: through the frozen discriminator and back, as a list of bound calls."""
+
+    def __init__(self, gan, batch):
+        g, d = gan.generator, gan.discriminator
+        source = Plan(g, batch, training=True, backward=True)
+        critic = Plan(
+            d,
+            batch,
+            training=False,
+            backward=True,
+            input_gradient=True,
+            depth=d.logit_depth,
+            x1=source.y1,
+            dx=source.dy,
+        )
+        self.calls = [
+            *source.forward,
+            *critic.forward,
+            # minimax: E[log(1 − D)] is minus the cross-entropy against label 0
+            loss_gradient(critic, 1.0) if gan.objective == "non-saturating" else loss_gradient(critic, 0.0, -1),
+            *critic.backward,
+            *source.backward,
+            gan.generator_optimizer.step,
+        ]
+        self.origins = source.origins | critic.origins
+        self.noise, self.logits = source.x, critic.y
+
+    def run(self, noise):
+        np.copyto(self.noise, noise)
+        for call in self.calls:
+            call()
+
+
+class FrozenDiscriminator:
+    """Stands in for the discriminator step when the discriminator does not learn: what it says of real rows."""
+
+    def __init__(self, gan, batch):
+        d = gan.discriminator
+        plan = Plan(d, batch, training=False, backward=False, depth=d.logit_depth)
+        self.calls, self.origins, self.real, self.real_logits = plan.forward, plan.origins, plan.x, plan.y
+
+    def run(self, real):
+        np.copyto(self.real, real)
+        for call in self.calls:
+            call()
+
+
+class TrainingStep:
+    """One step of `GAN.fit`: fresh rows and noise for every discriminator step, fresh noise for every generator step.
+
+    order   None, for rows drawn from `data` at random, or a `Shuffled` that hands out each row once an epoch.
+    logits  those of the last discriminator step on real and on fake rows, and of the last generator step. A frozen
+            side has none of its own: its place is taken by what the discriminator says in the other side's step.
+    """
+
+    def __init__(self, gan, data, batch_size, rng, discriminator_steps=1, generator_steps=1, order=None):
+        rows = gan.rows_per_step(batch_size)
+        dtype, lead = gan.generator.dtype, gan.generator.replicas
+        shape = (*lead, rows, data.features)
+        self.real = epoch_stream(order, shape[-2:], dtype) if order else data_stream(data, rng, shape, dtype)
+        self.noise = noise_stream(rng, (*lead, rows, gan.latent_dim), dtype)
+        self.generator_noise = noise_stream(rng, (*lead, batch_size, gan.latent_dim), dtype)
+        self.discriminator_steps, self.generator_steps = range(discriminator_steps), range(generator_steps)
+        self.generator = gan.generator_step(batch_size) if generator_steps else None
+        self.discriminator = gan.discriminator_step(rows) if discriminator_steps else FrozenDiscriminator(gan, rows)
+        fake = self.discriminator.fake_logits if discriminator_steps else self.generator.logits
+        self.logits = self.discriminator.real_logits, fake, self.generator.logits if generator_steps else fake
+
+    def run(self):
+        for _ in self.discriminator_steps:
+            self.discriminator.run(self.real.next(), self.noise.next())
+        for _ in self.generator_steps:
+            self.generator.run(self.generator_noise.next())
+        if not self.discriminator_steps:
+            self.discriminator.run(self.real.next())
+
+
+def stretches(parts, total, every):
+    """(training step, how often, steps done then, whether to report): runs of equal steps, up to `total` steps.
+
+    parts  [(training step, how often)] of an epoch, repeated. They are cut after every `every` steps, which is when to
+           report; also at the end of an epoch, but not before its last, partial batch.
+    """
+    done = 0
+    for step, count in itertools.cycle(parts):
+        end = min(done + count, total)
+        while done < end:
+            length = min(end - done, every - done % every)
+            done += length
+            end_of_epoch = done == end and step is parts[-1][0]
+            yield step, length, done, done % every == 0 or done == total or end_of_epoch
+        if done == total:
+            return

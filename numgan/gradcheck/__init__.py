@@ -1,0 +1,1 @@
+"""The proof: every gradient against differences, every other formula against plain Python."""

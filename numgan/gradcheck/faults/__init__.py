@@ -1,0 +1,45 @@
+"""Planted faults: the mistakes people make in hand-written backprop, each put in place of the right code for the
+length of a check. A checker is only worth trusting once it has caught them all: `numgan gradcheck --faults`.
+
+A fault is a name, what it replaces (a kernel, unless it names an owner), the faulty code, and the target of
+`targets.TARGETS` that has to notice.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from numgan.gradcheck import targets
+from numgan.gradcheck.faults import activations, batch_norm, dense, losses, optimizers, steps  # noqa: F401
+from numgan.gradcheck.faults.catalogue import FAULTS, Fault, planted
+
+__all__ = ["FAULTS", "Caught", "Fault", "hunt", "planted"]
+
+
+@dataclass
+class Caught:
+    """How a fault fared: `by` is the report that failed, or None when nothing noticed; `what` is what it saw."""
+
+    fault: Fault
+    by: Any
+    what: str
+
+
+def hunt(fault, seed=0, tolerance=1e-7):
+    """Run the checks of the fault's target until one fails."""
+    with planted(fault), np.errstate(all="ignore"):
+        for check in targets.TARGETS[fault.target]:
+            report = check(seed, tolerance)
+            if not report.passed:
+                return Caught(fault, report, _seen(report))
+    return Caught(fault, None, "nothing")
+
+
+def _seen(report):
+    """The worst row of a failed report, in words."""
+    if report.broken:
+        return report.broken[0]
+    bad = [row for row in report.rows if row.verdict not in ("ok", "zero")]
+    row = max(bad, key=lambda row: row.error)
+    return f"{row.tensor}: error {row.error:.1e}" if row.verdict == "FAIL" else f"{row.tensor}: {row.verdict}"

@@ -1,0 +1,96 @@
+"""Planted faults in activations."""
+
+import numpy as np
+
+from numgan.gradcheck.faults.catalogue import chapter
+from numgan.kernels import activations as kernels
+
+fault = chapter(kernels)
+
+
+@fault("relu: mask from the wrong side", "relu", "relu_backward")
+def _(dy, y, zero, mask, temp, out):
+    np.multiply(dy, y <= 0, out=out)
+
+
+@fault("relu: mask from y ≥ 0, which is everywhere", "relu", "relu_backward")
+def _(dy, y, zero, mask, temp, out):
+    np.multiply(dy, y >= 0, out=out)
+
+
+@fault("relu: mask from the gradient instead of the output", "relu", "relu_backward")
+def _(dy, y, zero, mask, temp, out):
+    np.multiply(dy, dy > 0, out=out)
+
+
+@fault("relu: multiplies by the output instead of its mask", "relu", "relu_backward")
+def _(dy, y, zero, mask, temp, out):
+    np.multiply(dy, y, out=out)
+
+
+@fault("leaky relu: slope applied twice", "leaky_relu", "leaky_relu_backward")
+def _(dy, y, slope, mask, temp, out):
+    np.multiply(dy, np.where(y > 0, 1, slope * slope), out=out)
+
+
+@fault("leaky relu: slope on the wrong side", "leaky_relu", "leaky_relu_backward")
+def _(dy, y, slope, mask, temp, out):
+    np.multiply(dy, np.where(y > 0, slope, 1), out=out)
+
+
+@fault("leaky relu: backward pass of a plain relu", "leaky_relu", "leaky_relu_backward")
+def _(dy, y, slope, mask, temp, out):
+    np.multiply(dy, y > 0, out=out)
+
+
+@fault("leaky relu: no mask at all", "leaky_relu", "leaky_relu_backward")
+def _(dy, y, slope, mask, temp, out):
+    np.copyto(out, dy)
+
+
+@fault("leaky relu: forward takes the smaller side, backward agrees", "leaky_relu", "leaky_relu_forward")
+def _(x, slope, temp, out):
+    np.multiply(x, slope, out=temp)
+    np.minimum(x, temp, out=out)
+
+
+@fault("leaky relu: slope 0.01 wired in, in both passes", "leaky_relu", "leaky_relu_forward")
+def _(x, slope, temp, out):
+    np.multiply(x, 0.01, out=temp)
+    np.maximum(x, temp, out=out)
+
+
+@fault("tanh: 1 − y, not squared", "tanh", "tanh_backward")
+def _(dy, y, temp, out):
+    np.multiply(dy, 1 - y, out=out)
+
+
+@fault("tanh: derivative taken at the output, 1 − tanh²(y)", "tanh", "tanh_backward")
+def _(dy, y, temp, out):
+    np.multiply(dy, 1 - np.tanh(y) ** 2, out=out)
+
+
+@fault("tanh: derivative replaces the incoming gradient", "tanh", "tanh_backward")
+def _(dy, y, temp, out):
+    np.copyto(out, 1 - y * y)
+
+
+@fault("sigmoid: derivative taken at the output, σ′(y)", "sigmoid", "sigmoid_backward")
+def _(dy, y, temp, out):
+    s = 1 / (1 + np.exp(-y))
+    np.multiply(dy, s * (1 - s), out=out)
+
+
+@fault("sigmoid: y·(1 + y)", "sigmoid", "sigmoid_backward")
+def _(dy, y, temp, out):
+    np.multiply(dy, y * (1 + y), out=out)
+
+
+@fault("sigmoid: derivative of tanh", "sigmoid", "sigmoid_backward")
+def _(dy, y, temp, out):
+    np.multiply(dy, 1 - y * y, out=out)
+
+
+@fault("sigmoid: σ(−x)", "sigmoid", "sigmoid_forward")
+def _(x, temp, out):
+    np.divide(1, 1 + np.exp(x), out=out)

@@ -1,0 +1,112 @@
+"""Planted faults in batch norm."""
+
+import numpy as np
+
+from numgan.gradcheck.faults.catalogue import chapter
+from numgan.kernels import batch_norm as kernels
+
+fault = chapter(kernels)
+
+
+def _normalised_gradient(dy, centred, inv_std, scale, dgamma, dbeta, mean_share=1.0, variance_share=1.0):
+    batch = dy.shape[-2]
+    return scale * (dy - mean_share * dbeta / batch - variance_share * centred * inv_std * dgamma / batch)
+
+
+@fault("batch norm: without the mean's share of the gradient", "batch_norm", "batch_norm_backward_input")
+def _(dy, centred, inv_std, scale, dgamma, dbeta, row, temp, out):
+    np.copyto(out, _normalised_gradient(dy, centred, inv_std, scale, dgamma, dbeta, mean_share=0))
+
+
+@fault("batch norm: without the variance's share of the gradient", "batch_norm", "batch_norm_backward_input")
+def _(dy, centred, inv_std, scale, dgamma, dbeta, row, temp, out):
+    np.copyto(out, _normalised_gradient(dy, centred, inv_std, scale, dgamma, dbeta, variance_share=0))
+
+
+@fault("batch norm: shares not divided by the batch size", "batch_norm", "batch_norm_backward_input")
+def _(dy, centred, inv_std, scale, dgamma, dbeta, row, temp, out):
+    n = dy.shape[-2]
+    np.copyto(out, _normalised_gradient(dy, centred, inv_std, scale, dgamma, dbeta, n, n))
+
+
+@fault("batch norm: variance's share doubled, as if through the mean too", "batch_norm", "batch_norm_backward_input")
+def _(dy, centred, inv_std, scale, dgamma, dbeta, row, temp, out):
+    np.copyto(out, _normalised_gradient(dy, centred, inv_std, scale, dgamma, dbeta, variance_share=2))
+
+
+@fault("batch norm: input gradient without γ", "batch_norm", "batch_norm_backward_input")
+def _(dy, centred, inv_std, scale, dgamma, dbeta, row, temp, out):
+    np.copyto(out, _normalised_gradient(dy, centred, inv_std, inv_std, dgamma, dbeta))
+
+
+@fault(
+    "batch norm: input gradient divided by the variance instead of its root", "batch_norm", "batch_norm_backward_input"
+)
+def _(dy, centred, inv_std, scale, dgamma, dbeta, row, temp, out):
+    np.copyto(out, inv_std * _normalised_gradient(dy, centred, inv_std, scale, dgamma, dbeta))
+
+
+@fault("batch norm: statistics treated as constants, as in inference", "batch_norm", "batch_norm_backward_input")
+def _(dy, centred, inv_std, scale, dgamma, dbeta, row, temp, out):
+    np.multiply(dy, scale, out=out)
+
+
+@fault("batch norm: γ's gradient from x − μ instead of x̂", "batch_norm", "batch_norm_backward_parameters")
+def _(dy, centred, inv_std, ones, dgamma, dbeta):
+    np.sum(dy, axis=-2, keepdims=True, out=dbeta)
+    np.sum(dy * centred, axis=-2, keepdims=True, out=dgamma)
+
+
+@fault("batch norm: β's gradient averaged instead of summed", "batch_norm", "batch_norm_backward_parameters")
+def _(dy, centred, inv_std, ones, dgamma, dbeta):
+    np.mean(dy, axis=-2, keepdims=True, out=dbeta)
+    np.multiply(inv_std, np.sum(dy * centred, axis=-2, keepdims=True), out=dgamma)
+
+
+def _batch_norm_forward(x, gamma, beta, epsilon, centred, mean, variance, inv_std, scale, out, ddof=0, inside=True):
+    np.mean(x, axis=-2, keepdims=True, out=mean)
+    np.var(x, axis=-2, keepdims=True, ddof=ddof, out=variance)
+    np.subtract(x, mean, out=centred)
+    np.divide(1, np.sqrt(variance + epsilon) if inside else np.sqrt(variance) + epsilon, out=inv_std)
+    np.multiply(gamma, inv_std, out=scale)
+    np.add(centred * scale, beta, out=out)
+
+
+@fault("batch norm: unbiased variance in the forward pass", "batch_norm", "batch_norm_forward")
+def _(x, gamma, beta, epsilon, ones, centred, mean, variance, inv_std, scale, temp, out):
+    _batch_norm_forward(x, gamma, beta, epsilon, centred, mean, variance, inv_std, scale, out, ddof=1)
+
+
+@fault("batch norm: ε outside the root", "batch_norm", "batch_norm_forward")
+def _(x, gamma, beta, epsilon, ones, centred, mean, variance, inv_std, scale, temp, out):
+    _batch_norm_forward(x, gamma, beta, epsilon, centred, mean, variance, inv_std, scale, out, inside=False)
+
+
+@fault("batch norm: momentum weighs the new value, as in PyTorch", "batch_norm", "batch_norm_running")
+def _(running, batch_value, momentum, rest, temp):
+    running *= rest
+    running += momentum * batch_value
+
+
+@fault("batch norm: running statistics never move", "batch_norm", "batch_norm_running")
+def _(running, batch_value, momentum, rest, temp):
+    pass
+
+
+@fault("batch norm: inference forgets ε", "batch_norm", "batch_norm_inference")
+def _(x, gamma, beta, running_mean, running_variance, epsilon, scale, shift, temp, out):
+    np.divide(gamma, np.sqrt(running_variance), out=scale)
+    np.subtract(beta, running_mean * scale, out=shift)
+    np.add(x * scale, shift, out=out)
+
+
+@fault("batch norm: inference uses the batch's statistics", "batch_norm", "batch_norm_inference")
+def _(x, gamma, beta, running_mean, running_variance, epsilon, scale, shift, temp, out):
+    np.divide(gamma, np.sqrt(x.var(axis=-2, keepdims=True) + epsilon), out=scale)
+    np.subtract(beta, x.mean(axis=-2, keepdims=True) * scale, out=shift)
+    np.add(x * scale, shift, out=out)
+
+
+@fault("batch norm: inference backward forgets the scale", "batch_norm", "batch_norm_inference_backward")
+def _(dy, scale, temp, out):
+    np.copyto(out, dy)

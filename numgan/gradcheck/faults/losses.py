@@ -1,0 +1,97 @@
+"""Planted faults in losses."""
+
+import numpy as np
+
+from numgan.gradcheck.faults.catalogue import chapter
+from numgan.kernels import losses as kernels
+from numgan.nn.losses import BinaryCrossEntropy
+
+fault = chapter(kernels)
+
+
+@fault("cross-entropy: gradient not divided by the batch size", "bce", "bce_backward")
+def _(p, target, epsilon, temp, out):
+    np.copyto(out, (p - target) / (p * (1 - p)))
+
+
+@fault("cross-entropy: t − p instead of p − t", "bce", "bce_backward")
+def _(p, target, epsilon, temp, out):
+    np.copyto(out, (target - p) / (p * (1 - p)) / p.size)
+
+
+@fault("cross-entropy: derivative of the t·log p term only", "bce", "bce_backward")
+def _(p, target, epsilon, temp, out):
+    np.copyto(out, -target / p / p.size)
+
+
+@fault("cross-entropy: logit gradient not divided by the batch size", "bce_logits", "bce_logits_backward")
+def _(z, offset, half, half_over_count, out):
+    np.copyto(out, (np.tanh(z / 2) * half_over_count + offset) * z.size)
+
+
+@fault("cross-entropy: logit gradient multiplied by σ′ once more", "bce_logits", "bce_logits_backward")
+def _(z, offset, half, half_over_count, out):
+    s = 1 / (1 + np.exp(-z))
+    np.copyto(out, (np.tanh(z / 2) * half_over_count + offset) * s * (1 - s))
+
+
+@fault("cross-entropy: tanh(z) for tanh(z/2)", "bce_logits", "bce_logits_backward")
+def _(z, offset, half, half_over_count, out):
+    np.copyto(out, np.tanh(z) * half_over_count + offset)
+
+
+@fault("cross-entropy: log(1 + eᶻ) written out, which overflows", "bce_logits", "bce_logits_forward")
+def _(z, target, temp, out):
+    np.copyto(out, np.log(1 + np.exp(z)) - target * z)
+
+
+@fault("cross-entropy: label smoothing on both sides", "bce_logits", "smooth", owner=BinaryCrossEntropy)
+def _(self, target):
+    return target * (1 - self.label_smoothing) + self.label_smoothing / 2
+
+
+def _softmax(z, axis=-1):
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+@fault("softmax: gradient not divided by the batch size", "softmax", "softmax_cross_entropy_backward")
+def _(z, target, row, out):
+    np.copyto(out, _softmax(z) - target)
+
+
+@fault("softmax: gradient divided by the number of classes as well", "softmax", "softmax_cross_entropy_backward")
+def _(z, target, row, out):
+    np.copyto(out, (_softmax(z) - target) / (z.shape[-2] * z.shape[-1]))
+
+
+@fault("softmax: target not subtracted", "softmax", "softmax_cross_entropy_backward")
+def _(z, target, row, out):
+    np.copyto(out, _softmax(z) / z.shape[-2])
+
+
+@fault("softmax: t − p instead of p − t", "softmax", "softmax_cross_entropy_backward")
+def _(z, target, row, out):
+    np.copyto(out, (target - _softmax(z)) / z.shape[-2])
+
+
+@fault("softmax: gradient multiplied by p·(1 − p) once more", "softmax", "softmax_cross_entropy_backward")
+def _(z, target, row, out):
+    p = _softmax(z)
+    np.copyto(out, (p - target) * p * (1 - p) / z.shape[-2])
+
+
+@fault("softmax: normalised over the batch instead of the classes", "softmax", "softmax_forward")
+def _(z, row, out):
+    np.copyto(out, _softmax(z, axis=-2))
+
+
+@fault("softmax: largest logit not subtracted, which overflows", "softmax", "softmax_forward")
+def _(z, row, out):
+    e = np.exp(z)
+    np.divide(e, e.sum(axis=-1, keepdims=True), out=out)
+
+
+@fault("softmax: logarithm of probabilities that round to 0", "softmax", "softmax_cross_entropy_forward")
+def _(z, target, row, temp, out):
+    np.sum(-target * np.log(_softmax(z)), axis=-1, keepdims=True, out=out)

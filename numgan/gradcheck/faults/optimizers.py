@@ -1,0 +1,82 @@
+"""Planted faults in optimisers."""
+
+import numpy as np
+
+from numgan.gradcheck.faults.catalogue import chapter
+from numgan.kernels import optimizers as kernels
+from numgan.nn import optimizers
+
+fault = chapter(kernels)
+
+
+def _plain_adam(theta, gradient, m, v, beta1, beta2, scale, square=True):
+    m[...] = beta1 * m + gradient
+    v[...] = beta2 * v + (gradient * gradient if square else np.abs(gradient))
+    theta -= scale(m, v)
+
+
+@fault("adam: no bias correction", "adam", "_before_step", owner=optimizers.Adam)
+def _(self):
+    root = (1 - self.beta2) ** 0.5
+    self._constants["rate"][()] = self.learning_rate * (1 - self.beta1) / root
+    self._constants["epsilon"][()] = self.epsilon / root
+
+
+@fault("adam: bias correction of the first moment only", "adam", "_before_step", owner=optimizers.Adam)
+def _(self):
+    root = (1 - self.beta2) ** 0.5
+    self._constants["rate"][()] = self.learning_rate * (1 - self.beta1) / (1 - self.beta1**self.steps) / root
+    self._constants["epsilon"][()] = self.epsilon / root
+
+
+_right_before_step = optimizers.Adam._before_step
+
+
+@fault("adam: the two ε forms swapped", "adam", "_before_step", owner=optimizers.Adam)
+def _(self):
+    self.form = {"paper": "keras", "keras": "paper"}[self.form]
+    _right_before_step(self)
+    self.form = {"paper": "keras", "keras": "paper"}[self.form]
+
+
+@fault("adam: step counter one behind", "adam", "_before_step", owner=optimizers.Adam)
+def _(self):
+    self.steps += 1
+    _right_before_step(self)
+    self.steps -= 1
+
+
+@fault("adam: ε inside the root", "adam", "adam_update")
+def _(theta, gradient, m, v, beta1, beta2, rate, epsilon, temp):
+    _plain_adam(theta, gradient, m, v, beta1, beta2, lambda m, v: rate * m / np.sqrt(v + epsilon))
+
+
+@fault("adam: second moment of |g| instead of g²", "adam", "adam_update")
+def _(theta, gradient, m, v, beta1, beta2, rate, epsilon, temp):
+    _plain_adam(theta, gradient, m, v, beta1, beta2, lambda m, v: rate * m / (np.sqrt(v) + epsilon), square=False)
+
+
+@fault("adam: no root under the second moment", "adam", "adam_update")
+def _(theta, gradient, m, v, beta1, beta2, rate, epsilon, temp):
+    _plain_adam(theta, gradient, m, v, beta1, beta2, lambda m, v: rate * m / (v + epsilon))
+
+
+@fault("adam: β₁ and β₂ swapped", "adam", "adam_update")
+def _(theta, gradient, m, v, beta1, beta2, rate, epsilon, temp):
+    _plain_adam(theta, gradient, m, v, beta2, beta1, lambda m, v: rate * m / (np.sqrt(v) + epsilon))
+
+
+@fault("adam: climbs instead of descending", "adam", "adam_update")
+def _(theta, gradient, m, v, beta1, beta2, rate, epsilon, temp):
+    _plain_adam(theta, gradient, m, v, beta1, beta2, lambda m, v: -rate * m / (np.sqrt(v) + epsilon))
+
+
+@fault("sgd: momentum ignored", "sgd", "sgd_update")
+def _(theta, gradient, velocity, rate, momentum, temp):
+    theta -= rate * gradient
+
+
+@fault("sgd: rate applied to the velocity a second time", "sgd", "sgd_update")
+def _(theta, gradient, velocity, rate, momentum, temp):
+    velocity[...] = momentum * velocity - rate * gradient
+    theta += rate * velocity

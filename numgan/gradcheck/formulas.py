@@ -1,0 +1,222 @@
+"""What a gradient check cannot see, against formulas written out in plain Python: forward values, running statistics,
+optimiser updates.
+
+A check is a function (seed, tolerance) -> Report.
+"""
+
+import math
+
+import numpy as np
+
+from numgan.gradcheck.report import Report, Row
+from numgan.nn.batch_norm import BatchNorm
+from numgan.nn.dense import Dense
+from numgan.nn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
+from numgan.nn.network import Sequential
+from numgan.nn.optimizers import SGD, Adam
+
+VALUE_TOLERANCE = 1e-12  # relative, for float64 values against the same formula in another order of operations
+
+
+def compare(report, name, ours, expected):
+    """Add a row: largest difference between two arrays, relative to the largest expected value."""
+    ours, expected = np.asarray(ours, np.float64), np.asarray(expected, np.float64)
+    difference = np.abs(ours - expected)
+    difference = np.where(np.isfinite(difference), difference, np.inf)
+    size = max(float(np.abs(expected).max(initial=0)), 1e-300)
+    index = np.unravel_index(int(difference.argmax()), difference.shape)
+    error = float(difference[index]) / size
+    failed = int((difference > report.tolerance * size).sum())
+    report.rows.append(
+        Row(
+            name,
+            ours.shape,
+            ours.size,
+            ours.size - failed,
+            0,
+            0,
+            failed,
+            error,
+            tuple(map(int, index)),
+            float(ours[index]),
+            float(expected[index]),
+            "FAIL" if failed else "ok",
+        )
+    )
+
+
+def layer_values(make, expected, n_in, training, seed, tolerance):
+    """A layer's outputs, element by element, against `expected(layer, x rows)` in plain Python floats."""
+    rng = np.random.default_rng(seed)
+    layer = make()
+    network = Sequential([layer], n_in, rng, "float64", name="layer")
+    network.values[...] = rng.normal(0, 0.7, network.values.shape)
+    network.state[...] = rng.uniform(0.5, 1.5, network.state.shape)
+    x = rng.normal(0.2, 1.3, (5, n_in))
+    report = Report(f"values of {layer!r} in {'training' if training else 'inference'} mode", VALUE_TOLERANCE)
+    wanted = expected(layer, x.tolist())
+    compare(report, "output", network.forward(x, training), wanted)
+    return report
+
+
+def _column_statistics(rows):
+    means = [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
+    variances = [
+        math.fsum((v - m) ** 2 for v in column) / len(rows)
+        for column, m in zip(zip(*rows, strict=True), means, strict=True)
+    ]
+    return means, variances
+
+
+def expected_dense(layer, rows):
+    w, b = layer.params["weight"].tolist(), layer.params["bias"].tolist()
+    return [[math.fsum([*(v * w[k][j] for k, v in enumerate(row)), b[j]]) for j in range(len(b))] for row in rows]
+
+
+def expected_elementwise(function):
+    return lambda layer, rows: [[function(v) for v in row] for row in rows]
+
+
+def expected_batch_norm(training):
+    def expected(layer, rows):
+        if training:
+            means, variances = _column_statistics(rows)
+        else:
+            means, variances = layer.state["running_mean"].tolist(), layer.state["running_variance"].tolist()
+        gamma, beta = layer.params["gamma"].tolist(), layer.params["beta"].tolist()
+        return [
+            [
+                g * (v - m) / math.sqrt(s + layer.epsilon) + b
+                for v, m, s, g, b in zip(row, means, variances, gamma, beta, strict=True)
+            ]
+            for row in rows
+        ]
+
+    return expected
+
+
+def running_statistics(seed, tolerance):
+    """Batch norm's running statistics over three training passes: momentum weighs the old value, variance is biased."""
+    rng = np.random.default_rng(seed)
+    layer = BatchNorm(momentum=0.8)
+    network = Sequential([layer], 3, rng, "float64", name="layer")
+    mean, variance = [0.0] * 3, [1.0] * 3
+    for _ in range(3):
+        x = rng.normal(2, 3, (5, 3))
+        network.forward(x, training=True)
+        batch_mean, batch_variance = _column_statistics(x.tolist())
+        mean = [0.8 * old + 0.2 * new for old, new in zip(mean, batch_mean, strict=True)]
+        variance = [0.8 * old + 0.2 * new for old, new in zip(variance, batch_variance, strict=True)]
+    report = Report("running statistics of BatchNorm(momentum=0.8)", VALUE_TOLERANCE)
+    compare(report, "running_mean", layer.state["running_mean"], mean)
+    compare(report, "running_variance", layer.state["running_variance"], variance)
+    return report
+
+
+def loss_values(from_logits, seed, tolerance):
+    """Binary cross-entropy with one-sided smoothing, element by element in plain Python."""
+    rng = np.random.default_rng(seed)
+    z, target = rng.normal(0, 3, (6, 2)), rng.integers(0, 2, (6, 2))
+    terms = []
+    for logit, t in zip(z.ravel().tolist(), target.ravel().tolist(), strict=True):
+        p, t = 1 / (1 + math.exp(-logit)), 0.9 if t == 1 else 0.0
+        terms.append(-t * math.log(p) - (1 - t) * math.log(1 - p))
+    loss = BinaryCrossEntropy(from_logits, label_smoothing=0.1)
+    report = Report(f"value of BinaryCrossEntropy from {'logits' if from_logits else 'probabilities'}", VALUE_TOLERANCE)
+    compare(
+        report,
+        "mean loss",
+        loss.value(z if from_logits else 1 / (1 + np.exp(-z)), target),
+        math.fsum(terms) / len(terms),
+    )
+    return report
+
+
+def extreme_logits(seed, tolerance):
+    """Loss and gradient from float32 logits of up to ±10⁴: finite, and right."""
+    z = np.array([[-1e4], [-100.0], [0.0], [100.0], [1e4]], np.float32)
+    report = Report("BinaryCrossEntropy from extreme float32 logits", 1e-6)
+    loss = BinaryCrossEntropy(from_logits=True)
+    for t, wanted in ((1.0, [1e4, 100, math.log(2), 0, 0]), (0.0, [0, 0, math.log(2), 100, 1e4])):
+        with np.errstate(all="ignore"):
+            compare(report, f"loss against {t:.0f}", loss.value(z, np.full_like(z, t)), math.fsum(wanted) / 5)
+            slopes = [((p - t) / 5,) for p in (0, 0, 0.5, 1, 1)]
+            compare(report, f"gradient against {t:.0f}", loss.gradient(z, np.full_like(z, t)), slopes)
+    return report
+
+
+def softmax_values(seed, tolerance):
+    """Softmax cross-entropy in plain Python."""
+    rng = np.random.default_rng(seed)
+    z, target = rng.normal(0, 3, (6, 4)), rng.dirichlet(np.ones(4), 6)
+    terms = []
+    for logits, wanted in zip(z.tolist(), target.tolist(), strict=True):
+        total = math.fsum(map(math.exp, logits))
+        terms.append(-math.fsum(t * math.log(math.exp(v) / total) for v, t in zip(logits, wanted, strict=True)))
+    report = Report("value of SoftmaxCrossEntropy", VALUE_TOLERANCE)
+    compare(report, "mean loss", SoftmaxCrossEntropy().value(z, target), math.fsum(terms) / len(terms))
+    return report
+
+
+def extreme_softmax(seed, tolerance):
+    """Loss and gradient from float32 logits of up to ±10⁴: finite, and right."""
+    z, classes = np.array([[1e4, -1e4, 0], [-1e4, -1e4, -1e4]], np.float32), np.eye(3, dtype=np.float32)
+    report = Report("SoftmaxCrossEntropy from extreme float32 logits", 1e-6)
+    loss = SoftmaxCrossEntropy()
+    for k, wanted in enumerate([0, 2e4, 1e4]):
+        target = classes[[k, k]]
+        slopes = (np.array([[1, 0, 0], [1 / 3] * 3]) - target) / 2
+        with np.errstate(all="ignore"):
+            compare(report, f"loss against class {k}", loss.value(z, target), (wanted + math.log(3)) / 2)
+            compare(report, f"gradient against class {k}", loss.gradient(z, target), slopes)
+    return report
+
+
+# ------------------------------------------------------------------------------------------------------ optimisers
+
+
+def _trained_vector(optimizer, gradients):
+    """Parameters after one step per row of `gradients`, from a start of 0.5 everywhere."""
+    n = gradients.shape[1]
+    network = Sequential([Dense(1)], n - 1, np.random.default_rng(0), "float64")
+    network.values[...] = 0.5
+    optimizer.attach(network)
+    for gradient in gradients:
+        network.grads[...] = gradient
+        optimizer.step()
+    return network.values
+
+
+def adam_updates(form, seed, tolerance):
+    """Twelve steps of Adam against the recurrence of Kingma & Ba, one parameter at a time."""
+    gradients = np.random.default_rng(seed).normal(0, [1.0, 1e-3, 1e-6, 10.0], (12, 4))
+    rate, beta1, beta2, epsilon = 0.01, 0.5, 0.99, 1e-4
+    wanted = []
+    for column in gradients.T.tolist():
+        theta, m, v = 0.5, 0.0, 0.0
+        for t, g in enumerate(column, 1):
+            m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g * g
+            if form == "paper":
+                theta -= rate * (m / (1 - beta1**t)) / (math.sqrt(v / (1 - beta2**t)) + epsilon)
+            else:
+                theta -= rate * math.sqrt(1 - beta2**t) / (1 - beta1**t) * m / (math.sqrt(v) + epsilon)
+        wanted.append(theta)
+    optimizer = Adam(rate, beta1, beta2, epsilon, form)
+    report = Report(f"twelve updates of {optimizer!r}", VALUE_TOLERANCE)
+    compare(report, "parameters", _trained_vector(optimizer, gradients), wanted)
+    return report
+
+
+def sgd_updates(seed, tolerance):
+    """Twelve steps of SGD with momentum against its recurrence."""
+    gradients = np.random.default_rng(seed).normal(0, 1, (12, 4))
+    wanted = []
+    for column in gradients.T.tolist():
+        theta, velocity = 0.5, 0.0
+        for g in column:
+            velocity = 0.9 * velocity - 0.05 * g
+            theta += velocity
+        wanted.append(theta)
+    report = Report("twelve updates of SGD(learning_rate=0.05, momentum=0.9)", VALUE_TOLERANCE)
+    compare(report, "parameters", _trained_vector(SGD(0.05, 0.9), gradients), wanted)
+    return report

@@ -1,0 +1,257 @@
+"""What a gradient check differentiates: layers, networks, losses and GAN steps as functions of named tensors.
+
+A `Problem` pairs the gradient that the hand-written code claims with a way to evaluate the function itself at many
+points at once, perturbed copies stacked on the replica axis.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from numgan.gan.model import GAN
+from numgan.gan.steps import DiscriminatorStep, GeneratorStep, loss_gradient
+from numgan.kernels import losses as kernels
+from numgan.nn.network import Sequential, copy_layer
+from numgan.nn.plan import Plan
+
+
+@dataclass
+class Problem:
+    """A function of named tensors, f = Σ terms, and the gradient that is claimed for it.
+
+    base       name -> float64 array: the point at which to differentiate.
+    analytic   name -> array of the same shape: the claim.
+    make       function (R) -> (views, run): views name -> (R, *shape) to write perturbed values to; run() -> (R, m),
+               the terms of f for each of the R copies.
+    bytes      memory of one copy, roughly.
+    """
+
+    base: dict
+    analytic: dict
+    make: object
+    bytes: int
+    prefix: str = ""
+
+
+def as_network(subject, x, rng):
+    """The subject as a float64 network; a lone layer gets random parameters, as it has none yet."""
+    if isinstance(subject, Sequential):
+        return subject.copy("float64")
+    if hasattr(subject, "params"):
+        raise TypeError(f"layer '{subject.name}' belongs to a network; check the network, or a layer of its own")
+    network = Sequential([copy_layer(subject)], int(np.shape(x)[-1]), rng, "float64", name="layer")
+    network.values[...] = rng.normal(0, 0.7, network.values.shape)
+    for layer in network.layers:
+        for name, array in layer.state.items():
+            array[...] = rng.uniform(0.5, 1.5, array.shape) if "variance" in name else rng.normal(0, 0.5, array.shape)
+    return network
+
+
+def network_problem(network, x, training, rng):
+    """L = Σ y·c for random c of y's shape."""
+    x = np.asarray(network.check_input(x), np.float64)
+    plan = Plan(network, len(x), training=training, backward=True, input_gradient=True)
+    weights = rng.standard_normal(plan.y.shape)
+    # The first pass is on other numbers: buffers left stale and gradients added up show in the second.
+    for factor, c in ((-0.7, rng.standard_normal(plan.y.shape)), (1.0, weights)):
+        np.copyto(plan.x, factor * x)
+        plan.run_forward()
+        np.copyto(plan.dy, c)
+        plan.run_backward()
+    return _problem_of(network, plan, x, "input", lambda y: y * weights, training)
+
+
+def _problem_of(network, plan, x, input_name, terms, training, depth=None):
+    """A problem on a network's parameters and input, its gradients as the plan has just computed them."""
+    base, analytic = {}, {}
+    if training:
+        base |= {name: array.copy() for name, array in network.parameters().items()}
+        analytic |= {name: array.copy() for name, array in network.gradients().items()}
+    base[input_name], analytic[input_name] = x, plan.dx.copy()
+    state = network.state.copy()  # running statistics as they are now, not as a training pass leaves them
+
+    def make(replicas):
+        twin = network.copy(replicas=replicas)
+        inner = Plan(twin, len(x), training=training, backward=False, depth=depth)
+
+        def run():
+            twin.state[...] = state
+            inner.run_forward()
+            return terms(inner.y).reshape(replicas or 1, -1)
+
+        return (twin.parameters() if training else {}) | {input_name: inner.x}, run
+
+    size = network.values.size + 3 * len(x) * sum(width + 1 for width in network.widths)
+    return Problem(base, analytic, stackable(make, base), 8 * size)
+
+
+def stackable(make, base):
+    """`make` itself if its stacked copies give what single ones give; else a form that runs copies one by one."""
+    single, run_single = make(None)
+    points = [base, {name: 1.01 * array + 0.01 for name, array in base.items()}]
+
+    def evaluate(point):
+        for name, view in single.items():
+            view[...] = point[name]
+        return np.array(run_single(), np.float64).ravel()
+
+    expected = np.array([evaluate(point) for point in points])
+    try:
+        views, run = make(len(points))
+        for name, view in views.items():
+            view[...] = [point[name] for point in points]
+        if np.allclose(run(), expected, rtol=1e-9, atol=1e-12 * np.abs(expected).max(initial=0)):
+            return make
+    except Exception:  # whatever a layer does when an axis is in its way
+        pass
+
+    def one_by_one(replicas):
+        views = {name: np.empty((replicas, *array.shape)) for name, array in base.items()}
+
+        def run():
+            return np.array([evaluate({name: view[r] for name, view in views.items()}) for r in range(replicas)])
+
+        return views, run
+
+    return one_by_one
+
+
+def loss_problem(loss, prediction, target):
+    """L = mean ℓ over the batch, a function of the predictions."""
+    if target is None:
+        raise TypeError("checking a loss needs target=…, of the predictions' shape")
+    prediction = np.array(prediction, np.float64)
+    target = np.asarray(loss.check_target(target, prediction.shape), np.float64)
+    gradient = loss.gradient(prediction, target, np.full_like(prediction, np.nan))
+
+    def make(replicas):
+        view = np.empty((replicas, *prediction.shape))
+
+        def run():
+            terms = loss.elements(view, target).reshape(replicas, -1)
+            return terms / terms.shape[1]
+
+        return {"prediction": view}, run
+
+    return Problem({"prediction": prediction}, {"prediction": gradient}, make, 8 * 4 * prediction.size)
+
+
+def gan_problems(gan, x, report):
+    """The gradients that a GAN's two steps compute, each with the loss that they are of."""
+    real, noise = (np.asarray(a, np.float64) for a in x)
+    if len(real) != len(noise):
+        raise ValueError(f"checking a GAN takes as many real rows as noise rows, got {len(real)} and {len(noise)}")
+    g, d = gan.generator.copy("float64"), gan.discriminator.copy("float64")
+    twin = GAN(g, d, schedule=gan.schedule, label_smoothing=gan.label_smoothing, objective=gan.objective)
+    fakes, weight = g.predict(noise), 2 if gan.schedule == "summed" else 1
+    if gan.schedule == "separate":
+        batches = [("discriminator step on real", real, gan.real_target), ("on generated", fakes, 0.0)]
+    else:
+        targets = np.repeat([gan.real_target, 0.0], [len(real), len(noise)])[:, None]
+        batches = [("discriminator step", np.concatenate([real, fakes]), targets)]
+    before = _fingerprint(g, twin.generator_optimizer)
+    claims = _claimed_gradients(DiscriminatorStep(twin, len(real)), d, twin.discriminator_optimizer, (real, noise))
+    if _fingerprint(g, twin.generator_optimizer) != before:
+        report.broken.append("the discriminator's step changed the generator")
+    problems = [
+        _critic_problem(d, rows, target, claim, name, weight)
+        for (name, rows, target), claim in zip(batches, claims, strict=True)
+    ]
+    before = _fingerprint(d, twin.discriminator_optimizer)
+    claims = _claimed_gradients(GeneratorStep(twin, len(noise)), g, twin.generator_optimizer, (noise,))
+    if _fingerprint(d, twin.discriminator_optimizer) != before:
+        report.broken.append("the generator's step changed the frozen discriminator")
+    label, weight = (1.0, 1) if gan.objective == "non-saturating" else (0.0, -1)
+    problems.append(_chain_problem(g, d, noise, claims[0], label, weight))
+    return problems
+
+
+def _claimed_gradients(step, network, optimizer, inputs):
+    """The gradients at each update of a training step, which are caught in place of being applied.
+
+    The step runs twice, first on other numbers, so that stale buffers and added-up gradients show. The network's own
+    running statistics are put back: they move in a training pass.
+    """
+    state = network.state.copy()
+    for factor in (-0.7, 1.0):
+        claims, network.state[...] = [], state
+        for buffer, array in zip((step.real, step.noise) if len(inputs) == 2 else (step.noise,), inputs, strict=True):
+            np.copyto(buffer, factor * array)
+        for call in step.calls:
+            if call == optimizer.step:
+                claims.append({name: array.copy() for name, array in network.gradients().items()})
+            else:
+                call()
+    network.state[...] = state
+    return claims
+
+
+def _fingerprint(network, optimizer):
+    arrays = (network.values, network.grads, network.state, *optimizer.state.values())
+    return b"".join(a.tobytes() for a in arrays) + bytes(str(optimizer.steps), "ascii")
+
+
+def _cross_entropy_terms(target, weight):
+    def terms(z):
+        out = np.empty(z.shape)
+        kernels.bce_logits_forward(z, target, np.empty(z.shape), out=out)
+        return weight * out / (z.shape[-2] * z.shape[-1])
+
+    return terms
+
+
+def _critic_problem(d, rows, target, claim, name, weight):
+    """The discriminator's step on one batch; the input's gradient, which training never asks for, is added."""
+    plan = Plan(d, len(rows), training=True, backward=True, input_gradient=True, depth=d.logit_depth)
+    np.copyto(plan.x, rows)
+    for call in (*plan.forward, loss_gradient(plan, target, weight), *plan.backward):
+        call()
+    problem = _problem_of(d, plan, rows, "input", _cross_entropy_terms(target, weight), True, d.logit_depth)
+    problem.analytic |= claim
+    problem.prefix = name + ": "
+    return problem
+
+
+def _chain_problem(g, d, noise, claim, label, weight):
+    """The generator's step through the frozen discriminator, with the noise's gradient added.
+
+    label, weight   its objective as weight × cross-entropy against the label.
+    """
+    source, critic = _chain(g, d, len(noise), True)
+    np.copyto(source.x, noise)
+    start = loss_gradient(critic, label, weight)
+    for call in (*source.forward, *critic.forward, start, *critic.backward, *source.backward):
+        call()
+    base = {name: array.copy() for name, array in g.parameters().items()} | {"noise": noise}
+    analytic = claim | {"noise": source.dx.copy()}
+    terms = _cross_entropy_terms(label, weight)
+
+    def make(replicas):
+        g_twin, d_twin = g.copy(replicas=replicas), d.copy(replicas=replicas)
+        inner, head = _chain(g_twin, d_twin, len(noise), False)
+
+        def run():
+            inner.run_forward()
+            head.run_forward()
+            return terms(head.y).reshape(replicas or 1, -1)
+
+        return g_twin.parameters() | {"noise": inner.x}, run
+
+    size = g.values.size + d.values.size + 3 * len(noise) * (sum(g.widths) + sum(d.widths))
+    return Problem(base, analytic, stackable(make, base), 8 * size, "generator step: ")
+
+
+def _chain(g, d, batch, backward):
+    """The chain built anew, not taken from `GeneratorStep`: a fault there must not reach what it is held against."""
+    source = Plan(g, batch, training=True, backward=backward, input_gradient=backward)
+    critic = Plan(
+        d,
+        batch,
+        training=False,
+        backward=backward,
+        input_gradient=backward,
+        depth=d.logit_depth,
+        x1=source.y1,
+        dx=source.dy,
+    )
+    return source, critic

@@ -1,0 +1,125 @@
+"""The named checks behind `numgan gradcheck`, by target: every layer, loss, optimiser, and a GAN's two steps.
+
+A check is a function (seed, tolerance) -> Report.
+"""
+
+import math
+from functools import partial
+
+import numpy as np
+
+from numgan.gan.model import GAN
+from numgan.gradcheck import formulas
+from numgan.gradcheck.differences import check_gradients
+from numgan.nn.activations import LeakyReLU, ReLU, Sigmoid, Tanh
+from numgan.nn.batch_norm import BatchNorm
+from numgan.nn.dense import Dense
+from numgan.nn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
+from numgan.nn.network import Sequential
+
+
+def layer_gradients(make, n_in, training, seed, tolerance):
+    """A layer's gradients, on as many rows as features: then a wrong axis or transpose fits, and shows."""
+    x = np.random.default_rng(seed).normal(0.2, 1.3, (5, n_in))
+    return check_gradients(make(), x, training=training, tolerance=tolerance, seed=seed)
+
+
+def loss_gradients(from_logits, seed, tolerance):
+    rng = np.random.default_rng(seed)
+    prediction = rng.normal(0, 3, (6, 3)) if from_logits else rng.uniform(0.02, 0.98, (6, 3))
+    loss = BinaryCrossEntropy(from_logits, label_smoothing=0.1)
+    return check_gradients(loss, prediction, target=rng.integers(0, 2, (6, 3)), tolerance=tolerance, seed=seed)
+
+
+def softmax_gradients(seed, tolerance):
+    """More rows than classes, so that 1/N cannot pass for 1/n; targets that are neither 0 nor 1."""
+    rng = np.random.default_rng(seed)
+    logits, target = rng.normal(0, 3, (6, 4)), rng.dirichlet(np.ones(4), 6)
+    return check_gradients(SoftmaxCrossEntropy(), logits, target=target, tolerance=tolerance, seed=seed)
+
+
+def gan_with_batch_norm(
+    schedule="concatenated", label_smoothing=0.1, seed=0, dtype="float64", objective="non-saturating"
+):
+    """A small GAN with batch norm in both networks: frozen, its discriminator has statistics that could move."""
+    rng = np.random.default_rng(seed)
+    generator = Sequential(
+        [Dense(6), LeakyReLU(0.2), BatchNorm(0.8), Dense(4), Tanh()],
+        3,
+        rng,
+        dtype,
+        name="generator",
+    )
+    discriminator = Sequential(
+        [
+            Dense(6),
+            BatchNorm(0.8),
+            LeakyReLU(0.2),
+            Dense(5),
+            Tanh(),
+            Dense(1),
+            Sigmoid(),
+        ],
+        4,
+        rng,
+        dtype,
+        name="discriminator",
+    )
+    for network in (generator, discriminator):
+        network.values += rng.normal(0, 0.2, network.values.shape)
+        network.state += rng.uniform(0.1, 0.5, network.state.shape)
+    return GAN(generator, discriminator, schedule=schedule, label_smoothing=label_smoothing, objective=objective)
+
+
+def chain_gradients(schedule, seed, tolerance, objective="non-saturating"):
+    """Both steps of the small GAN with batch norm on either side, whole."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(0, 1, (7, 4)), rng.standard_normal((7, 3))
+    subject = gan_with_batch_norm(schedule, seed=seed, objective=objective)
+    report = check_gradients(subject, x, tolerance=tolerance, seed=seed)
+    return titled(f"batch norm in both networks, {schedule} schedule, {objective} objective", report)
+
+
+def titled(name, report):
+    report.subject = f"{name}: {report.subject}"
+    return report
+
+
+def _layer_target(make, expected_training, expected_inference=None):
+    n_in, inference = 5, expected_inference or expected_training
+    return [
+        partial(layer_gradients, make, n_in, True),
+        partial(layer_gradients, make, n_in, False),
+        partial(formulas.layer_values, make, expected_training, n_in, True),
+        partial(formulas.layer_values, make, inference, n_in, False),
+    ]
+
+
+TARGETS = {
+    "dense": [
+        *_layer_target(partial(Dense, 5), formulas.expected_dense),
+        partial(layer_gradients, partial(Dense, 1), 5, True),
+    ],
+    "relu": _layer_target(ReLU, formulas.expected_elementwise(lambda v: max(v, 0.0))),
+    "leaky_relu": _layer_target(
+        partial(LeakyReLU, 0.2), formulas.expected_elementwise(lambda v: v if v > 0 else 0.2 * v)
+    ),
+    "tanh": _layer_target(Tanh, formulas.expected_elementwise(math.tanh)),
+    "sigmoid": _layer_target(Sigmoid, formulas.expected_elementwise(lambda v: 1 / (1 + math.exp(-v)))),
+    "batch_norm": [
+        *_layer_target(
+            partial(BatchNorm, 0.8, 0.1), formulas.expected_batch_norm(True), formulas.expected_batch_norm(False)
+        ),
+        formulas.running_statistics,
+    ],
+    "bce": [partial(loss_gradients, False), partial(formulas.loss_values, False)],
+    "bce_logits": [partial(loss_gradients, True), partial(formulas.loss_values, True), formulas.extreme_logits],
+    "softmax": [softmax_gradients, formulas.softmax_values, formulas.extreme_softmax],
+    "adam": [partial(formulas.adam_updates, "paper"), partial(formulas.adam_updates, "keras")],
+    "sgd": [formulas.sgd_updates],
+    "chain": [
+        partial(chain_gradients, "concatenated"),
+        partial(chain_gradients, "separate"),
+        partial(chain_gradients, "summed", objective="minimax"),
+    ],
+}

@@ -1,0 +1,113 @@
+"""Losses: binary cross-entropy from probabilities and from logits, softmax cross-entropy.
+
+For a probability p and a target t in [0, 1]: ℓ = −t·log p − (1 − t)·log(1 − p), [GBC] section 3.13, and L is the
+mean of ℓ. The discriminator's two terms of the minimax game ([GAN] eq. 1) are −ℓ with t = 1 on real and t = 0 on
+fake; the generator's non-saturating objective ([GAN] section 3) is ℓ with t = 1 on fake.
+
+For one of n classes: the logits z of a row become probabilities p = softmax(z), and with a target row t that sums
+to 1 the loss is ℓ = −Σ_j t_j·log p_j, one number per row, [GBC] section 6.2.2.3; L is the mean of ℓ over the rows.
+"""
+
+import numpy as np
+
+
+def bce_forward(p, target, epsilon, temp, out):
+    """ℓ from probabilities, p first clipped to [ε, 1 − ε] as Keras does (ε = 10⁻⁷). All (N, n); out is ℓ."""
+    np.clip(p, epsilon, 1 - epsilon, out=temp)
+    np.log(temp, out=out)
+    np.multiply(out, target, out=out)  # t·log p
+    np.subtract(1, temp, out=temp)
+    np.log(temp, out=temp)
+    np.add(out, temp, out=out)
+    np.multiply(temp, target, out=temp)
+    np.subtract(temp, out, out=out)  # t·log(1 − p) − t·log p − log(1 − p)
+
+
+def bce_backward(p, target, epsilon, temp, out):
+    """dp = (p − t)/(p·(1 − p))/count within the clip, 0 beyond it.
+
+    ∂ℓ/∂p = −t/p + (1 − t)/(1 − p) = (p − t)/(p·(1 − p)); the mean over `count` elements gives the 1/count. Beyond
+    the clip the forward pass is constant, so a saturated discriminator gets no gradient and stays stuck: the reason
+    to train from logits, below.
+    """
+    np.clip(p, epsilon, 1 - epsilon, out=temp)
+    np.subtract(temp, target, out=out)
+    np.divide(out, temp, out=out)
+    np.subtract(1, temp, out=temp)
+    np.divide(out, temp, out=out)
+    np.divide(out, p.shape[-2] * p.shape[-1], out=out)
+    np.clip(p, epsilon, 1 - epsilon, out=temp)
+    np.equal(temp, p, out=temp, casting="unsafe")
+    np.multiply(out, temp, out=out)
+
+
+def bce_logits_forward(z, target, temp, out):
+    """ℓ from the logit z = log(p/(1 − p)): ℓ = log(1 + eᶻ) − t·z, finite for every finite z.
+
+    With p = σ(z): log p = z − log(1 + eᶻ) and log(1 − p) = −log(1 + eᶻ); put both into ℓ. No exponent is ever
+    positive in log(1 + eᶻ) = max(z, 0) + log(1 + e^−|z|). temp is scratch of z's shape; target broadcasts.
+    """
+    np.abs(z, out=temp)
+    np.negative(temp, out=temp)
+    np.exp(temp, out=temp)
+    np.log1p(temp, out=temp)
+    np.maximum(z, 0, out=out)
+    np.add(out, temp, out=out)
+    np.multiply(z, target, out=temp)
+    np.subtract(out, temp, out=out)
+
+
+def bce_logits_backward(z, offset, half, half_over_count, out):
+    """dz = (σ(z) − t)/count, by σ(z) = ½ + ½·tanh(z/2).
+
+    ∂ℓ/∂z = eᶻ/(1 + eᶻ) − t = σ(z) − t. tanh never overflows, and the rest folds into constants:
+        dz = tanh(z/2)·1/(2·count) + (½ − t)/count,
+    four passes, the last adding the constant `offset` = (½ − t)/count. half is ½; half_over_count is ½/count.
+    """
+    np.multiply(z, half, out=out)
+    np.tanh(out, out=out)
+    np.multiply(out, half_over_count, out=out)
+    np.add(out, offset, out=out)
+
+
+def softmax_forward(z, row, out):
+    """p_j = e^z_j / Σ_k e^z_k, row by row, [GBC] eq. 4.1.
+
+    Dividing both sides of the fraction by e^m, m the row's largest z, changes nothing but that no exponent is positive
+    any more and the sum is at least 1. z, out (N, n); row (N, 1) is scratch. `out` may be z.
+    """
+    np.max(z, axis=-1, keepdims=True, out=row)
+    np.subtract(z, row, out=out)
+    np.exp(out, out=out)
+    np.sum(out, axis=-1, keepdims=True, out=row)
+    np.divide(out, row, out=out)
+
+
+def softmax_cross_entropy_forward(z, target, row, temp, out):
+    """ℓ = log Σ_k e^(z_k − m) − Σ_j t_j·(z_j − m), m the row's largest z: finite for every finite z.
+
+    log p_j = z_j − log Σ_k e^z_k = (z_j − m) − log Σ_k e^(z_k − m); put that into ℓ, where Σ_j t_j = 1 takes the
+    logarithm out of the sum. p itself is never formed: it may round to 0, of which there is no logarithm.
+
+    z, target and the scratch temp (N, n); the scratch row and out, which is ℓ, (N, 1).
+    """
+    np.max(z, axis=-1, keepdims=True, out=row)
+    np.subtract(z, row, out=temp)
+    np.vecdot(target, temp, out=out[..., 0])
+    np.exp(temp, out=temp)
+    np.sum(temp, axis=-1, keepdims=True, out=row)
+    np.log(row, out=row)
+    np.subtract(row, out, out=out)
+
+
+def softmax_cross_entropy_backward(z, target, row, out):
+    """dz = (p − t)/N.
+
+    ∂/∂z_j log Σ_k e^z_k = e^z_j/Σ_k e^z_k = p_j, and ∂/∂z_j Σ_k t_k·z_k = t_j, so ∂ℓ/∂z_j = p_j − t_j. The mean over
+    the N rows gives the 1/N: not 1/(N·n), for a row has one ℓ.
+
+    z, target, out (N, n); row (N, 1) is scratch. `out` may be z.
+    """
+    softmax_forward(z, row, out)
+    np.subtract(out, target, out=out)
+    np.divide(out, z.shape[-2], out=out)

@@ -1,0 +1,38 @@
+"""Optimisers: SGD with momentum, and Adam, on flat arrays."""
+
+import numpy as np
+
+
+def sgd_update(theta, gradient, velocity, rate, momentum, temp):
+    """v ← momentum·v − rate·g; θ ← θ + v: heavy-ball momentum, [GBC] algorithm 8.2. All flat, of one length."""
+    np.multiply(gradient, rate, out=temp)
+    np.multiply(velocity, momentum, out=velocity)
+    np.subtract(velocity, temp, out=velocity)
+    np.add(theta, velocity, out=theta)
+
+
+def adam_update(theta, gradient, m, v, beta1, beta2, rate, epsilon, temp):
+    """One step of Adam, [KB] algorithm 1, on flat arrays of one length; both of its ε forms.
+
+    The paper's moments are m_t = β₁·m + (1 − β₁)·g and v_t = β₂·v + (1 − β₂)·g². Here each is kept divided by its
+    (1 − β), so that m ← β₁·m + g and v ← β₂·v + g²: 10 passes in place of 12. Then
+
+        θ ← θ − α·m̂/(√v̂ + ε),   m̂ = (1 − β₁)·m/(1 − β₁ᵗ),   v̂ = (1 − β₂)·v/(1 − β₂ᵗ)
+
+    becomes θ ← θ − rate·m/(√v + epsilon) when numerator and denominator are divided by c = √((1 − β₂)/(1 − β₂ᵗ)):
+
+        rate = α·(1 − β₁)/(1 − β₁ᵗ)/c,    epsilon = ε/c.
+
+    The ε̂ form at the end of [KB] section 2, which Keras uses, adds ε to √v_t before the bias correction: there
+    epsilon = ε̂/√(1 − β₂), the same at every step. The caller works out rate and epsilon; θ, m, v are updated.
+    """
+    np.multiply(m, beta1, out=m)
+    np.add(m, gradient, out=m)
+    np.multiply(v, beta2, out=v)
+    np.multiply(gradient, gradient, out=temp)
+    np.add(v, temp, out=v)
+    np.sqrt(v, out=temp)
+    np.add(temp, epsilon, out=temp)
+    np.divide(m, temp, out=temp)
+    np.multiply(temp, rate, out=temp)
+    np.subtract(theta, temp, out=theta)

@@ -1,0 +1,148 @@
+"""Optimisers: SGD with momentum and Adam, each a walk over a network's flat arena.
+
+The walk goes in chunks that stay in the processor's cache through all passes of the update: for the MNIST GAN's
+842,000 parameters that takes four fifths of the time of ten passes over whole arrays.
+"""
+
+import math
+from functools import partial
+
+import numpy as np
+
+from numgan.kernels import optimizers as kernels
+
+CHUNK = 32_768  # elements; five float32 arrays of this length take 640 KB
+
+
+class Optimizer:
+    """What SGD and Adam share: state arrays as long as the arena, and kernel calls bound chunk by chunk."""
+
+    state_names = ()
+    network = None
+    steps = 0
+
+    def attach(self, network):
+        """Take over a network's parameters: allocate the state and bind the update. One network per optimiser."""
+        if self.network is not None:
+            raise ValueError(f"{self} already trains '{self.network.name}'; make a new one for '{network.name}'")
+        self.network, self.steps = network, 0
+        self.state = {name: np.zeros_like(network.values) for name in self.state_names}
+        self._constants = {name: np.array(value, network.dtype) for name, value in self._scalars().items()}
+        flat = [a.reshape(-1) for a in (network.values, network.grads, *self.state.values())]
+        temp = np.empty(min(CHUNK, flat[0].size), network.dtype)
+        self._calls = []
+        for start in range(0, flat[0].size, CHUNK):
+            chunk = [a[start : start + CHUNK] for a in flat]
+            self._calls.append(self._bind(chunk, temp[: chunk[0].size]))
+
+    def step(self):
+        """Update the parameters from the gradients."""
+        self.steps += 1
+        self._before_step()
+        for call in self._calls:
+            call()
+
+    def _before_step(self):
+        """Set the constants that change from step to step."""
+
+    def state_dict(self):
+        """steps and a copy of every state array."""
+        return {"steps": np.array(self.steps)} | {k: v.copy() for k, v in self.state.items()}
+
+    def load_state_dict(self, arrays):
+        """Set the state from `state_dict`'s result; on any wrong name or shape nothing changes."""
+        self.check_state_dict(arrays)
+        for name, value in self.state.items():
+            value[...] = arrays[name]
+        self.steps = int(arrays["steps"])
+
+    def check_state_dict(self, arrays):
+        """Raise ValueError unless `arrays` has exactly the names and shapes of `state_dict`."""
+        shapes = {"steps": ()} | {name: value.shape for name, value in self.state.items()}
+        if arrays.keys() != shapes.keys():
+            raise ValueError(f"{self}: expected {sorted(shapes)}, got {sorted(arrays)}")
+        for name, shape in shapes.items():
+            if np.shape(arrays[name]) != shape:
+                raise ValueError(f"{self}: {name} has shape {np.shape(arrays[name])}, expected {shape}")
+
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"
+
+
+class SGD(Optimizer):
+    """v ← momentum·v − rate·g; θ ← θ + v.
+
+    learning_rate  positive; default 0.01.
+    momentum       in [0, 1); default 0.
+    """
+
+    state_names = ("velocity",)
+
+    def __init__(self, learning_rate=0.01, momentum=0.0):
+        self.learning_rate = _positive("SGD learning_rate", learning_rate)
+        self.momentum = _fraction("SGD momentum", momentum)
+
+    def _scalars(self):
+        return {"rate": self.learning_rate, "momentum": self.momentum}
+
+    def _bind(self, chunk, temp):
+        return partial(kernels.sgd_update, *chunk, self._constants["rate"], self._constants["momentum"], temp)
+
+    def config(self):
+        return {"learning_rate": self.learning_rate, "momentum": self.momentum}
+
+
+class Adam(Optimizer):
+    """Adam, Kingma & Ba 2015; see `kernels.adam_update` for the derivation.
+
+    learning_rate, beta1, beta2, epsilon   α, β₁, β₂, ε; defaults 10⁻³, 0.9, 0.999, 10⁻⁷ (the paper's ε is 10⁻⁸).
+    form   "keras" (default): the paper's ε̂ form, ε added before the bias correction of √v, as Keras does.
+           "paper": algorithm 1 itself, ε added after it, as PyTorch does.
+
+    State `m` and `v` hold the moments divided by (1 − β₁) and (1 − β₂); `moments()` gives the paper's.
+    """
+
+    state_names = ("m", "v")
+    FORMS = ("keras", "paper")
+
+    def __init__(self, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-7, form="keras"):
+        if form not in self.FORMS:
+            raise ValueError(f"Adam form must be one of {self.FORMS}, got {form!r}")
+        self.learning_rate = _positive("Adam learning_rate", learning_rate)
+        self.beta1, self.beta2 = _fraction("Adam beta1", beta1), _fraction("Adam beta2", beta2)
+        self.epsilon, self.form = _positive("Adam epsilon", epsilon), form
+
+    def _scalars(self):
+        return {"beta1": self.beta1, "beta2": self.beta2, "rate": 0.0, "epsilon": 0.0}
+
+    def _bind(self, chunk, temp):
+        c = self._constants
+        return partial(kernels.adam_update, *chunk, c["beta1"], c["beta2"], c["rate"], c["epsilon"], temp)
+
+    def _before_step(self):
+        # c of the derivation: √((1 − β₂)/(1 − β₂ᵗ))
+        c = math.sqrt((1 - self.beta2) / (1 - self.beta2**self.steps))
+        self._constants["rate"][()] = self.learning_rate * (1 - self.beta1) / (1 - self.beta1**self.steps) / c
+        self._constants["epsilon"][()] = self.epsilon / (c if self.form == "paper" else math.sqrt(1 - self.beta2))
+
+    def moments(self):
+        """The paper's first and second moment estimates m_t, v_t, as new arrays (…, P)."""
+        return self.state["m"] * (1 - self.beta1), self.state["v"] * (1 - self.beta2)
+
+    def config(self):
+        return {name: getattr(self, name) for name in ("learning_rate", "beta1", "beta2", "epsilon", "form")}
+
+
+OPTIMIZERS = {cls.__name__: cls for cls in (SGD, Adam)}
+
+
+def _positive(what, value):
+    if not (isinstance(value, (int, float)) and 0 < value < math.inf):
+        raise ValueError(f"{what} must be a positive finite number, got {value!r}")
+    return value
+
+
+def _fraction(what, value):
+    if not (isinstance(value, (int, float)) and 0 <= value < 1):
+        raise ValueError(f"{what} must be in [0, 1), got {value!r}")
+    return value

@@ -1,0 +1,128 @@
+"""`Plan`: the kernel calls of one network at one batch size.
+
+At the first use of a batch size the buffers are allocated and every layer binds its kernels to them. From then on a
+pass is `for call in calls: call()`; it allocates no array and decides nothing.
+"""
+
+import itertools
+
+import numpy as np
+
+from numgan.nn.buffers import Buffers
+
+
+class Plan:
+    """One network at one batch size: its buffers, and the calls that run it forward and backward.
+
+    training        batch statistics and parameter gradients; else running statistics and no parameter gradient.
+    backward        bind the backward pass too.
+    input_gradient  carry the backward pass down to the input.
+    depth           how many layers to run; all by default.
+    x1, dx          buffers to use in place of new ones: how the discriminator of a GAN's chain reads the generator's
+                    output, and writes its gradient, where they are.
+
+    Activations are kept as [x 1] (…, batch, features + 1), as the dense kernels want them, and feature by
+    feature: the memory is a (features + 1, batch) array seen through its transpose. The column of ones is then one
+    piece of memory at the end, and the view without it is contiguous. (Row by row, every elementwise pass would
+    skip over the ones, which NumPy does through hidden copies: tanh on 256 × 784 takes 147 µs that way, 85 so.)
+    """
+
+    def __init__(
+        self,
+        network,
+        batch,
+        *,
+        training,
+        backward,
+        input_gradient=False,
+        depth=None,
+        x1=None,
+        dx=None,
+    ):
+        layers, lead, dtype = network.layers[:depth], network.replicas, network.dtype
+        widths = network.widths[: len(layers) + 1]
+        activations = self._activations(layers, widths, (lead, batch, dtype), x1)
+        gradients = [None] * len(activations)
+        if backward:
+            gradients = self._gradients(layers, widths, (lead, batch, dtype), input_gradient, dx)
+        self.forward, self.backward, scratch = [], [], {}
+        self.origins = {}  # call -> (network, layer, direction), for profiles
+        pairs = [
+            (layer, Buffers(activations[i], activations[i + 1][..., :-1], gradients[i + 1], gradients[i], scratch))
+            for i, layer in enumerate(layers)
+        ]
+        for featurewise, group in itertools.groupby(pairs, lambda pair: pair[0].featurewise):
+            self._bind(list(group), featurewise, training, network.name)
+        if not backward:
+            self.backward = []
+        self.x1, self.y1, self.dx, self.dy = activations[0], activations[-1], gradients[0], gradients[-1]
+        self.x, self.y = self.x1[..., :-1], self.y1[..., :-1]
+
+    def _bind(self, pairs, featurewise, training, network_name):
+        """Add the calls of neighbouring layers. Featurewise ones go block by block, all layers on one block before
+        the next, so that a block is still in the cache when its next pass comes (5 % of the MNIST step).
+        """
+        blocks = pairs[0][1].blocks() if featurewise else [None]
+        backward = []
+        for block in blocks:
+            calls_of_block = []
+            for layer, io in pairs:
+                forward, back = layer.bind(io.block(block) if block else io, training)
+                self.forward += forward
+                calls_of_block[:0] = back
+                self.origins |= dict.fromkeys(forward, (network_name, layer.name, "forward"))
+                self.origins |= dict.fromkeys(back, (network_name, layer.name, "backward"))
+            backward += calls_of_block
+        self.backward[:0] = backward
+
+    @staticmethod
+    def _activations(layers, widths, layout, x1):
+        """A buffer per boundary, from the output down. A layer that can works in place, unless the layer below
+        reads its own output in the backward pass or the buffer is the network's input (an in-place pass moves half
+        the memory: 0.12 against 0.2 to 0.4 ns an element).
+        """
+        buffers = [None] * len(widths)
+        buffers[-1] = _with_ones(widths[-1], *layout)
+        for i in reversed(range(len(layers))):
+            if i > 0 and layers[i].in_place and not layers[i - 1].reads_output:
+                buffers[i] = buffers[i + 1]
+            elif i > 0 or x1 is None:
+                buffers[i] = _with_ones(widths[i], *layout)
+            else:
+                buffers[i] = x1
+        return buffers
+
+    @staticmethod
+    def _gradients(layers, widths, layout, input_gradient, dx):
+        """A buffer per boundary that the backward pass reaches: down to the input, or the lowest with parameters."""
+        buffers = [None] * len(widths)
+        buffers[-1] = _feature_major(widths[-1], *layout)
+        lowest = 0 if input_gradient else 1 + next((i for i, layer in enumerate(layers) if layer.shapes), len(layers))
+        for i in reversed(range(lowest, len(layers))):
+            if i == 0 and dx is not None:
+                buffers[i] = dx
+            elif layers[i].in_place:
+                buffers[i] = buffers[i + 1]
+            else:
+                buffers[i] = _feature_major(widths[i], *layout)
+        return buffers
+
+    def run_forward(self):
+        for call in self.forward:
+            call()
+
+    def run_backward(self):
+        for call in self.backward:
+            call()
+
+
+def _feature_major(width, lead, batch, dtype):
+    """Zeros (…, batch, width), contiguous feature by feature."""
+    return np.zeros((*lead, width, batch), dtype).mT
+
+
+def _with_ones(width, lead, batch, dtype):
+    """A buffer (…, batch, width + 1) whose last column is and stays 1."""
+    buffer = _feature_major(width + 1, lead, batch, dtype)
+    buffer[..., -1] = 1
+    return buffer

@@ -1,0 +1,71 @@
+"""Weights to and from PyTorch, as arrays in the layout of its `state_dict`. PyTorch itself is not needed.
+
+The same network in PyTorch is an `nn.Sequential` with one module for each numgan layer, in the same order:
+
+    Dense(n)                  nn.Linear(n_in, n)         weight, kept as (n, n_in), the transpose of ours; bias
+    BatchNorm(momentum, eps)  nn.BatchNorm1d(n, eps=eps, momentum=1 - momentum)
+                                                         weight and bias, our γ and β; running_mean; running_var
+    LeakyReLU(slope)          nn.LeakyReLU(slope)        nothing, and so with ReLU, Tanh and Sigmoid
+
+What a `state_dict` does not hold must be set equal on both sides: batch norm's eps, LeakyReLU's slope and, to train on,
+the momentum. Training on, PyTorch adds to running_var the unbiased variance, N/(N − 1) times the one numgan adds.
+"""
+
+import numpy as np
+
+from numgan.nn.batch_norm import BatchNorm
+from numgan.nn.dense import Dense
+
+# PyTorch's name -> numgan's, for each layer that has contents.
+NAMES = {
+    Dense: {"weight": "weight", "bias": "bias"},
+    BatchNorm: {"weight": "gamma", "bias": "beta", "running_mean": "running_mean", "running_var": "running_variance"},
+}
+# How many batches an nn.BatchNorm1d has seen. numgan does not count, and PyTorch only reads it when momentum is None.
+UNUSED = "num_batches_tracked"
+
+
+def to_torch_layout(network):
+    """The contents of a `Sequential` as PyTorch's `state_dict` of the same network names and shapes them.
+
+    Returns {"0.weight": array, "0.bias": array, …} of new arrays in the network's dtype. To load them:
+    module.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()}).
+    """
+    entries, arrays = network.state_dict(), {}
+    for torch_name, name in _pairs(network):
+        arrays[torch_name] = np.ascontiguousarray(entries[name].T)  # the matrices change sides
+    for i, layer in enumerate(network.layers):
+        if isinstance(layer, BatchNorm):
+            arrays[f"{i}.{UNUSED}"] = np.array(0)
+    return arrays
+
+
+def from_torch_layout(network, arrays):
+    """Set a `Sequential` from the `state_dict` of the same network in PyTorch; with a wrong name or shape, not at all.
+
+    arrays  name -> array, or tensor in main memory: module.state_dict() as it is.
+    """
+    pairs = _pairs(network)
+    given = {name for name in arrays if not name.endswith("." + UNUSED)}
+    missing, unknown = dict(pairs).keys() - given, given - dict(pairs).keys()
+    if missing or unknown:
+        raise ValueError(f"{network.name}: in PyTorch's layout missing {sorted(missing)}, unknown {sorted(unknown)}")
+    entries = network.state_dict()
+    for torch_name, name in pairs:
+        array, expected = np.asarray(arrays[torch_name]), entries[name].T.shape
+        if array.shape != expected:
+            raise ValueError(f"{network.name}: PyTorch's {torch_name} has shape {array.shape}, expected {expected}")
+        entries[name] = array.T
+    network.load_state_dict(entries)
+
+
+def _pairs(network):
+    """[(PyTorch's name, numgan's name)], "0.weight" with "dense_1.weight", for all that the network holds."""
+    if network.replicas:
+        raise ValueError(f"{network.name}: {network.replicas[0]} replicas have no PyTorch layout")
+    pairs = []
+    for i, layer in enumerate(network.layers):
+        if type(layer) not in NAMES and (layer.shapes or layer.state_shapes):
+            raise ValueError(f"{network.name}: {layer.name} ({type(layer).__name__}) has no PyTorch layout")
+        pairs += [(f"{i}.{theirs}", f"{layer.name}.{ours}") for theirs, ours in NAMES.get(type(layer), {}).items()]
+    return pairs

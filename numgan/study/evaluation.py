@@ -1,0 +1,171 @@
+"""How good samples are: measures of them, each beside what real data gets on the same measure."""
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from numgan.data import DataError, SinePoints
+from numgan.data.mnist import to_unit_range
+from numgan.study import classifier, metrics
+
+NEIGHBOURS = 5  # k of precision and coverage
+PIXEL_ROWS = 1_000  # at most so many digits are held against every training digit, pixel by pixel
+LEAST_POINTS = 100
+REAL_DRAWS = 5  # of points, to see what real ones score
+COLLAPSED = 0.1  # of real data's coverage, or of a class's share of real data: less has collapsed
+SPREADS = (0.5, 2.0)  # standard deviation of x, among points that have not collapsed
+CURVE_ERROR = 0.25  # mean |y − sin x| of points that are still on the curve
+
+POINT_MEASURES = {
+    "curve_error": "lower: 0 on the curve",
+    "curve_error_median": "lower: 0 on the curve",
+    "x_mean": "0, the mean of t",
+    "x_std": "1, the standard deviation of t",
+    "x_ks": "lower: x spreads as t does",
+    "energy_distance": "lower: points spread as real ones do",
+}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number about the samples, the same number for real data, and in words which way is better."""
+
+    name: str
+    value: float
+    real: float
+    better: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The measures of a set of samples.
+
+    compared      the sets of real data used, each in words.
+    collapsed     None, or a sentence that says why the samples have collapsed.
+    class_shares  for digits (of the samples, of real data): arrays (10,) that sum to 1; else None.
+    """
+
+    measures: list
+    compared: list
+    collapsed: str | None
+    class_shares: tuple | None = None
+
+    def to_dict(self):
+        """The evaluation as JSON-ready values; a number that is not finite becomes None."""
+        measures = [asdict(measure) for measure in self.measures]
+        for row in measures:
+            row |= {key: None for key in ("value", "real") if not math.isfinite(row[key])}
+        shares = self.class_shares and {"run": self.class_shares[0].tolist(), "real": self.class_shares[1].tolist()}
+        about = {"compared_with": self.compared, "measures": measures}
+        return about | {"class_shares": shares, "collapsed": self.collapsed}
+
+
+def evaluate_digits(samples, training, held_out, rng):
+    """Compare generated digits (n, 784) with two sets of real ones, `Digits`. Pixels beyond [-1, 1] are clipped.
+
+    In the feature space of `numgan.study.classifier`, against all held-out digits; real data: n random training digits.
+        frechet_distance, precision, coverage   see `metrics`; balls reach to the 5th neighbour.
+    As the classifier reads them; real data: all held-out digits.
+        confident_share          share read as one digit with a probability of at least 0.9.
+        class shares             share read as 0, 1, …
+    Pixel by pixel, -1 to 1, the first 1,000 samples against all training digits; real data: as many held-out digits.
+        nearest_training_median  median Euclidean distance to the nearest training digit.
+        memorised_share          share nearer to a training digit than 99 % of the held-out digits are.
+
+    Collapsed are samples whose coverage is below a tenth of real data's, or of which some class has below a tenth of
+    its share of real data (1 % where that is 10 %); of n real digits 10 or more would have to be of that class.
+
+    Caveats: Fréchet distances come out larger for smaller n, and in these features they compare with no published FID.
+    The classifier has seen the embedded set's training digits and is surer of them than of any others, so that only
+    held-out digits stand for real ones where it reads. (To the Fréchet distance it makes no measurable difference.)
+
+    rng chooses among the real digits. Raises DataError unless 2 ≤ n ≤ len(training) and len(held_out) > 5.
+    """
+    n = len(samples)
+    if not 2 <= n <= len(training):
+        raise DataError(f"cannot evaluate {n:,} samples; expected 2 to {len(training):,}, as many as training digits")
+    if len(held_out) <= NEIGHBOURS:
+        raise DataError(f"cannot evaluate beside {len(held_out)} held-out digits; expected more than {NEIGHBOURS}")
+    samples = np.clip(samples, -1, 1).astype(np.float32)
+    train, held = to_unit_range(training.images), to_unit_range(held_out.images)
+    reference = classifier.features(held)
+    pair = [classifier.features(x) for x in (samples, _some(train, n, rng))]
+    frechet = [metrics.frechet_distance(x, reference) for x in pair]
+    precision, coverage = zip(*(metrics.precision_and_coverage(x, reference, NEIGHBOURS) for x in pair), strict=True)
+    read = [classifier.probabilities(x) for x in (samples, held)]
+    shares = tuple(metrics.class_shares(p) for p in read)
+    rows = min(n, PIXEL_ROWS)
+    nearest = [metrics.nearest_distances(x, train) for x in (samples[:rows], _some(held, rows, rng))]
+    near = np.percentile(nearest[1], 1)
+    measures = [
+        Measure("frechet_distance", *frechet, "lower: features spread as real ones do"),
+        Measure("precision", *precision, "higher: samples that pass for real digits"),
+        Measure("coverage", *coverage, "higher: real digits that samples come near"),
+        Measure("confident_share", *map(metrics.confident_share, read), "higher: samples that read as one digit"),
+        Measure("nearest_training_median", *(float(np.median(d)) for d in nearest), "like real: far less is copying"),
+        Measure("memorised_share", *(float((d < near).mean()) for d in nearest), "not above real: more is copying"),
+    ]
+    return Evaluation(measures, [held_out.source, training.source], _why_collapsed(n, coverage, shares), shares)
+
+
+def _some(rows, n, rng):
+    """n random rows, or all when there are no more."""
+    return rows if n >= len(rows) else rows[rng.choice(len(rows), n, replace=False)]
+
+
+def _why_collapsed(n, coverage, shares):
+    """None, or how the digits break the rule that `evaluate_digits` states."""
+    ours, real = coverage
+    if ours < COLLAPSED * real:
+        return f"samples come near {ours:.1%} of the real digits, where as many real ones come near {real:.1%}"
+    ours, real = shares
+    rare = np.flatnonzero((ours < COLLAPSED * real) & (n * real >= 10))
+    if len(rare):
+        return "hardly a sample reads as " + " or ".join(f"{k} ({ours[k]:.1%}, real {real[k]:.1%})" for k in rare)
+    return None
+
+
+def evaluate_points(samples, rng):
+    """Compare generated points (n, 2) with n real ones, (t, sin t) with t standard normal, drawn from `rng`.
+
+    Real data: n more real points; the mean over 5 such draws.
+        curve_error, curve_error_median  mean and median |y − sin x|.
+        x_mean, x_std                    of x.
+        x_ks                             Kolmogorov–Smirnov distance of x to the standard normal.
+        energy_distance                  to the n real points, both coordinates at once.
+
+    Collapsed are points whose x has a standard deviation outside 0.5 to 2 (real 1), as when all are one point, or
+    that have left the curve: mean |y − sin x| above 0.25, where standard normal x and y = 0 would score 0.58.
+
+    Raises DataError for fewer than 100 points, whose deviation may be far from 1 by chance.
+    """
+    if len(samples) < LEAST_POINTS:
+        raise DataError(f"cannot evaluate {len(samples)} points; expected at least {LEAST_POINTS}")
+    real = np.empty((1 + REAL_DRAWS, len(samples), 2))
+    for points in real:
+        SinePoints().sample(len(points), rng, points)
+    reference, *draws = real
+    with np.errstate(all="ignore"):  # finite points may still be too large to be squared
+        within = metrics.mean_distance(reference, reference)
+        ours = _point_figures(np.asarray(samples, np.float64), reference, within)
+        theirs = [_point_figures(points, reference, within) for points in draws]
+    collapsed = None
+    if not SPREADS[0] <= ours["x_std"] <= SPREADS[1]:
+        collapsed = f"x has the standard deviation {ours['x_std']:.3g}, where real points have 1"
+    elif not ours["curve_error"] <= CURVE_ERROR:
+        collapsed = f"the points are off the curve, mean |y − sin x| is {ours['curve_error']:.3g}"
+    measures = [
+        Measure(name, ours[name], math.fsum(figures[name] for figures in theirs) / REAL_DRAWS, better)
+        for name, better in POINT_MEASURES.items()
+    ]
+    return Evaluation(measures, [f"{len(samples):,} {SinePoints.source}"], collapsed)
+
+
+def _point_figures(points, reference, within_reference):
+    """name -> value of every measure of points."""
+    x, y = points.T
+    return metrics.sine_quality(points) | {
+        "curve_error_median": float(np.median(np.abs(y - np.sin(x)))),
+        "energy_distance": metrics.energy_distance(points, reference, within_reference),
+    }

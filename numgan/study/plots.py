@@ -1,0 +1,253 @@
+"""Pictures of samples and of training, drawn with matplotlib into files.
+
+Figures are made without pyplot: nothing global is touched and no display is needed. Every file is written whole or
+not at all.
+"""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from numgan.data.mnist import to_pixels, to_unit_range
+from numgan.files import atomic_write
+
+REAL, GENERATED = "tab:blue", "tab:red"
+SIDE = 28
+PANELS = 21  # evolution.png shows at most this many moments: the Keras listing's 20, and the end
+SINE_FRAME = (-3.8, 3.8, -1.7, 1.7)  # left, right, bottom, top of pictures of points
+HISTORY_POINTS = 1_000  # a curve is averaged down to about this many points
+
+
+def save(figure, path):
+    """Write a figure as PNG."""
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=100)
+
+
+def digit_grid(samples, columns):
+    """Images (n, 784) in [−1, 1] as one uint8 picture, `columns` to a row with a thin frame; unused cells white."""
+    rows, cell = -(-len(samples) // columns), SIDE + 2
+    picture = np.full((rows * cell, columns * cell), 255, np.uint8)
+    for i, image in enumerate(to_pixels(samples).reshape(-1, SIDE, SIDE)):
+        top, left = i // columns * cell + 1, i % columns * cell + 1
+        picture[top : top + SIDE, left : left + SIDE] = image
+    return picture
+
+
+def draw_digits(axes, samples):
+    """A grid of digits on one pair of axes."""
+    columns = int(np.ceil(np.sqrt(len(samples))))
+    axes.imshow(digit_grid(samples, columns), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axes.axis("off")
+
+
+def draw_points(axes, samples, size=6):
+    """Generated points over the sine curve."""
+    t = np.linspace(-3.5, 3.5, 200)
+    axes.plot(t, np.sin(t), color="0.75", linewidth=2, zorder=0)
+    axes.scatter(samples[:, 0], samples[:, 1], s=size, color=GENERATED, alpha=0.5, linewidths=0)
+    axes.set(xlim=SINE_FRAME[:2], ylim=SINE_FRAME[2:])
+
+
+def decision_surface(discriminator, frame, cells=(96, 72)):
+    """(frame, D(x, y) at the middles of a grid of cells over it): the discriminator's map of the plane."""
+    left, right, bottom, top = frame
+    columns, rows = cells
+    x = left + (right - left) * (np.arange(columns) + 0.5) / columns
+    y = bottom + (top - bottom) * (np.arange(rows) + 0.5) / rows
+    points = np.stack([a.ravel() for a in np.meshgrid(x, y)], axis=1)
+    return frame, discriminator.predict(points).reshape(rows, columns)
+
+
+def draw_game(axes, moment):
+    """Real and generated points on the discriminator's map: blue where it says real, red where fake, line at ½."""
+    real, generated, (frame, surface) = moment
+    image = axes.imshow(
+        surface, origin="lower", extent=frame, aspect="auto", cmap="RdBu", vmin=0, vmax=1, alpha=0.6, zorder=-1
+    )
+    if surface.min() < 0.5 < surface.max():
+        axes.contour(surface, [0.5], origin="lower", extent=frame, colors="0.3", linewidths=0.8)
+    for points, color in ((real, REAL), (generated, GENERATED)):
+        axes.scatter(points[:, 0], points[:, 1], s=4, color=color, linewidths=0)
+    axes.set(xlim=frame[:2], ylim=frame[2:])
+    return image
+
+
+def game(real, generated, surface, title, path):
+    """One picture of `draw_game`, with its scale."""
+    figure = Figure(figsize=(8, 6), layout="constrained")
+    axes = figure.subplots()
+    figure.colorbar(draw_game(axes, (real, generated, surface)), label="D(x, y): probability of being real")
+    for name, color in (("real", REAL), ("fake", GENERATED)):
+        axes.scatter([], [], s=12, color=color, label=name)
+    axes.set(title=title, xlabel="x", ylabel="y")
+    axes.legend(loc="upper left")
+    save(figure, path)
+
+
+def digit_samples(samples, title, path):
+    """samples.png of a digit GAN."""
+    figure = Figure(figsize=(8, 8.4), layout="constrained")
+    axes = figure.subplots()
+    draw_digits(axes, samples)
+    axes.set_title(title)
+    save(figure, path)
+
+
+def point_samples(samples, real, title, path):
+    """samples.png of the sine GAN: generated points, and real ones where given, over the curve."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    if real is not None:
+        axes.scatter(real[:, 0], real[:, 1], s=6, color=REAL, alpha=0.5, linewidths=0, label="real (t, sin t)")
+    draw_points(axes, samples)
+    outside = np.sum((np.abs(samples[:, 0]) > 3.8) | (np.abs(samples[:, 1]) > 1.7) | ~np.isfinite(samples).all(axis=1))
+    label = f"generated ({outside} outside the frame)" if outside else "generated"
+    axes.scatter([], [], s=6, color=GENERATED, label=label)
+    axes.set(title=title, xlabel="x", ylabel="y")
+    axes.legend(loc="upper left")
+    save(figure, path)
+
+
+def data_set(digits, rng, path):
+    """mnist.png: random images, ten of each class to a row, beside a bar chart of the classes.
+
+    Images without labels: the grid alone, a hundred at random.
+    """
+    if digits.labels is None:
+        figure = Figure(figsize=(6.4, 6.8), layout="constrained")
+        axes = figure.subplots()
+        chosen = rng.permutation(len(digits))[:100]
+        picture = digit_grid(to_unit_range(digits.images[chosen]), min(len(chosen), 10))
+        axes.axis("off")
+    else:
+        figure = Figure(figsize=(12.4, 6.4), layout="constrained")
+        axes, bars = figure.subplots(1, 2)
+        picture = np.concatenate([_class_row(digits, label, rng) for label in range(10)])
+        middles = len(picture) / 10 * (np.arange(10) + 0.5)
+        axes.set(xticks=[], yticks=middles, yticklabels=range(10), ylabel="class")
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        drawn = bars.bar(range(10), np.bincount(digits.labels, minlength=10), color=REAL)
+        bars.bar_label(drawn, fmt="{:,.0f}", fontsize=8, padding=2)
+        bars.set(xticks=range(10), xlabel="class", ylabel="images", title="class distribution")
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axes.set_title(f"random sample of {len(digits):,} images")
+    save(figure, path)
+
+
+def _class_row(digits, label, rng):
+    """Ten random images of a class side by side, fewer where it has fewer, the rest of the row white."""
+    members = rng.permutation(np.flatnonzero(digits.labels == label))[:10]
+    row = np.ones((10, digits.features), np.float32)
+    row[: len(members)] = to_unit_range(digits.images[members])
+    return digit_grid(row, 10)
+
+
+def _panels(rows, columns, cell, margins):
+    """A figure and its axes, row by row: each fills its cell (width, height) but for the margins (left, right, bottom,
+    top), all in inches. Laid out by hand: matplotlib's own layout takes half of the time of such a picture.
+    """
+    (width, height), (left, right, bottom, top) = cell, margins
+    figure = Figure(figsize=(width * columns, height * rows))
+    figure.subplots_adjust(
+        left=left / (width * columns),
+        right=1 - right / (width * columns),
+        bottom=bottom / (height * rows),
+        top=1 - top / (height * rows),
+        wspace=(left + right) / (width - left - right),
+        hspace=(bottom + top) / (height - bottom - top),
+    )
+    return figure, figure.subplots(rows, columns, squeeze=False).ravel()
+
+
+def evolution(snapshots, draw, path):
+    """evolution.png: [(step, samples)] in order, one panel a moment, `draw(axes, samples)` filling it.
+
+    At most PANELS moments are shown, evenly chosen, the first and the last among them.
+    """
+    chosen = np.unique(np.linspace(0, len(snapshots) - 1, min(len(snapshots), PANELS)).round().astype(int))
+    columns = min(len(chosen), 7 if len(chosen) > 12 else 4)
+    rows = -(-len(chosen) // columns)
+    figure, axes = _panels(rows, columns, (2.3 if columns > 4 else 3.2, 2.5), (0.38, 0.1, 0.22, 0.28))
+    for ax in axes[len(chosen) :]:
+        ax.axis("off")
+    for ax, i in zip(axes, chosen, strict=False):
+        draw(ax, snapshots[i][1])
+        ax.set_title(f"step {snapshots[i][0]:,}", fontsize=10)
+        ax.tick_params(labelsize=7)
+    save(figure, path)
+
+
+def history(record, path):
+    """history.png: the Keras listing's four panels, losses and accuracies of both networks, and the game's value and
+    the discriminator's mean answers beside them, with the values that theory gives the equilibrium.
+    """
+    figure, axes = _panels(2, 3, (5.3, 3.5), (0.5, 0.1, 0.45, 0.3))
+    axes = axes.reshape(2, 3)
+    both = "sum" if record.summed else "mean"
+    for row, name in enumerate(("loss", "accuracy")):
+        for column, label, color in (
+            (f"d_{name}_real", "on real", REAL),
+            (f"d_{name}_fake", "on generated", GENERATED),
+            (f"d_{name}", f"both: their {both if name == 'loss' else 'mean'}", "0.2"),
+        ):
+            _curve(axes[row, 0], record, column, label, color)
+        axes[row, 0].set_title(f"Discriminator {name}")
+        _curve(axes[row, 1], record, f"g_{name}", "generator", "darkorange")
+        axes[row, 1].set_title(f"Generator {name}" + (f" ({record.objective})" if name == "loss" else ""))
+    minimax = record.objective == "minimax"
+    for ax, undecided in ((axes[0, 0], np.log(2)), (axes[0, 1], -np.log(2) if minimax else np.log(2))):
+        _mark(ax, undecided, f"{'−' if undecided < 0 else ''}log 2: undecided")
+    axes[0, 0].set_ylim(bottom=0)
+    axes[0, 1].set_ylim(top=0) if minimax else axes[0, 1].set_ylim(bottom=0)
+    _curve(axes[0, 2], record, "value", "V(D, G)", "purple")
+    _mark(axes[0, 2], -np.log(4), "equilibrium: V = −log 4")
+    axes[0, 2].set_title("Value of the game")
+    _curve(axes[1, 2], record, "d_real", "mean D(x) on real", REAL)
+    _curve(axes[1, 2], record, "d_fake", "mean D(G(z)) on generated", GENERATED)
+    _mark(axes[1, 2], 0.5, "equilibrium: D = ½")
+    axes[1, 2].set_title("What the discriminator says")
+    for ax in axes[1]:
+        ax.set_ylim(-0.03, 1.03)
+    for ax in axes.ravel():
+        ax.set_xlabel("step")
+        ax.legend(fontsize=8)
+    save(figure, path)
+
+
+def seeds(runs, path):
+    """seeds.png: a panel per measure with a dot per seed, crossed out where it collapsed, and real data's value."""
+    evaluated = [run for run in runs if run.evaluation]
+    measures = evaluated[0].evaluation["measures"]
+    columns = min(len(measures), 3)
+    rows = -(-len(measures) // columns)
+    figure = Figure(figsize=(4.2 * columns, 2.8 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes[len(measures) :]:
+        ax.axis("off")
+    for i, (ax, measure) in enumerate(zip(axes, measures, strict=False)):
+        for collapsed, marker, color in ((False, "o", GENERATED), (True, "x", "0.2")):
+            shown = [x for x, run in enumerate(evaluated) if bool(run.evaluation["collapsed"]) == collapsed]
+            values = [evaluated[x].evaluation["measures"][i]["value"] for x in shown]
+            label = "collapsed" if collapsed else "a seed"
+            ax.scatter(shown, [np.nan if v is None else v for v in values], c=color, marker=marker, label=label)
+        ax.set_xticks(range(len(evaluated)), [run.seed for run in evaluated])
+        ax.axhline(np.nan if measure["real"] is None else measure["real"], color=REAL, label="real data")
+        ax.set_title(measure["name"], fontsize=10)
+        ax.set_xlabel("seed")
+        ax.margins(y=0.15)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=9)
+    save(figure, path)
+
+
+def _mark(axes, value, label):
+    axes.axhline(value, color="0.6", linestyle=":", linewidth=1, label=label)
+
+
+def _curve(axes, record, column, label, color):
+    """One column of the history, averaged over equal stretches where it has more points than a picture can show."""
+    values, steps = record[column], record["step"]
+    stretch = max(1, len(values) // HISTORY_POINTS)
+    used = len(values) // stretch * stretch
+    means = values[:used].reshape(-1, stretch).mean(axis=1)
+    axes.plot(steps[:used].reshape(-1, stretch)[:, -1], means, color=color, linewidth=0.8, label=label)

@@ -1,0 +1,16 @@
+"""Recipes: the systems of the source documents as data — networks, optimiser, schedule, data set — with every number a
+setting that can be overridden. A family a file.
+"""
+
+from numgan.study.recipes.digits import Mnist, MnistEpochs
+from numgan.study.recipes.points import Sine, SineDiscriminator
+from numgan.study.settings import SettingError
+
+RECIPES = {recipe.name: recipe for recipe in (Mnist(), MnistEpochs(), Sine(), SineDiscriminator())}
+
+
+def get(name):
+    """The recipe of that name, or SettingError with the names there are."""
+    if name not in RECIPES:
+        raise SettingError(f"no recipe {name!r}; the recipes are {', '.join(RECIPES)}")
+    return RECIPES[name]

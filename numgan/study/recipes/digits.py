@@ -1,0 +1,103 @@
+"""Dense GANs for handwritten digits: the Keras listing and the 50-epoch study."""
+
+from dataclasses import dataclass
+
+from numgan.data import load_mnist_split
+from numgan.gan.model import SCHEDULES
+from numgan.nn import initializers
+from numgan.nn.activations import LeakyReLU, Sigmoid, Tanh
+from numgan.nn.batch_norm import BatchNorm
+from numgan.nn.dense import Dense
+from numgan.nn.network import Sequential
+from numgan.study import evaluation, plots
+from numgan.study.settings import DigitSettings, choice, fraction, natural, positive, positive_int, widths
+
+
+@dataclass(frozen=True)
+class MnistSettings(DigitSettings):
+    batch_size: int = positive_int(256, "images in the generator's batch")
+    learning_rate: float = positive(4e-4, "Adam's α")
+    beta1: float = fraction(0.5, "Adam's β₁")
+    hidden: tuple = widths((128, 256, 512), "widths of the hidden layers, the same in both networks")
+    stddev: float = positive(0.02, "standard deviation of each network's first weights; the rest is Glorot uniform")
+
+
+class Mnist:
+    """The Keras listing: a dense GAN for handwritten digits."""
+
+    name = "mnist"
+    title = "handwritten digits: the Keras listing's dense GAN with batch norm, 2,000 steps"
+    settings = MnistSettings()
+    features = 784
+    look_every = 50  # steps between two looks at the losses, about a second
+    sample_count = 64
+    snapshot_count = 16
+
+    def load(self, source):
+        """(training, held-out) digits: embedded (None), downloaded ("full") or from a directory of IDX files."""
+        return load_mnist_split(source)
+
+    def build(self, s, rng, dtype):
+        """The GAN for settings `s`, its weights drawn from `rng`."""
+
+        def hidden(batch_norm):
+            for i, width in enumerate(s.hidden):
+                yield Dense(width, initializers.normal(s.stddev) if i == 0 else "glorot_uniform")
+                yield LeakyReLU(s.slope)
+                if batch_norm:
+                    yield BatchNorm(s.momentum)
+
+        generator = Sequential([*hidden(True), Dense(784), Tanh()], s.latent_dim, rng, dtype, name="generator")
+        discriminator = Sequential([*hidden(False), Dense(1), Sigmoid()], 784, rng, dtype, name="discriminator")
+        return s.gan(generator, discriminator)
+
+    draw = staticmethod(plots.draw_digits)
+
+    def moment(self, gan, noise, rng):
+        """What `draw` shows of a moment of the training."""
+        return gan.generator.predict(noise)
+
+    def picture(self, samples, gan, title, path, rng):
+        plots.digit_samples(samples, title, path)
+
+    def quality(self, samples, gan, rng):
+        """Figures for the closing summary, name -> number: none for digits."""
+        return {}
+
+    def evaluation_count(self, training, held_out):
+        """How many samples to evaluate unless told: as many as there are held-out digits."""
+        return min(len(training), len(held_out))
+
+    def evaluate(self, samples, gan, training, held_out, rng):
+        """The `Evaluation` of generated digits beside both parts of the data."""
+        return evaluation.evaluate_digits(samples, training, held_out, rng)
+
+
+@dataclass(frozen=True)
+class MnistEpochsSettings(DigitSettings):
+    steps: int = natural(0, "training steps on random batches, in place of epochs")
+    epochs: int = natural(50, "passes over the shuffled training images, each image once in every pass")
+    batch_size: int = positive_int(32, "images in the generator's batch")
+    learning_rate: float = positive(1e-4, "Adam's α")
+    beta1: float = fraction(0.5, "Adam's β₁")
+    schedule: str = choice("summed", "how the discriminator sees real and generated rows", SCHEDULES)
+    hidden: tuple = widths((256, 512), "widths of the generator's hidden layers; the discriminator's are the reverse")
+
+
+class MnistEpochs(Mnist):
+    """The 50-epoch study: three dense layers in either network, epochs over the shuffled digits.
+
+    The study names the layers, the losses and Adam's rate. Widths, slope, β₁ and batch size are chosen here: 50 epochs
+    of the embedded digits are 1,600 steps in batches of 128, too few for digits to appear, and 6,250 in batches of 32.
+    """
+
+    name = "mnist-epochs"
+    title = "handwritten digits: the 50-epoch study, three dense layers in either network"
+    settings = MnistEpochsSettings()
+
+    def build(self, s, rng, dtype):
+        grow = [layer for n in s.hidden for layer in (Dense(n), LeakyReLU(s.slope), BatchNorm(s.momentum))]
+        shrink = [layer for n in reversed(s.hidden) for layer in (Dense(n), LeakyReLU(s.slope))]
+        generator = Sequential([*grow, Dense(784), Tanh()], s.latent_dim, rng, dtype, name="generator")
+        discriminator = Sequential([*shrink, Dense(1), Sigmoid()], 784, rng, dtype, name="discriminator")
+        return s.gan(generator, discriminator)

@@ -1,0 +1,139 @@
+"""GANs for points of the plane: the sine article's, and its discriminator alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from numgan.data import SinePoints
+from numgan.gan.model import SCHEDULES
+from numgan.nn import initializers
+from numgan.nn.activations import ReLU, Sigmoid
+from numgan.nn.dense import Dense
+from numgan.nn.network import Sequential
+from numgan.study import evaluation, metrics, plots
+from numgan.study.settings import SettingError, TrainingSettings, choice, natural, positive_int, setting
+
+
+@dataclass(frozen=True)
+class SineSettings(TrainingSettings):
+    steps: int = positive_int(100_000, "training steps: two discriminator updates, then one of the generator")
+    batch_size: int = positive_int(128, "points in the generator's batch; the discriminator's are half as large")
+    snapshot_every: int = positive_int(10_000, "steps between two summaries and moments of evolution.png")
+    schedule: str = choice("separate", "how the discriminator sees real and generated rows", SCHEDULES)
+    latent_dim: int = positive_int(5, "noise values per point")
+    hidden: int = positive_int(25, "units in the one hidden layer of either network")
+    initializer: str = choice(
+        "he_uniform", "hidden weights; output weights are Glorot uniform", tuple(initializers.INITIALIZERS)
+    )
+    output: str = choice(
+        "linear", "the generator's output: the document's text says linear, its code sigmoid", ("linear", "sigmoid")
+    )
+
+
+class Sine:
+    """The sine article's GAN: points on a curve from networks of one hidden layer."""
+
+    name = "sine"
+    title = "points (t, sin t): the sine article's GAN with one hidden layer, 100,000 steps"
+    settings = SineSettings()
+    features = 2
+    look_every = 1000
+    sample_count = 1000
+    snapshot_count = 500
+
+    frame = plots.SINE_FRAME
+
+    def load(self, source):
+        """(training, held-out) points: always fresh, so nothing need be held out."""
+        if source is not None:
+            raise SettingError(f"the {self.name} recipe draws its own points and takes no --data, got {source!r}")
+        return SinePoints(), SinePoints()
+
+    def build(self, s, rng, dtype):
+        """The GAN for settings `s`, its weights drawn from `rng`."""
+        output = [Sigmoid()] if s.output == "sigmoid" else []
+        generator = Sequential(
+            [Dense(s.hidden, s.initializer), ReLU(), Dense(2), *output], s.latent_dim, rng, dtype, name="generator"
+        )
+        return s.gan(generator, self.discriminator(s, rng, dtype))
+
+    @staticmethod
+    def discriminator(s, rng, dtype):
+        layers = [Dense(s.hidden, s.initializer), ReLU(), Dense(1), Sigmoid()]
+        return Sequential(layers, 2, rng, dtype, name="discriminator")
+
+    draw = staticmethod(plots.draw_game)
+
+    def moment(self, gan, noise, rng):
+        """Real and generated points, and what the discriminator says of the plane behind them."""
+        points = gan.generator.predict(noise)
+        return _real_points(len(points), rng), points, plots.decision_surface(gan.discriminator, self.frame)
+
+    def picture(self, samples, gan, title, path, rng):
+        plots.point_samples(samples, _real_points(len(samples), rng), title, path)
+
+    def quality(self, samples, gan, rng):
+        return metrics.sine_quality(samples)
+
+    def evaluation_count(self, training, held_out):
+        """How many samples to evaluate unless told."""
+        return 5_000
+
+    def evaluate(self, samples, gan, training, held_out, rng):
+        """The `Evaluation` of generated points beside fresh real ones."""
+        return evaluation.evaluate_points(samples, rng)
+
+
+@dataclass(frozen=True)
+class SineDiscriminatorSettings(SineSettings):
+    steps: int = positive_int(300, "training steps, which the document calls epochs: an update on real, one on fake")
+    snapshot_every: int = positive_int(50, "steps between two summaries and moments of evolution.png")
+    generator_steps: int = natural(0, "generator steps in a training step: 0, the fakes are fixed")
+    latent_dim: int = setting(1, "the t of a fake point (t, 2t)", lambda v: v == 1, "1")
+    output: str = choice("linear", "of the fixed generator", ("linear",))
+
+
+class SineDiscriminator(Sine):
+    """The sine article's first part: a discriminator alone, (t, sin t) real against (t, 2t) fake.
+
+    The fakes come from a generator too, the linear map t → (t, 2t), which is frozen.
+    """
+
+    name = "sine-discriminator"
+    title = "the sine article's discriminator alone: (t, sin t) against (t, 2t), 300 half-batches of each"
+    settings = SineDiscriminatorSettings()
+    look_every = 50
+    frame = (-3.8, 3.8, -7.6, 7.6)
+
+    def build(self, s, rng, dtype):
+        def line(rng, n_in, n_out, dtype):
+            return np.array([[1, 2]], dtype)
+
+        generator = Sequential([Dense(2, line)], 1, rng, dtype, name="generator")
+        return s.gan(generator, self.discriminator(s, rng, dtype))
+
+    def picture(self, samples, gan, title, path, rng):
+        surface = plots.decision_surface(gan.discriminator, self.frame)
+        plots.game(_real_points(len(samples), rng), samples, surface, title, path)
+
+    def quality(self, samples, gan, rng):
+        """Accuracy on fresh points of either kind, as the article reports it."""
+        real = gan.discriminator.predict(_real_points(len(samples), rng))
+        fake = gan.discriminator.predict(samples)
+        return {"accuracy on real": float((real > 0.5).mean()), "accuracy on fake": float((fake <= 0.5).mean())}
+
+    def evaluate(self, samples, gan, training, held_out, rng):
+        """The two accuracies. Beside them what a perfect discriminator has, since the curves meet in one point only."""
+        article = {
+            "accuracy on real": "higher; the article: 100 %",
+            "accuracy on fake": "higher; the article: about 85 %",
+        }
+        accuracy = self.quality(samples, gan, rng)
+        measures = [evaluation.Measure(name, value, 1.0, article[name]) for name, value in accuracy.items()]
+        return evaluation.Evaluation(measures, [f"{len(samples):,} {held_out.source}"], None)
+
+
+def _real_points(n, rng):
+    real = np.empty((n, 2), np.float32)
+    SinePoints().sample(n, rng, real)
+    return real

@@ -1,0 +1,222 @@
+"""A run: one training of a recipe, from seed to run directory, and back from the directory to samples.
+
+A run directory holds config.json, history.csv, model.npz, samples.png, evolution.png and history.png.
+"""
+
+import contextlib
+import dataclasses
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from numgan import __version__
+from numgan.files import atomic_write
+from numgan.gan.equilibrium import Equilibrium
+from numgan.gan.model import GAN, NonFiniteError
+from numgan.nn.model_file import ModelFileError
+from numgan.study import plots, recipes
+
+QUALITY_SAMPLES = 5_000  # as many as the closing figures are computed from
+
+
+class RunError(ValueError):
+    """A run directory that cannot be made or read; the message says why."""
+
+
+@dataclasses.dataclass
+class Run:
+    """What a training gave.
+
+    stopped      None, or the failure or interrupt that ended it before its last step.
+    equilibrium  None, or the `Equilibrium` that was watched for, as its last check found it.
+    """
+
+    directory: Path
+    history: object
+    seconds: float
+    samples_per_second: float
+    quality: dict
+    stopped: str | None
+    equilibrium: Equilibrium | None
+
+
+def make_directory(out, name):
+    """Create the run directory: `out`, which must be new or empty, or else the next free runs/NAME-n."""
+    if out is not None:
+        out = Path(out)
+        if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+            raise RunError(f"{out} exists and is not an empty directory; a run never overwrites another")
+        out.mkdir(parents=True, exist_ok=True)
+        return out
+    for n in range(1, 1_000_000):
+        with contextlib.suppress(FileExistsError):
+            directory = Path("runs", f"{name}-{n}")
+            directory.mkdir(parents=True)
+            return directory
+    raise RunError("runs/ is full")
+
+
+def streams(seed):
+    """Three independent random generators of one seed: for initial weights, for training, for pictures."""
+    return np.random.default_rng(seed).spawn(3)
+
+
+def train(
+    recipe, settings, seed=0, dtype="float32", source=None, out=None, quiet=False, say=print, until_equilibrium=None
+):
+    """Train a recipe and leave a run directory; returns the `Run`.
+
+    until_equilibrium  None, or the tolerance of an `Equilibrium` that is checked at every look and ends the training.
+
+    The same recipe, settings, seed, dtype and data give the same model to the bit on the same machine. A run that is
+    interrupted, or whose numbers stop being finite, keeps and writes its last good state; `Run.stopped` says so.
+    """
+    data, held_out = recipe.load(source)
+    weights_rng, training_rng, picture_rng = streams(seed)
+    gan = recipe.build(settings, weights_rng, dtype)
+    equilibrium = until_equilibrium and Equilibrium(gan, held_out, until_equilibrium, picture_rng.spawn(1)[0])
+    directory = make_directory(out, recipe.name)
+    config = {
+        "numgan": __version__,
+        "numpy": np.__version__,
+        "recipe": recipe.name,
+        "seed": seed,
+        "dtype": dtype,
+        "data": data.source,
+        "held_out": held_out.source,
+        "data_from": source if source in (None, "full") else str(Path(source).resolve()),
+        "settings": dataclasses.asdict(settings),
+    }
+    _write_json(directory / "config.json", config)
+    plan = _plan_of_run(settings, data, gan)
+    watch = _Watch(recipe, settings, gan, picture_rng, quiet, say, plan, equilibrium)
+    stopped, start = None, time.perf_counter()
+    try:
+        record = gan.fit(
+            data,
+            batch_size=settings.batch_size,
+            rng=training_rng,
+            every=watch.every,
+            callback=watch,
+            **settings.length(),
+        )
+    except (NonFiniteError, KeyboardInterrupt) as stop:
+        record, stopped = stop.history, str(stop) or f"interrupted; kept the state after step {len(stop.history)}"
+    except BaseException:  # not a single step was made that could be kept
+        (directory / "config.json").unlink()
+        directory.rmdir()
+        raise
+    finally:
+        watch.bar.close()
+    seconds = time.perf_counter() - start
+    gan.save(directory / "model.npz")
+    with atomic_write(directory / "history.csv") as temporary:
+        record.write_csv(temporary)
+    title = f"{recipe.name}: samples after {len(record):,} steps, seed {seed}"
+    recipe.picture(gan.sample(recipe.sample_count, picture_rng), gan, title, directory / "samples.png", picture_rng)
+    if watch.snapshots:
+        plots.evolution(watch.snapshots, recipe.draw, directory / "evolution.png")
+    if len(record):
+        plots.history(record, directory / "history.png")
+    quality = recipe.quality(gan.sample(QUALITY_SAMPLES, picture_rng), gan, picture_rng)
+    return Run(directory, record, seconds, len(record) * settings.batch_size / seconds, quality, stopped, equilibrium)
+
+
+def _plan_of_run(settings, data, gan):
+    """(total steps, steps between two snapshots): by epochs a snapshot falls on the end of one."""
+    epochs = getattr(settings, "epochs", 0)
+    if not epochs:
+        return settings.steps, settings.snapshot_every
+    steps = gan.steps_per_epoch(len(data), settings.batch_size, settings.discriminator_steps)
+    return epochs * steps, steps * max(1, round(epochs / 10))
+
+
+class _Watch:
+    """The callback of a run: moves the progress bar, takes a snapshot of the samples now and then, and ends the
+    training at the equilibrium where asked to.
+    """
+
+    def __init__(self, recipe, settings, gan, rng, quiet, say, plan, equilibrium):
+        (self.total, self.snapshot_every), self.equilibrium = plan, equilibrium
+        by_epochs = getattr(settings, "epochs", 0)  # then there is a look at the end of every epoch anyhow
+        self.every = recipe.look_every if by_epochs else math.gcd(recipe.look_every, self.snapshot_every)
+        self.recipe, self.gan, self.rng, self.say = recipe, gan, rng, None if quiet else say
+        noise_shape = (recipe.snapshot_count, gan.latent_dim)
+        self.noise = rng.standard_normal(noise_shape, dtype=gan.generator.dtype)  # the same at every snapshot
+        self.snapshots = []
+        self.bar = tqdm(total=self.total, unit="step", disable=True if quiet else None, dynamic_ncols=True)
+        if self.say:
+            self.say(f"{'step':>8}   discriminator: loss   real ✓   fake ✓   generator: loss   passed as real")
+
+    def __call__(self, done, record):
+        reached = bool(self.equilibrium and done and self.equilibrium.check(done))
+        if done % self.snapshot_every == 0 or done == self.total or reached:
+            self.snapshots.append((done, self.recipe.moment(self.gan, self.noise, self.rng)))
+            if self.say and done:
+                with tqdm.external_write_mode():
+                    self.say(self._line(done, record))
+        self.bar.update(done - self.bar.n)
+        return reached
+
+    def _line(self, done, record):
+        """The last stretch's means, as a row under the heading."""
+        last = {
+            name: record[name][-self.every :].mean()
+            for name in ("d_loss", "d_accuracy_real", "d_accuracy_fake", "g_loss", "g_accuracy")
+        }
+        return (
+            f"{done:>8,} {last['d_loss']:>21.3f} {last['d_accuracy_real']:>8.0%} {last['d_accuracy_fake']:>8.0%}"
+            f" {last['g_loss']:>17.3f} {last['g_accuracy']:>16.0%}"
+        )
+
+
+def open_run(path):
+    """(recipe, config, GAN) of a run directory."""
+    directory = Path(path)
+    try:
+        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+        recipe = recipes.get(config["recipe"])
+    except FileNotFoundError:
+        raise RunError(f"{directory} is not a run directory: it has no config.json") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{directory / 'config.json'} is not readable ({error})") from None
+    try:
+        gan = GAN.load(directory / "model.npz")
+    except ModelFileError as error:
+        raise RunError(str(error)) from None
+    made = gan.generator.widths[-1]
+    if made != recipe.features:
+        raise RunError(f"{directory}: model.npz makes {made} features, its recipe {recipe.name} has {recipe.features}")
+    return recipe, config, gan
+
+
+def sample(path, n=None, seed=0, out=None):
+    """Write n new samples of a run to `out`, a .png picture or a .npy array; returns (path written, n).
+
+    n defaults to the recipe's own count, `out` to sample-seedN.png in the run directory. The array is float32
+    (n, features) in the generator's own range.
+    """
+    recipe, _, gan = open_run(path)
+    n = recipe.sample_count if n is None else n
+    target = Path(path) / f"sample-seed{seed}.png" if out is None else Path(out)
+    if target.suffix not in (".png", ".npy"):
+        raise RunError(f"{target} should end in .png or .npy")
+    if not target.parent.is_dir():
+        raise RunError(f"{target.parent} is not a directory")
+    sample_rng, picture_rng = np.random.default_rng(seed).spawn(2)
+    samples = gan.sample(n, sample_rng)
+    if target.suffix == ".npy":
+        with atomic_write(target) as temporary, open(temporary, "wb") as file:
+            np.save(file, samples.astype(np.float32, copy=False))
+    else:
+        recipe.picture(samples, gan, f"{recipe.name}: {n:,} samples, seed {seed}", target, picture_rng)
+    return target, n
+
+
+def _write_json(path, value):
+    with atomic_write(path) as temporary:
+        Path(temporary).write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,143 @@
+"""Settings: every number of a recipe as a named field that can be overridden, with what it may be."""
+
+import dataclasses
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from numgan.gan.history import OBJECTIVES
+from numgan.gan.model import GAN, SCHEDULES
+from numgan.nn.optimizers import Adam
+
+
+class SettingError(ValueError):
+    """A setting that a recipe does not have, or a value it cannot take; the message lists what is right."""
+
+
+def setting(default, help, check, expects):
+    """A field of a Settings class: `check(value)` accepts it, `expects` says in words what is accepted."""
+    return field(default=default, metadata={"help": help, "check": check, "expects": expects})
+
+
+def positive_int(default, help):
+    return setting(default, help, lambda v: v > 0, "a positive integer")
+
+
+def natural(default, help):
+    return setting(default, help, lambda v: v >= 0, "a whole number from 0 up")
+
+
+def positive(default, help):
+    return setting(default, help, lambda v: 0 < v < np.inf, "a positive number")
+
+
+def fraction(default, help, top=1.0):
+    return setting(default, help, lambda v: 0 <= v < top, f"a number from 0 up to, but not including, {top:g}")
+
+
+def choice(default, help, options):
+    return setting(default, help, lambda v: v in options, "one of " + ", ".join(options))
+
+
+def widths(default, help):
+    return setting(default, help, lambda v: len(v) > 0 and min(v) > 0, "positive integers with commas, as 128,256,512")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What every recipe has."""
+
+    steps: int = positive_int(1000, "training steps: each a discriminator step, then a generator step")
+    batch_size: int = positive_int(128, "rows in the generator's batch")
+    snapshot_every: int = positive_int(
+        100, "steps between two summaries and moments of evolution.png; by epochs, a tenth of the run"
+    )
+    learning_rate: float = positive(1e-3, "Adam's α")
+    beta1: float = fraction(0.9, "Adam's β₁")
+    beta2: float = fraction(0.999, "Adam's β₂")
+    epsilon: float = positive(1e-7, "Adam's ε")
+    adam_form: str = choice("keras", "where Adam adds ε: keras (ε̂ form) or paper (algorithm 1)", Adam.FORMS)
+    schedule: str = choice("concatenated", "how the discriminator sees real and generated rows", SCHEDULES)
+    label_smoothing: float = fraction(0.0, "s: real rows are labelled 1 − s for the discriminator", 0.5)
+    objective: str = choice(
+        "non-saturating", "the generator minimises −log D(G(z)) (non-saturating) or log(1 − D(G(z)))", OBJECTIVES
+    )
+    discriminator_steps: int = natural(1, "discriminator steps in a training step; 0 freezes the discriminator")
+    generator_steps: int = natural(1, "generator steps in a training step; 0 freezes the generator")
+
+    def adam(self):
+        return Adam(self.learning_rate, self.beta1, self.beta2, self.epsilon, self.adam_form)
+
+    def gan(self, generator, discriminator):
+        adams = self.adam(), self.adam()
+        return GAN(generator, discriminator, *adams, self.schedule, self.label_smoothing, self.objective)
+
+    def length(self):
+        """How long to train and with how many steps of either side, as keywords of `GAN.fit`."""
+        return {name: getattr(self, name) for name in ("steps", "discriminator_steps", "generator_steps")}
+
+
+@dataclass(frozen=True)
+class DigitSettings(TrainingSettings):
+    """What recipes on a set of digits have besides."""
+
+    steps: int = natural(2000, "training steps on random batches; 0 where epochs are given")
+    epochs: int = natural(0, "passes over the shuffled training images, in place of steps")
+    latent_dim: int = positive_int(100, "noise values per image")
+    slope: float = fraction(0.2, "LeakyReLU's slope below zero")
+    momentum: float = fraction(0.8, "weight of the old value in the batch norms' running statistics")
+
+    def length(self):
+        by_epochs = {"steps": None, "epochs": self.epochs} if self.epochs else {}
+        return super().length() | by_epochs
+
+
+def with_overrides(settings, overrides):
+    """Settings with some replaced: `overrides` maps names to texts, as the command line has them, or to values."""
+    fields = {f.name: f for f in dataclasses.fields(settings)}
+    values = {}
+    for name, text in overrides.items():
+        if name not in fields:
+            raise SettingError(f"no setting {name!r}; the settings are {', '.join(fields)}")
+        expects = fields[name].metadata["expects"]
+        try:
+            values[name] = _parse(text, type(getattr(settings, name)))
+            accepted = fields[name].metadata["check"](values[name])
+        except ValueError:
+            accepted = False
+        if not accepted:
+            raise SettingError(f"{name}={_text(text)} is not possible; expected {expects}")
+    if "epochs" in fields and values.get("epochs") and values.get("steps"):
+        raise SettingError(f"give steps or epochs, not both; got steps={values['steps']}, epochs={values['epochs']}")
+    if "epochs" in fields and (values.get("epochs") or values.get("steps")):
+        values = {"steps": 0, "epochs": 0} | values
+    settings = dataclasses.replace(settings, **values)
+    if settings.discriminator_steps == settings.generator_steps == 0:
+        raise SettingError("discriminator_steps=0 and generator_steps=0 leave nothing to train")
+    if settings.steps == getattr(settings, "epochs", 0) == 0:
+        raise SettingError("steps=0 and epochs=0 leave nothing to train")
+    if settings.schedule == "separate" and settings.batch_size % 2:
+        raise SettingError(
+            f"batch_size={settings.batch_size} is not possible; the separate schedule halves the batch, "
+            "so expected an even number"
+        )
+    return settings
+
+
+def _parse(text, kind):
+    if kind is tuple and not isinstance(text, str):
+        return tuple(text)
+    if kind is tuple:
+        return tuple(int(part) for part in text.split(","))
+    if kind is int and isinstance(text, float):
+        raise ValueError(text)
+    return kind(text)
+
+
+def _text(value):
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def setting_rows(settings):
+    """(name, value as it would be typed, help) for every setting."""
+    return [(f.name, _text(getattr(settings, f.name)), f.metadata["help"]) for f in dataclasses.fields(settings)]
