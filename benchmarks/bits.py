@@ -16,7 +16,6 @@ import numpy as np
 from benchmarks import BenchmarkError
 
 HERE = Path(__file__).parent
-SHOWN = 20  # differences that are printed
 
 
 def run(arguments):
@@ -29,8 +28,8 @@ def run(arguments):
         with np.load(files[0]) as old, np.load(files[1]) as new:
             differences = list(compare(old, new))
             print(f"{len(old.files):,} arrays of {checkouts[0]} and {len(new.files):,} of {checkouts[1]}")
-    for line in differences[:SHOWN]:
-        print(line)
+    for run_name, lines in groups(differences):
+        print(f"{run_name}: {len(lines):,} differ, among them {lines[0]}")
     print(f"{len(differences):,} differ" if differences else "equal to the bit")
     return 1 if differences else 0
 
@@ -52,17 +51,26 @@ def finish(checkout, worker):
         raise BenchmarkError(f"{checkout} was asked for, but {out.strip()} ran")
 
 
+def groups(differences):
+    """[(what was trained, [its lines])]."""
+    grouped = {}
+    for name, line in differences:
+        run_name, _, part = name.rpartition(": ")
+        grouped.setdefault(run_name, []).append(f"{part} {line}")
+    return grouped.items()
+
+
 def compare(old, new):
-    """A line for every array that is missing on one side or differs in shape, dtype or any bit."""
+    """(name, what differs) for every array that is missing on one side or differs in shape, dtype or any bit."""
     for name in old.files:
         if name not in new.files:
-            yield f"{name}: only in the old checkout"
+            yield name, "is only in the old checkout"
             continue
         a, b = old[name], new[name]
         if (a.shape, a.dtype) != (b.shape, b.dtype):
-            yield f"{name}: {a.dtype} {a.shape} became {b.dtype} {b.shape}"
+            yield name, f"was {a.dtype} {a.shape}, is {b.dtype} {b.shape}"
         elif a.tobytes() != b.tobytes():
             off = np.abs(a - b).max() / max(np.abs(a).max(initial=0), 1e-300)
-            yield f"{name}: {(a != b).sum():,} of {a.size:,} differ, by up to {off:.1e} of the largest"
+            yield name, f"({(a != b).sum():,} of {a.size:,} numbers, by up to {off:.1e} of the largest)"
     for name in set(new.files) - set(old.files):
-        yield f"{name}: only in the new checkout"
+        yield name, "is only in the new checkout"

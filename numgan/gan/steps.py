@@ -37,11 +37,11 @@ class DiscriminatorStep:
 
         real = learner(2 * batch if both else batch)
         fake = real if both else learner(batch)
-        rows = np.s_[..., batch:, :] if both else np.s_[...]
+        fakes = np.s_[..., batch:] if both else np.s_[...]
         source = Plan(g, batch, training=False, backward=False)
-        generate = [*source.forward, partial(np.copyto, fake.x[rows], source.y)]
+        generate = [*source.forward, partial(np.copyto, fake.x[fakes], source.y)]
         if both:
-            target = np.repeat([gan.real_target, 0.0], batch)[:, None]
+            target = np.repeat([gan.real_target, 0.0], batch)
             weight = 2 if gan.schedule == "summed" else 1  # the sum of two means is twice the mean of all
             self.calls = [*generate, *_learning_calls(real, target, gan.discriminator_optimizer, weight)]
         else:
@@ -51,8 +51,8 @@ class DiscriminatorStep:
                 *_learning_calls(fake, 0.0, gan.discriminator_optimizer),
             ]
         self.origins = source.origins | real.origins | fake.origins
-        self.real, self.noise = real.x[..., :batch, :], source.x
-        self.real_logits, self.fake_logits = real.y[..., :batch, :], fake.y[rows]
+        self.real, self.noise = d.samples_first(real.x[..., :batch]), g.samples_first(source.x)
+        self.real_logits, self.fake_logits = (d.samples_first(a) for a in (real.y[..., :batch], fake.y[fakes]))
 
     def run(self, real, noise):
         np.copyto(self.real, real)
@@ -75,7 +75,7 @@ class GeneratorStep:
             input_gradient=True,
             depth=d.logit_depth,
             x1=source.y1,
-            dx=source.dy,
+            dx1=source.dy1,
         )
         self.calls = [
             *source.forward,
@@ -87,7 +87,7 @@ class GeneratorStep:
             gan.generator_optimizer.step,
         ]
         self.origins = source.origins | critic.origins
-        self.noise, self.logits = source.x, critic.y
+        self.noise, self.logits = g.samples_first(source.x), d.samples_first(critic.y)
 
     def run(self, noise):
         np.copyto(self.noise, noise)
@@ -101,7 +101,8 @@ class FrozenDiscriminator:
     def __init__(self, gan, batch):
         d = gan.discriminator
         plan = Plan(d, batch, training=False, backward=False, depth=d.logit_depth)
-        self.calls, self.origins, self.real, self.real_logits = plan.forward, plan.origins, plan.x, plan.y
+        self.calls, self.origins = plan.forward, plan.origins
+        self.real, self.real_logits = d.samples_first(plan.x), d.samples_first(plan.y)
 
     def run(self, real):
         np.copyto(self.real, real)

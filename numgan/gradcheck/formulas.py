@@ -70,7 +70,7 @@ def _column_statistics(rows):
 
 def expected_dense(layer, rows):
     w, b = layer.params["weight"].tolist(), layer.params["bias"].tolist()
-    return [[math.fsum([*(v * w[k][j] for k, v in enumerate(row)), b[j]]) for j in range(len(b))] for row in rows]
+    return [[math.fsum([*(v * w[j][k] for k, v in enumerate(row)), b[j]]) for j in range(len(b))] for row in rows]
 
 
 def expected_elementwise(function):

@@ -51,12 +51,12 @@ def network_problem(network, x, training, rng):
     """L = Σ y·c for random c of y's shape."""
     x = np.asarray(network.check_input(x), np.float64)
     plan = Plan(network, len(x), training=training, backward=True, input_gradient=True)
-    weights = rng.standard_normal(plan.y.shape)
+    weights, other = (rng.standard_normal(network.samples_first(plan.y).shape) for _ in range(2))
     # The first pass is on other numbers: buffers left stale and gradients added up show in the second.
-    for factor, c in ((-0.7, rng.standard_normal(plan.y.shape)), (1.0, weights)):
-        np.copyto(plan.x, factor * x)
+    for factor, c in ((-0.7, other), (1.0, weights)):
+        np.copyto(network.samples_first(plan.x), factor * x)
         plan.run_forward()
-        np.copyto(plan.dy, c)
+        np.copyto(network.samples_first(plan.dy), c)
         plan.run_backward()
     return _problem_of(network, plan, x, "input", lambda y: y * weights, training)
 
@@ -67,7 +67,7 @@ def _problem_of(network, plan, x, input_name, terms, training, depth=None):
     if training:
         base |= {name: array.copy() for name, array in network.parameters().items()}
         analytic |= {name: array.copy() for name, array in network.gradients().items()}
-    base[input_name], analytic[input_name] = x, plan.dx.copy()
+    base[input_name], analytic[input_name] = x, network.samples_first(plan.dx).copy()
     state = network.state.copy()  # running statistics as they are now, not as a training pass leaves them
 
     def make(replicas):
@@ -77,9 +77,9 @@ def _problem_of(network, plan, x, input_name, terms, training, depth=None):
         def run():
             twin.state[...] = state
             inner.run_forward()
-            return terms(inner.y).reshape(replicas or 1, -1)
+            return terms(twin.samples_first(inner.y)).reshape(replicas or 1, -1)
 
-        return (twin.parameters() if training else {}) | {input_name: inner.x}, run
+        return (twin.parameters() if training else {}) | {input_name: twin.samples_first(inner.x)}, run
 
     size = network.values.size + 3 * len(x) * sum(width + 1 for width in network.widths)
     return Problem(base, analytic, stackable(make, base), 8 * size)
@@ -147,7 +147,7 @@ def gan_problems(gan, x, report):
     if gan.schedule == "separate":
         batches = [("discriminator step on real", real, gan.real_target), ("on generated", fakes, 0.0)]
     else:
-        targets = np.repeat([gan.real_target, 0.0], [len(real), len(noise)])[:, None]
+        targets = np.repeat([gan.real_target, 0.0], [len(real), len(noise)])
         batches = [("discriminator step", np.concatenate([real, fakes]), targets)]
     before = _fingerprint(g, twin.generator_optimizer)
     claims = _claimed_gradients(DiscriminatorStep(twin, len(real)), d, twin.discriminator_optimizer, (real, noise))
@@ -203,10 +203,12 @@ def _cross_entropy_terms(target, weight):
 def _critic_problem(d, rows, target, claim, name, weight):
     """The discriminator's step on one batch; the input's gradient, which training never asks for, is added."""
     plan = Plan(d, len(rows), training=True, backward=True, input_gradient=True, depth=d.logit_depth)
-    np.copyto(plan.x, rows)
+    np.copyto(d.samples_first(plan.x), rows)
     for call in (*plan.forward, loss_gradient(plan, target, weight), *plan.backward):
         call()
-    problem = _problem_of(d, plan, rows, "input", _cross_entropy_terms(target, weight), True, d.logit_depth)
+    problem = _problem_of(
+        d, plan, rows, "input", _cross_entropy_terms(np.reshape(target, (-1, 1)), weight), True, d.logit_depth
+    )
     problem.analytic |= claim
     problem.prefix = name + ": "
     return problem
@@ -218,12 +220,12 @@ def _chain_problem(g, d, noise, claim, label, weight):
     label, weight   its objective as weight × cross-entropy against the label.
     """
     source, critic = _chain(g, d, len(noise), True)
-    np.copyto(source.x, noise)
+    np.copyto(g.samples_first(source.x), noise)
     start = loss_gradient(critic, label, weight)
     for call in (*source.forward, *critic.forward, start, *critic.backward, *source.backward):
         call()
     base = {name: array.copy() for name, array in g.parameters().items()} | {"noise": noise}
-    analytic = claim | {"noise": source.dx.copy()}
+    analytic = claim | {"noise": g.samples_first(source.dx).copy()}
     terms = _cross_entropy_terms(label, weight)
 
     def make(replicas):
@@ -235,7 +237,7 @@ def _chain_problem(g, d, noise, claim, label, weight):
             head.run_forward()
             return terms(head.y).reshape(replicas or 1, -1)
 
-        return g_twin.parameters() | {"noise": inner.x}, run
+        return g_twin.parameters() | {"noise": g_twin.samples_first(inner.x)}, run
 
     size = g.values.size + d.values.size + 3 * len(noise) * (sum(g.widths) + sum(d.widths))
     return Problem(base, analytic, stackable(make, base), 8 * size, "generator step: ")
@@ -252,6 +254,6 @@ def _chain(g, d, batch, backward):
         input_gradient=backward,
         depth=d.logit_depth,
         x1=source.y1,
-        dx=source.dy,
+        dx1=source.dy1,
     )
     return source, critic

@@ -1,17 +1,31 @@
 """The mathematics of numgan: every forward pass directly above its backward pass, derived line by line.
 
-A kernel is a function on arrays. It knows no class, keeps no state and allocates nothing: it writes into the
-buffers it is handed. Read from top to bottom, this file is a short course on backpropagation.
+A kernel is a function on arrays. It knows no class, keeps no state and allocates nothing: it writes into the buffers it
+is handed. The chapters, read in this order, are a short course on backpropagation:
+
+    dense        y = W·[x; 1], and what the chain rule makes of a matrix product
+    activations  elementwise functions: their gradients, read off their outputs
+    batch_norm   when every sample of a batch depends on every other
+    losses       where a backward pass begins
+    optimizers   what is done with a gradient
 
 Conventions
-    L       the loss, a scalar. `dy` means ∂L/∂y and has the shape of `y`.
-    shapes  written without the leading axes: `x` is (batch, features), N is the batch, n the features. Any axes
-            in front are independent replicas: (R, batch, features) with parameters (R, n_in, n_out).
-    memory  any layout gives the same numbers; networks hand in arrays that are contiguous feature by feature
-            (`plan.Plan` says why), and the timings quoted are of those.
-    out     where the result goes. "May be x" says that the kernel can run in place.
-    scalars (slopes, rates, ε) are 0-d arrays of the data's dtype: a Python float makes a small
-            call 1.7 times as long, because NumPy has to convert it first.
+    L        the loss, a scalar. `dy` means ∂L/∂y and has the shape of `y`.
+    columns  samples are columns: x is (n, N), n features of N samples, and dy/dx is n rows of N numbers. Any axes in
+             front are independent replicas: (R, n, N) with parameters (R, n_out, n_in + 1).
+    ᵀ        a name that ends in ᵀ is the transpose of what it names, a view that the caller makes once: to make it at
+             every call would take a tenth of a sine GAN's product.
+    memory   any layout gives the same numbers; networks hand in C-contiguous arrays, and the timings quoted are of
+             those.
+    out      where the result goes. "May be x" says that the kernel can run in place.
+    scalars  (slopes, rates, ε) are 0-d arrays of the data's dtype: a Python float makes a small call 1.7 times as
+             long, because NumPy has to convert it first.
+    scratch  `temp` and `temp2` have the data's shape and dtype, `mask` its shape and bool; `column` is (n, 1). What is
+             in them before a call does not matter, and after it has no meaning.
+
+To add a kernel, write it into the chapter it belongs to, forward above backward, with the derivation in the docstring,
+shapes and source included; then the layer that binds it (`numgan.nn`), and mistakes that people make in it
+(`numgan.gradcheck.faults`). The names of a kernel's arguments are its contract: a layer binds by them.
 
 Sources
     [GBC]   Goodfellow, Bengio & Courville, Deep Learning, MIT Press 2016.

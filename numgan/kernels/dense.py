@@ -1,51 +1,50 @@
-"""The dense layer, y = x·W + b, and its two gradients: three matrix products.
+"""The dense layer, y = W·x + b, and its two gradients: three matrix products.
 
-A dense layer is y = x·W + b. Its bias is a weight like any other once every row of x ends in a one:
+The bias is a weight like any other once every sample ends in a one:
 
-    y = [x 1]·[W; b]
+    y = W·x + b = [W b]·[x; 1]
 
-so W and b are kept as one matrix `weight` of shape (n_in + 1, n_out), b its last row, and `x1` is [x 1], of
-shape (N, n_in + 1). One product then does the work of a product and a broadcast addition, and in the backward
-pass the bias gradient comes out of the weight gradient's product. (At the sine GAN's 128 × 25 the addition would
-take 4.6 µs and the reduction 4.4, beside a product's 1.9; in wide layers the extra row is lost in the noise.)
-
-Activations lie in memory feature by feature, so what a product finds there row by row is a transpose: `x1_t` is
-x1ᵀ of shape (n_in + 1, N), `dy_t` is dyᵀ, and (A·B)ᵀ = Bᵀ·Aᵀ. The caller hands the transposes in, views made once:
-making three at every call takes as long as a sine GAN's product.
+so W and b are kept as one matrix `weight` = [W b] of shape (n_out, n_in + 1), b its last column, and `x1` is [x; 1], of
+shape (n_in + 1, N), its last row ones. One product then does the work of a product and a broadcast addition, and in
+the backward pass the bias gradient comes out of the weight gradient's product. (At the sine GAN's 25 × 128 the addition
+would take 4.6 µs and the reduction 4.4, beside a product's 1.9; in wide layers the extra column is lost in the noise.)
 """
 
 import numpy as np
 
 
-def dense_forward(weight_t, x1_t, out, product=np.matmul):
-    """yᵀ = [W; b]ᵀ·[x 1]ᵀ, that is y = [x 1]·[W; b], the affine map of [GBC] eq. 6.1.
+def dense_forward(weight, x1, out, product=np.matmul):
+    """y = [W b]·[x; 1], the affine map of [GBC] eq. 6.1.
 
-    weight_t (n_out, n_in + 1); x1_t (n_in + 1, N), its last row ones; out, which is yᵀ, (n_out, N); product as from
+    weight (n_out, n_in + 1); x1 (n_in + 1, N), its last row ones; out, which is y, (n_out, N); product as from
     `fastest_product`.
     """
-    product(weight_t, x1_t, out=out)
+    product(weight, x1, out=out)
 
 
-def dense_backward_weight(x1_t, dy, out, product=np.matmul):
-    """[dW; db] = [x 1]ᵀ·dy.
+def dense_backward_weight(dy, x1ᵀ, out, product=np.matmul):
+    """[dW db] = dy·[x; 1]ᵀ.
 
-    y_ij = Σ_k x1_ik W_kj, so ∂y_ij/∂W_kl = x1_ik when j = l and 0 otherwise. By the chain rule
-        ∂L/∂W_kl = Σ_ij ∂L/∂y_ij ∂y_ij/∂W_kl = Σ_i x1_ik dy_il = (x1ᵀ·dy)_kl.
-    The last row, where x1_ik = 1, is Σ_i dy_il = ∂L/∂b_l. The sum over i has no 1/N: the mean is the loss's.
+    y_ij = Σ_k W_ik x1_kj, so ∂y_ij/∂W_kl = x1_lj when i = k and 0 otherwise. By the chain rule
+        ∂L/∂W_kl = Σ_ij ∂L/∂y_ij ∂y_ij/∂W_kl = Σ_j dy_kj x1_lj = (dy·x1ᵀ)_kl.
+    The last column, where x1_lj = 1, is Σ_j dy_kj = ∂L/∂b_k. The sum over the samples j has no 1/N: the mean is the
+    loss's.
 
-    x1_t (n_in + 1, N); dy (N, n_out); out (n_in + 1, n_out).
+    dy (n_out, N); x1ᵀ (N, n_in + 1); out (n_out, n_in + 1).
     """
-    product(x1_t, dy, out=out)
+    product(dy, x1ᵀ, out=out)
 
 
-def dense_backward_input(weight, dy_t, out, product=np.matmul):
-    """dxᵀ = W·dyᵀ, that is dx = dy·Wᵀ.
+def dense_backward_input(weightᵀ, dy, out1, product=np.matmul):
+    """[dx; ·] = [W b]ᵀ·dy, that is dx = Wᵀ·dy.
 
-    ∂y_ij/∂x_ik = W_kj, so ∂L/∂x_ik = Σ_j dy_ij W_kj = (dy·Wᵀ)_ik. The bias has no part in it.
+    ∂y_ij/∂x_kj = W_ik, so ∂L/∂x_kj = Σ_i W_ik dy_ij = (Wᵀ·dy)_kj. The last row is the derivative by the ones, which are
+    constant: nobody reads it. (A product that leaves it out has to skip over b in memory, which `dot` can't.)
 
-    weight (n_in, n_out), without the bias row; dy_t (n_out, N); out, which is dxᵀ, (n_in, N).
+    weightᵀ (n_in + 1, n_out), the transpose of `weight`; dy (n_out, N); out1 (n_in + 1, N), whose rows but the last are
+    dx.
     """
-    product(weight, dy_t, out=out)
+    product(weightᵀ, dy, out=out1)
 
 
 def fastest_product(a, b):

@@ -4,15 +4,15 @@ For a probability p and a target t in [0, 1]: ℓ = −t·log p − (1 − t)·l
 mean of ℓ. The discriminator's two terms of the minimax game ([GAN] eq. 1) are −ℓ with t = 1 on real and t = 0 on
 fake; the generator's non-saturating objective ([GAN] section 3) is ℓ with t = 1 on fake.
 
-For one of n classes: the logits z of a row become probabilities p = softmax(z), and with a target row t that sums
-to 1 the loss is ℓ = −Σ_j t_j·log p_j, one number per row, [GBC] section 6.2.2.3; L is the mean of ℓ over the rows.
+For one of n classes: the logits z of a sample become probabilities p = softmax(z), and with a target t that sums to 1
+the loss is ℓ = −Σ_j t_j·log p_j, one number per sample, [GBC] section 6.2.2.3; L is the mean of ℓ over the samples.
 """
 
 import numpy as np
 
 
 def bce_forward(p, target, epsilon, temp, out):
-    """ℓ from probabilities, p first clipped to [ε, 1 − ε] as Keras does (ε = 10⁻⁷). All (N, n); out is ℓ."""
+    """ℓ from probabilities, p first clipped to [ε, 1 − ε] as Keras does (ε = 10⁻⁷). All (n, N); out is ℓ."""
     np.clip(p, epsilon, 1 - epsilon, out=temp)
     np.log(temp, out=out)
     np.multiply(out, target, out=out)  # t·log p
@@ -71,15 +71,15 @@ def bce_logits_backward(z, offset, half, half_over_count, out):
 
 
 def softmax_forward(z, row, out):
-    """p_j = e^z_j / Σ_k e^z_k, row by row, [GBC] eq. 4.1.
+    """p_j = e^z_j / Σ_k e^z_k, sample by sample, [GBC] eq. 4.1.
 
-    Dividing both sides of the fraction by e^m, m the row's largest z, changes nothing but that no exponent is positive
-    any more and the sum is at least 1. z, out (N, n); row (N, 1) is scratch. `out` may be z.
+    Dividing both sides of the fraction by e^m, m the sample's largest z, changes nothing but that no exponent is positive
+    any more and the sum is at least 1. z, out (n, N); row (1, N) is scratch. `out` may be z.
     """
-    np.max(z, axis=-1, keepdims=True, out=row)
+    np.max(z, axis=-2, keepdims=True, out=row)
     np.subtract(z, row, out=out)
     np.exp(out, out=out)
-    np.sum(out, axis=-1, keepdims=True, out=row)
+    np.sum(out, axis=-2, keepdims=True, out=row)
     np.divide(out, row, out=out)
 
 
@@ -89,13 +89,13 @@ def softmax_cross_entropy_forward(z, target, row, temp, out):
     log p_j = z_j − log Σ_k e^z_k = (z_j − m) − log Σ_k e^(z_k − m); put that into ℓ, where Σ_j t_j = 1 takes the
     logarithm out of the sum. p itself is never formed: it may round to 0, of which there is no logarithm.
 
-    z, target and the scratch temp (N, n); the scratch row and out, which is ℓ, (N, 1).
+    z, target and the scratch temp (n, N); the scratch row and out, which is ℓ, (1, N).
     """
-    np.max(z, axis=-1, keepdims=True, out=row)
+    np.max(z, axis=-2, keepdims=True, out=row)
     np.subtract(z, row, out=temp)
-    np.vecdot(target, temp, out=out[..., 0])
+    np.vecdot(target, temp, axis=-2, out=out[..., 0, :])
     np.exp(temp, out=temp)
-    np.sum(temp, axis=-1, keepdims=True, out=row)
+    np.sum(temp, axis=-2, keepdims=True, out=row)
     np.log(row, out=row)
     np.subtract(row, out, out=out)
 
@@ -104,10 +104,10 @@ def softmax_cross_entropy_backward(z, target, row, out):
     """dz = (p − t)/N.
 
     ∂/∂z_j log Σ_k e^z_k = e^z_j/Σ_k e^z_k = p_j, and ∂/∂z_j Σ_k t_k·z_k = t_j, so ∂ℓ/∂z_j = p_j − t_j. The mean over
-    the N rows gives the 1/N: not 1/(N·n), for a row has one ℓ.
+    the N samples gives the 1/N: not 1/(N·n), for a sample has one ℓ.
 
-    z, target, out (N, n); row (N, 1) is scratch. `out` may be z.
+    z, target, out (n, N); row (1, N) is scratch. `out` may be z.
     """
     softmax_forward(z, row, out)
     np.subtract(out, target, out=out)
-    np.divide(out, z.shape[-2], out=out)
+    np.divide(out, z.shape[-1], out=out)

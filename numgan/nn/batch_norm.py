@@ -43,8 +43,8 @@ class BatchNorm(Layer):
         self.state["running_variance"][...] = 1
 
     def bind(self, io, training):
-        gamma, beta = (self.params[k][..., None, io.features] for k in ("gamma", "beta"))
-        running = [self.state[k][..., None, io.features] for k in ("running_mean", "running_variance")]
+        gamma, beta = (self.params[k][..., io.features, None] for k in ("gamma", "beta"))
+        running = [self.state[k][..., io.features, None] for k in ("running_mean", "running_variance")]
         epsilon = np.array(self.epsilon, gamma.dtype)
         if training:
             return self._bind_training(io, gamma, beta, running, epsilon)
@@ -60,9 +60,9 @@ class BatchNorm(Layer):
         return forward, backward
 
     def _bind_training(self, io, gamma, beta, running, epsilon):
-        mean, variance, inv_std, scale, row = (np.empty_like(gamma) for _ in range(5))
+        mean, variance, inv_std, scale, column = (np.empty_like(gamma) for _ in range(5))
         centred = np.empty_like(io.x)
-        ones = np.ones((1, io.x.shape[-2]), gamma.dtype)
+        ones = np.ones((io.x.shape[-1], 1), gamma.dtype)
         momentum, rest = np.array(self.momentum, gamma.dtype), np.array(1 - self.momentum, gamma.dtype)
         forward = [
             partial(
@@ -80,10 +80,10 @@ class BatchNorm(Layer):
                 io.temp(),
                 out=io.y,
             ),
-            partial(kernels.batch_norm_running, running[0], mean, momentum, rest, row),
-            partial(kernels.batch_norm_running, running[1], variance, momentum, rest, row),
+            partial(kernels.batch_norm_running, running[0], mean, momentum, rest, column),
+            partial(kernels.batch_norm_running, running[1], variance, momentum, rest, column),
         ]
-        dgamma, dbeta = (self.grads[k][..., None, io.features] for k in ("gamma", "beta"))
+        dgamma, dbeta = (self.grads[k][..., io.features, None] for k in ("gamma", "beta"))
         backward = [partial(kernels.batch_norm_backward_parameters, io.dy, centred, inv_std, ones, dgamma, dbeta)]
         if io.dx is not None:
             backward.append(
@@ -95,7 +95,7 @@ class BatchNorm(Layer):
                     scale,
                     dgamma,
                     dbeta,
-                    row,
+                    column,
                     io.temp(),
                     out=io.dx,
                 )

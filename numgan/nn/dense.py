@@ -10,14 +10,14 @@ from numgan.nn.layer import Layer
 
 
 class Dense(Layer):
-    """y = x·W + b.
+    """y = W·x + b.
 
     units        number of output features.
     initializer  for W: a name from `initializers.INITIALIZERS` or a function; default Glorot uniform, as in Keras.
                  b starts at zero.
 
-    Parameters `weight` (n_in, n_out) and `bias` (n_out,) are neighbours in the arena, so that together they are
-    the matrix [W; b] of the kernels. (PyTorch's Linear keeps W transposed, (n_out, n_in).)
+    Parameters `weight` (units, n_in), as PyTorch has it, and `bias` (units,): views of the one matrix [W b] of the
+    kernels, (units, n_in + 1), which is what lies in the arena. (Keras's kernel is the transpose, (n_in, units).)
     """
 
     reads_output = False
@@ -29,26 +29,28 @@ class Dense(Layer):
         self.initializer = initializers.get(initializer)
 
     def build(self, n_in):
-        self.shapes = {"weight": (n_in, self.units), "bias": (self.units,)}
+        self.shapes = {"weight_and_bias": (self.units, n_in + 1)}
         return self.units
+
+    def attach(self, params, grads, state):
+        self.matrix, self.grad_matrix = params["weight_and_bias"], grads["weight_and_bias"]
+        super().attach(_weight_and_bias(self.matrix), _weight_and_bias(self.grad_matrix), state)
 
     def initialize(self, rng):
         weight = self.params["weight"]
-        for replica in np.ndindex(weight.shape[:-2]):
-            weight[replica] = self.initializer(rng, *weight.shape[-2:], weight.dtype)
+        *replicas, n_out, n_in = weight.shape
+        for replica in np.ndindex(*replicas):
+            # drawn input by input: a seed means the same network in whichever order the weights are kept
+            weight[replica] = self.initializer(rng, n_in, n_out, weight.dtype).T
         self.params["bias"][...] = 0
 
-    def attach(self, params, grads, state):
-        super().attach(params, grads, state)
-        self.weight_and_bias = _stacked(params["weight"])
-        self.grad_weight_and_bias = _stacked(grads["weight"])
-
     def bind(self, io, training):
-        forward, backward = [_bound(kernels.dense_forward, self.weight_and_bias.mT, io.x1.mT, io.y.mT)], []
+        x1ᵀ, weightᵀ = (np.matrix_transpose(a) for a in (io.x1, self.matrix))
+        forward, backward = [_bound(kernels.dense_forward, self.matrix, io.x1, io.y)], []
         if training and io.dy is not None:
-            backward.append(_bound(kernels.dense_backward_weight, io.x1.mT, io.dy, self.grad_weight_and_bias))
+            backward.append(_bound(kernels.dense_backward_weight, io.dy, x1ᵀ, self.grad_matrix))
         if io.dx is not None:
-            backward.append(_bound(kernels.dense_backward_input, self.params["weight"], io.dy.mT, io.dx.mT))
+            backward.append(_bound(kernels.dense_backward_input, weightᵀ, io.dy, io.dx1))
         return forward, backward
 
     def config(self):
@@ -57,14 +59,9 @@ class Dense(Layer):
 
 def _bound(kernel, a, b, out):
     """A dense kernel with its operands and the product that suits them."""
-    return partial(kernel, a, b, out=out, product=kernels.fastest_product(a, b))
+    return partial(kernel, a, b, out, product=kernels.fastest_product(a, b))
 
 
-def _stacked(weight):
-    """The (n_in + 1, n_out) view that starts at `weight` (n_in, n_out) and takes in the bias row behind it.
-
-    The strides are written out: those of an axis of length 1 are anybody's guess.
-    """
-    *lead, n_in, n_out = weight.shape
-    strides = (*weight.strides[:-2], n_out * weight.itemsize, weight.itemsize)
-    return np.lib.stride_tricks.as_strided(weight, (*lead, n_in + 1, n_out), strides)
+def _weight_and_bias(matrix):
+    """The two parts of [W b] by name."""
+    return {"weight": matrix[..., :-1], "bias": matrix[..., -1]}

@@ -9,6 +9,8 @@ parameters, `build` and `backward_parameters`; the inherited `bind` does the res
 from functools import partial
 from typing import ClassVar
 
+from numgan.nn.buffers import samples_first
+
 
 class Layer:
     """A step of a network. Subclasses override the four methods below, or `bind` as a whole.
@@ -50,16 +52,17 @@ class Layer:
     def bind(self, io, training):
         """The kernel calls on the buffers `io`: (forward calls, backward calls), each a list of callables.
 
-        io.x, io.y, io.dy are arrays; io.dx is one, or None when the input's gradient is not wanted; io.x1 is
-        [x 1]; io.temp() and io.temp(bool) are scratch of y's shape, shared with other layers. Out of training
+        io.x, io.y, io.dy are arrays (…, features, N); io.dx is one, or None when the input's gradient is not wanted;
+        io.x1 is [x; 1]; io.temp() and io.temp(bool) are scratch of y's shape, shared with other layers. Out of training
         (inference, or frozen inside a GAN's chain) a layer must write neither parameter gradients nor state.
         """
+        x, y, dy, dx = (a if a is None else samples_first(a, a.shape[:-2]) for a in (io.x, io.y, io.dy, io.dx))
         backward = []
         if self.shapes and training:
-            backward.append(partial(self.backward_parameters, io.x, io.y, io.dy))
-        if io.dx is not None:
-            backward.append(partial(self.backward_input, io.x, io.y, io.dy, out=io.dx))
-        return [partial(self.forward, io.x, out=io.y)], backward
+            backward.append(partial(self.backward_parameters, x, y, dy))
+        if dx is not None:
+            backward.append(partial(self.backward_input, x, y, dy, out=dx))
+        return [partial(self.forward, x, out=y)], backward
 
     def config(self):
         """The keyword arguments that make this layer again, as JSON-ready values."""

@@ -104,11 +104,10 @@ class SoftmaxCrossEntropy:
 
     def elements(self, prediction, target):
         """ℓ of every row, before the mean: an array (…, batch, 1)."""
-        target, out = np.asarray(target, prediction.dtype), np.empty_like(prediction[..., :1])
-        kernels.softmax_cross_entropy_forward(
-            prediction, target, np.empty_like(out), np.empty_like(prediction), out=out
-        )
-        return out
+        z, t = prediction.mT, np.asarray(target, prediction.dtype).mT
+        out = np.empty_like(z[..., :1, :])
+        kernels.softmax_cross_entropy_forward(z, t, np.empty_like(out), np.empty_like(z), out=out)
+        return out.mT
 
     def value(self, prediction, target):
         """The mean loss: a float, or an array (R,) for replicas (R, batch, n)."""
@@ -116,9 +115,9 @@ class SoftmaxCrossEntropy:
 
     def gradient(self, prediction, target, out=None):
         """∂(mean loss)/∂prediction, written into `out` (a new array by default) and returned."""
-        target = np.asarray(target, prediction.dtype)
+        z, t = prediction.mT, np.asarray(target, prediction.dtype).mT
         out = np.empty_like(prediction) if out is None else out
-        kernels.softmax_cross_entropy_backward(prediction, target, np.empty_like(prediction[..., :1]), out=out)
+        kernels.softmax_cross_entropy_backward(z, t, np.empty_like(z[..., :1, :]), out=out.mT)
         return out
 
     def accuracy(self, prediction, target):

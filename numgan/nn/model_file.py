@@ -16,7 +16,7 @@ from numgan.nn.network import Sequential
 from numgan.nn.optimizers import OPTIMIZERS
 from numgan.nn.registry import LAYERS
 
-FORMAT = "numgan model 1"
+FORMAT = "numgan model 2"
 SETTINGS_LIMIT = 1_000_000  # characters
 
 

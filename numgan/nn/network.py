@@ -11,6 +11,7 @@ import re
 import numpy as np
 
 from numgan.nn.activations import Sigmoid
+from numgan.nn.buffers import samples_first
 from numgan.nn.layer import Layer
 from numgan.nn.losses import BinaryCrossEntropy
 from numgan.nn.plan import Plan
@@ -27,7 +28,7 @@ class Sequential:
     rng       numpy.random.Generator that draws the initial weights.
     dtype     "float32" (default) or "float64", for everything in the network.
     replicas  None, or R: a stack of R independent networks that run as one. Arrays then have a leading axis:
-              parameters (R, n_in, n_out), data (R, batch, n); data without it is shared by all.
+              parameters (R, n_out, n_in), data (R, batch, n); data without it is shared by all.
     name      for summaries and messages.
 
     Layers are named by kind and position, parameters by layer: "dense_1.weight".
@@ -100,10 +101,10 @@ class Sequential:
         """The output (…, batch, n_out) for x (…, batch, n_in). Borrowed: the next call overwrites it."""
         x = self.check_input(x)
         plan = self.plan(x.shape[-2], training=training, backward=True, input_gradient=True)
-        np.copyto(plan.x, x)
+        np.copyto(self.samples_first(plan.x), x)
         plan.run_forward()
         self._last = plan
-        return plan.y
+        return self.samples_first(plan.y)
 
     def backward(self, dy):
         """∂L/∂x (…, batch, n_in) for ∂L/∂y, after `forward`. Borrowed. After a training pass `grads` is set too."""
@@ -111,11 +112,12 @@ class Sequential:
         if plan is None:
             raise RuntimeError(f"{self.name}: backward needs a forward pass first")
         dy = np.asarray(dy)
-        if dy.shape[-2:] != plan.dy.shape[-2:]:
-            raise ValueError(f"{self.name}: dy has shape {dy.shape}, expected {plan.dy.shape}, that of the output")
-        np.copyto(plan.dy, dy)
+        buffer = self.samples_first(plan.dy)
+        if dy.shape[-2:] != buffer.shape[-2:]:
+            raise ValueError(f"{self.name}: dy has shape {dy.shape}, expected {buffer.shape}, that of the output")
+        np.copyto(buffer, dy)
         plan.run_backward()
-        return plan.dx
+        return self.samples_first(plan.dx)
 
     def predict(self, x):
         """The output for x in inference mode: a new array (…, rows, n_out), for any number of rows."""
@@ -125,10 +127,14 @@ class Sequential:
         for start in range(0, rows, PREDICT_ROWS):
             block = x[..., start : start + PREDICT_ROWS, :]
             plan = self.plan(block.shape[-2], training=False, backward=False)
-            np.copyto(plan.x, block)
+            np.copyto(self.samples_first(plan.x), block)
             plan.run_forward()
-            result[..., start : start + PREDICT_ROWS, :] = plan.y
+            result[..., start : start + PREDICT_ROWS, :] = self.samples_first(plan.y)
         return result
+
+    def samples_first(self, columns):
+        """The public face of one of its buffers: the memory of (…, n, N) seen as (…, N, n)."""
+        return samples_first(columns, self.replicas)
 
     def check_input(self, x):
         """x as an array, or an error that says which layer expected what."""
@@ -169,11 +175,12 @@ class Sequential:
         depth = self.logit_depth
         plan = self.plan(x.shape[-2], training=True, backward=True, depth=depth)
         loss = self._loss.for_logits() if depth < len(self.layers) else self._loss
-        target = loss.check_target(target, plan.y.shape)
-        np.copyto(plan.x, x)
+        y = self.samples_first(plan.y)
+        target = loss.check_target(target, y.shape)
+        np.copyto(self.samples_first(plan.x), x)
         plan.run_forward()
-        value, accuracy = loss.value(plan.y, target), loss.accuracy(plan.y, target)
-        loss.gradient(plan.y, target, out=plan.dy)
+        value, accuracy = loss.value(y, target), loss.accuracy(y, target)
+        loss.gradient(y, target, out=self.samples_first(plan.dy))
         plan.run_backward()
         self._optimizer.step()
         return value, accuracy

@@ -18,13 +18,13 @@ class Plan:
     backward        bind the backward pass too.
     input_gradient  carry the backward pass down to the input.
     depth           how many layers to run; all by default.
-    x1, dx          buffers to use in place of new ones: how the discriminator of a GAN's chain reads the generator's
+    x1, dx1         buffers to use in place of new ones: how the discriminator of a GAN's chain reads the generator's
                     output, and writes its gradient, where they are.
 
-    Activations are kept as [x 1] (…, batch, features + 1), as the dense kernels want them, and feature by
-    feature: the memory is a (features + 1, batch) array seen through its transpose. The column of ones is then one
-    piece of memory at the end, and the view without it is contiguous. (Row by row, every elementwise pass would
-    skip over the ones, which NumPy does through hidden copies: tanh on 256 × 784 takes 147 µs that way, 85 so.)
+    Samples are columns: x, y, dy, dx are (…, features, N), and `samples_first` is how they look from outside.
+    Activations are kept as [x; 1] (…, features + 1, N), as the dense kernels want them. The row of ones is one piece of
+    memory at the end, and the view without it is contiguous. (With samples as rows every elementwise pass would skip
+    over the ones, which NumPy does through hidden copies: tanh on 256 × 784 takes 147 µs that way, 85 so.)
     """
 
     def __init__(
@@ -37,26 +37,26 @@ class Plan:
         input_gradient=False,
         depth=None,
         x1=None,
-        dx=None,
+        dx1=None,
     ):
         layers, lead, dtype = network.layers[:depth], network.replicas, network.dtype
         widths = network.widths[: len(layers) + 1]
         activations = self._activations(layers, widths, (lead, batch, dtype), x1)
         gradients = [None] * len(activations)
         if backward:
-            gradients = self._gradients(layers, widths, (lead, batch, dtype), input_gradient, dx)
+            gradients = self._gradients(layers, widths, (lead, batch, dtype), input_gradient, dx1)
         self.forward, self.backward, scratch = [], [], {}
         self.origins = {}  # call -> (network, layer, direction), for profiles
         pairs = [
-            (layer, Buffers(activations[i], activations[i + 1][..., :-1], gradients[i + 1], gradients[i], scratch))
+            (layer, Buffers(activations[i], _head(activations[i + 1]), _head(gradients[i + 1]), gradients[i], scratch))
             for i, layer in enumerate(layers)
         ]
         for featurewise, group in itertools.groupby(pairs, lambda pair: pair[0].featurewise):
             self._bind(list(group), featurewise, training, network.name)
         if not backward:
             self.backward = []
-        self.x1, self.y1, self.dx, self.dy = activations[0], activations[-1], gradients[0], gradients[-1]
-        self.x, self.y = self.x1[..., :-1], self.y1[..., :-1]
+        self.x1, self.y1, self.dx1, self.dy1 = activations[0], activations[-1], gradients[0], gradients[-1]
+        self.x, self.y, self.dx, self.dy = map(_head, (self.x1, self.y1, self.dx1, self.dy1))
 
     def _bind(self, pairs, featurewise, training, network_name):
         """Add the calls of neighbouring layers. Featurewise ones go block by block, all layers on one block before
@@ -93,18 +93,18 @@ class Plan:
         return buffers
 
     @staticmethod
-    def _gradients(layers, widths, layout, input_gradient, dx):
+    def _gradients(layers, widths, layout, input_gradient, dx1):
         """A buffer per boundary that the backward pass reaches: down to the input, or the lowest with parameters."""
         buffers = [None] * len(widths)
-        buffers[-1] = _feature_major(widths[-1], *layout)
+        buffers[-1] = _columns(widths[-1] + 1, *layout)
         lowest = 0 if input_gradient else 1 + next((i for i, layer in enumerate(layers) if layer.shapes), len(layers))
         for i in reversed(range(lowest, len(layers))):
-            if i == 0 and dx is not None:
-                buffers[i] = dx
+            if i == 0 and dx1 is not None:
+                buffers[i] = dx1
             elif layers[i].in_place:
                 buffers[i] = buffers[i + 1]
             else:
-                buffers[i] = _feature_major(widths[i], *layout)
+                buffers[i] = _columns(widths[i] + 1, *layout)
         return buffers
 
     def run_forward(self):
@@ -116,13 +116,18 @@ class Plan:
             call()
 
 
-def _feature_major(width, lead, batch, dtype):
-    """Zeros (…, batch, width), contiguous feature by feature."""
-    return np.zeros((*lead, width, batch), dtype).mT
+def _head(a1):
+    """Without the last row, which belongs to the ones; None stays None."""
+    return None if a1 is None else a1[..., :-1, :]
+
+
+def _columns(width, lead, batch, dtype):
+    """Zeros (…, width, batch)."""
+    return np.zeros((*lead, width, batch), dtype)
 
 
 def _with_ones(width, lead, batch, dtype):
-    """A buffer (…, batch, width + 1) whose last column is and stays 1."""
-    buffer = _feature_major(width + 1, lead, batch, dtype)
-    buffer[..., -1] = 1
+    """A buffer (…, width + 1, batch) whose last row is and stays 1."""
+    buffer = _columns(width + 1, lead, batch, dtype)
+    buffer[..., -1, :] = 1
     return buffer

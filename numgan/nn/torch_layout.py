@@ -2,7 +2,7 @@
 
 The same network in PyTorch is an `nn.Sequential` with one module for each numgan layer, in the same order:
 
-    Dense(n)                  nn.Linear(n_in, n)         weight, kept as (n, n_in), the transpose of ours; bias
+    Dense(n)                  nn.Linear(n_in, n)         weight, bias
     BatchNorm(momentum, eps)  nn.BatchNorm1d(n, eps=eps, momentum=1 - momentum)
                                                          weight and bias, our γ and β; running_mean; running_var
     LeakyReLU(slope)          nn.LeakyReLU(slope)        nothing, and so with ReLU, Tanh and Sigmoid
@@ -33,7 +33,7 @@ def to_torch_layout(network):
     """
     entries, arrays = network.state_dict(), {}
     for torch_name, name in _pairs(network):
-        arrays[torch_name] = np.ascontiguousarray(entries[name].T)  # the matrices change sides
+        arrays[torch_name] = entries[name]
     for i, layer in enumerate(network.layers):
         if isinstance(layer, BatchNorm):
             arrays[f"{i}.{UNUSED}"] = np.array(0)
@@ -52,10 +52,10 @@ def from_torch_layout(network, arrays):
         raise ValueError(f"{network.name}: in PyTorch's layout missing {sorted(missing)}, unknown {sorted(unknown)}")
     entries = network.state_dict()
     for torch_name, name in pairs:
-        array, expected = np.asarray(arrays[torch_name]), entries[name].T.shape
+        array, expected = np.asarray(arrays[torch_name]), entries[name].shape
         if array.shape != expected:
             raise ValueError(f"{network.name}: PyTorch's {torch_name} has shape {array.shape}, expected {expected}")
-        entries[name] = array.T
+        entries[name] = array
     network.load_state_dict(entries)
 
 

@@ -41,9 +41,9 @@ def features(images):
 
 def probabilities(images):
     """The probabilities (n, 10) of the digits 0 to 9 for images (n, 784) with pixels from -1 to 1."""
-    logits = _shipped().predict(images)
-    kernels.softmax_forward(logits, np.empty_like(logits[:, :1]), out=logits)
-    return logits
+    z = _shipped().predict(images).T  # samples are columns
+    kernels.softmax_forward(z, np.empty_like(z[:1]), out=z)
+    return z.T
 
 
 def load_classifier(path=FILE):

@@ -9,63 +9,63 @@ fault = chapter(kernels)
 
 
 def _normalised_gradient(dy, centred, inv_std, scale, dgamma, dbeta, mean_share=1.0, variance_share=1.0):
-    batch = dy.shape[-2]
+    batch = dy.shape[-1]
     return scale * (dy - mean_share * dbeta / batch - variance_share * centred * inv_std * dgamma / batch)
 
 
 @fault("batch norm: without the mean's share of the gradient", "batch_norm", "batch_norm_backward_input")
-def _(dy, centred, inv_std, scale, dgamma, dbeta, row, temp, out):
+def _(dy, centred, inv_std, scale, dgamma, dbeta, column, temp, out):
     np.copyto(out, _normalised_gradient(dy, centred, inv_std, scale, dgamma, dbeta, mean_share=0))
 
 
 @fault("batch norm: without the variance's share of the gradient", "batch_norm", "batch_norm_backward_input")
-def _(dy, centred, inv_std, scale, dgamma, dbeta, row, temp, out):
+def _(dy, centred, inv_std, scale, dgamma, dbeta, column, temp, out):
     np.copyto(out, _normalised_gradient(dy, centred, inv_std, scale, dgamma, dbeta, variance_share=0))
 
 
 @fault("batch norm: shares not divided by the batch size", "batch_norm", "batch_norm_backward_input")
-def _(dy, centred, inv_std, scale, dgamma, dbeta, row, temp, out):
-    n = dy.shape[-2]
+def _(dy, centred, inv_std, scale, dgamma, dbeta, column, temp, out):
+    n = dy.shape[-1]
     np.copyto(out, _normalised_gradient(dy, centred, inv_std, scale, dgamma, dbeta, n, n))
 
 
 @fault("batch norm: variance's share doubled, as if through the mean too", "batch_norm", "batch_norm_backward_input")
-def _(dy, centred, inv_std, scale, dgamma, dbeta, row, temp, out):
+def _(dy, centred, inv_std, scale, dgamma, dbeta, column, temp, out):
     np.copyto(out, _normalised_gradient(dy, centred, inv_std, scale, dgamma, dbeta, variance_share=2))
 
 
 @fault("batch norm: input gradient without γ", "batch_norm", "batch_norm_backward_input")
-def _(dy, centred, inv_std, scale, dgamma, dbeta, row, temp, out):
+def _(dy, centred, inv_std, scale, dgamma, dbeta, column, temp, out):
     np.copyto(out, _normalised_gradient(dy, centred, inv_std, inv_std, dgamma, dbeta))
 
 
 @fault(
     "batch norm: input gradient divided by the variance instead of its root", "batch_norm", "batch_norm_backward_input"
 )
-def _(dy, centred, inv_std, scale, dgamma, dbeta, row, temp, out):
+def _(dy, centred, inv_std, scale, dgamma, dbeta, column, temp, out):
     np.copyto(out, inv_std * _normalised_gradient(dy, centred, inv_std, scale, dgamma, dbeta))
 
 
 @fault("batch norm: statistics treated as constants, as in inference", "batch_norm", "batch_norm_backward_input")
-def _(dy, centred, inv_std, scale, dgamma, dbeta, row, temp, out):
+def _(dy, centred, inv_std, scale, dgamma, dbeta, column, temp, out):
     np.multiply(dy, scale, out=out)
 
 
 @fault("batch norm: γ's gradient from x − μ instead of x̂", "batch_norm", "batch_norm_backward_parameters")
 def _(dy, centred, inv_std, ones, dgamma, dbeta):
-    np.sum(dy, axis=-2, keepdims=True, out=dbeta)
-    np.sum(dy * centred, axis=-2, keepdims=True, out=dgamma)
+    np.sum(dy, axis=-1, keepdims=True, out=dbeta)
+    np.sum(dy * centred, axis=-1, keepdims=True, out=dgamma)
 
 
 @fault("batch norm: β's gradient averaged instead of summed", "batch_norm", "batch_norm_backward_parameters")
 def _(dy, centred, inv_std, ones, dgamma, dbeta):
-    np.mean(dy, axis=-2, keepdims=True, out=dbeta)
-    np.multiply(inv_std, np.sum(dy * centred, axis=-2, keepdims=True), out=dgamma)
+    np.mean(dy, axis=-1, keepdims=True, out=dbeta)
+    np.multiply(inv_std, np.sum(dy * centred, axis=-1, keepdims=True), out=dgamma)
 
 
 def _batch_norm_forward(x, gamma, beta, epsilon, centred, mean, variance, inv_std, scale, out, ddof=0, inside=True):
-    np.mean(x, axis=-2, keepdims=True, out=mean)
-    np.var(x, axis=-2, keepdims=True, ddof=ddof, out=variance)
+    np.mean(x, axis=-1, keepdims=True, out=mean)
+    np.var(x, axis=-1, keepdims=True, ddof=ddof, out=variance)
     np.subtract(x, mean, out=centred)
     np.divide(1, np.sqrt(variance + epsilon) if inside else np.sqrt(variance) + epsilon, out=inv_std)
     np.multiply(gamma, inv_std, out=scale)
@@ -83,13 +83,13 @@ def _(x, gamma, beta, epsilon, ones, centred, mean, variance, inv_std, scale, te
 
 
 @fault("batch norm: momentum weighs the new value, as in PyTorch", "batch_norm", "batch_norm_running")
-def _(running, batch_value, momentum, rest, temp):
+def _(running, batch_value, momentum, rest, column):
     running *= rest
     running += momentum * batch_value
 
 
 @fault("batch norm: running statistics never move", "batch_norm", "batch_norm_running")
-def _(running, batch_value, momentum, rest, temp):
+def _(running, batch_value, momentum, rest, column):
     pass
 
 
@@ -102,8 +102,8 @@ def _(x, gamma, beta, running_mean, running_variance, epsilon, scale, shift, tem
 
 @fault("batch norm: inference uses the batch's statistics", "batch_norm", "batch_norm_inference")
 def _(x, gamma, beta, running_mean, running_variance, epsilon, scale, shift, temp, out):
-    np.divide(gamma, np.sqrt(x.var(axis=-2, keepdims=True) + epsilon), out=scale)
-    np.subtract(beta, x.mean(axis=-2, keepdims=True) * scale, out=shift)
+    np.divide(gamma, np.sqrt(x.var(axis=-1, keepdims=True) + epsilon), out=scale)
+    np.subtract(beta, x.mean(axis=-1, keepdims=True) * scale, out=shift)
     np.add(x * scale, shift, out=out)
 
 

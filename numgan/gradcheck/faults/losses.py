@@ -50,8 +50,8 @@ def _(self, target):
     return target * (1 - self.label_smoothing) + self.label_smoothing / 2
 
 
-def _softmax(z, axis=-1):
-    e = np.exp(z - z.max(axis=-1, keepdims=True))
+def _softmax(z, axis=-2):
+    e = np.exp(z - z.max(axis=-2, keepdims=True))
     return e / e.sum(axis=axis, keepdims=True)
 
 
@@ -67,31 +67,31 @@ def _(z, target, row, out):
 
 @fault("softmax: target not subtracted", "softmax", "softmax_cross_entropy_backward")
 def _(z, target, row, out):
-    np.copyto(out, _softmax(z) / z.shape[-2])
+    np.copyto(out, _softmax(z) / z.shape[-1])
 
 
 @fault("softmax: t − p instead of p − t", "softmax", "softmax_cross_entropy_backward")
 def _(z, target, row, out):
-    np.copyto(out, (target - _softmax(z)) / z.shape[-2])
+    np.copyto(out, (target - _softmax(z)) / z.shape[-1])
 
 
 @fault("softmax: gradient multiplied by p·(1 − p) once more", "softmax", "softmax_cross_entropy_backward")
 def _(z, target, row, out):
     p = _softmax(z)
-    np.copyto(out, (p - target) * p * (1 - p) / z.shape[-2])
+    np.copyto(out, (p - target) * p * (1 - p) / z.shape[-1])
 
 
 @fault("softmax: normalised over the batch instead of the classes", "softmax", "softmax_forward")
 def _(z, row, out):
-    np.copyto(out, _softmax(z, axis=-2))
+    np.copyto(out, _softmax(z, axis=-1))
 
 
 @fault("softmax: largest logit not subtracted, which overflows", "softmax", "softmax_forward")
 def _(z, row, out):
     e = np.exp(z)
-    np.divide(e, e.sum(axis=-1, keepdims=True), out=out)
+    np.divide(e, e.sum(axis=-2, keepdims=True), out=out)
 
 
 @fault("softmax: logarithm of probabilities that round to 0", "softmax", "softmax_cross_entropy_forward")
 def _(z, target, row, temp, out):
-    np.sum(-target * np.log(_softmax(z)), axis=-1, keepdims=True, out=out)
+    np.sum(-target * np.log(_softmax(z)), axis=-2, keepdims=True, out=out)

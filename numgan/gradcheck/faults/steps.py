@@ -31,7 +31,7 @@ def _(network, batch, **options):
 
 @fault("gan: the discriminator's gradient never reaches the generator", "chain", "Plan")
 def _(network, batch, **options):
-    options.pop("dx", None)
+    options.pop("dx1", None)
     return _Plan(network, batch, **options)
 
 
