@@ -61,11 +61,13 @@ def _parser():
     sub.add_argument("--batches", type=_numbers, metavar="N,…", help="default: powers of two from 1 to 8,192")
     sub.add_argument("--widths", type=_numbers, metavar="K,…", help="factors of the hidden widths, default 1,2,4,8")
     sub.set_defaults(threads=(1, 2))
+    sub = command("versus", "the training step of two checkouts, in turns", 60, 12)
+    _add_threads(sub)
+    _add_checkouts(sub)
 
     text = "whether two checkouts train the same models, bit for bit"
     sub = commands.add_parser("bits", help=text, description=f"bits: {text}.")
-    sub.add_argument("old", metavar="OLD", help="a checkout of numgan")
-    sub.add_argument("new", metavar="NEW", nargs="?", default=".", help="another (default: this one)")
+    _add_checkouts(sub)
 
     text = "what changed between two results of one command, and by how much more than the spread"
     sub = commands.add_parser("compare", help=text, description=f"compare: {text}.")
@@ -77,6 +79,11 @@ def _parser():
 
 def _add_out(sub):
     sub.add_argument("--out", default="benchmarks/results", metavar="DIR", help="default %(default)s")
+
+
+def _add_checkouts(sub):
+    sub.add_argument("old", metavar="OLD", help="a checkout of numgan")
+    sub.add_argument("new", metavar="NEW", nargs="?", default=".", help="another (default: this one)")
 
 
 def _add_threads(sub):

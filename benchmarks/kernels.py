@@ -12,13 +12,13 @@ calls themselves on tiny arrays, to memory beyond the caches on large ones, into
 
 import time
 from functools import partial
-from math import prod
 
 import numpy as np
 
 from benchmarks import report
-from benchmarks.loop import Loop, kernel_calls
+from benchmarks.loop import Loop
 from benchmarks.timing import interleave, repeat, spread
+from numgan.study.profiling import Work
 
 WARM_STEPS = 20
 CHUNK_SECONDS = 0.01
@@ -56,23 +56,10 @@ def run(arguments):
 def distinct(loop):
     """label -> (how often a step has it, calls): the kernels of a step that differ in name or shapes."""
     cases = {}
-    for name, call in loop.kernels():
-        calls = kernel_calls(call)
-        label = f"{name} {_shapes(calls)}"
-        cases[label] = (cases[label][0] + 1 if label in cases else 1, cases.get(label, (0, calls))[1])
+    for call in loop.calls():
+        label = f"{call.name} {call.shapes.partition(',')[0]}"
+        cases[label] = (cases[label][0] + 1 if label in cases else 1, cases.get(label, (0, call.parts))[1])
     return dict(sorted(cases.items()))
-
-
-def _shapes(calls):
-    """ "25×6 · 6×128", the factors of a product; or first operand and result; or the length of the arena that several
-    calls walk.
-    """
-    args, keywords = calls[0].args, calls[0].keywords
-    if args[0].ndim == 1:
-        return f"{sum(call.args[0].size for call in calls):,}"
-    if "product" in keywords:
-        return " · ".join("×".join(map(str, a.shape)) for a in args)
-    return " → ".join(dict.fromkeys("×".join(map(str, a.shape)) for a in (args[0], keywords.get("out", args[0]))))
 
 
 class Alone:
@@ -84,7 +71,7 @@ class Alone:
     """
 
     def __init__(self, calls):
-        self.calls = calls
+        self._runs = [call.run for call in calls]
         self.saved = [(array, array.copy(order="K")) for array in operands(calls)]
 
     def run(self, n):
@@ -100,61 +87,15 @@ class Alone:
     def _repeat(self, n):
         start = time.perf_counter()
         for _ in range(n):
-            for call in self.calls:
-                call()
+            for run in self._runs:
+                run()
         return time.perf_counter() - start
 
 
 def operands(calls):
     """The arrays that bound calls work on, each once."""
-    arrays = [a for call in calls for a in (*call.args, *call.keywords.values()) if isinstance(a, np.ndarray)]
+    arrays = [a for call in calls for a in call.arguments.values() if isinstance(a, np.ndarray)]
     return list({(a.__array_interface__["data"][0], a.shape): a for a in arrays}.values())
-
-
-# ----------------------------------------------------------------------------------------------------- what they do
-
-
-class Work:
-    """What calls do when they run: `flop` in matrix products, `bytes` read and written by all NumPy calls together."""
-
-    def __init__(self, calls):
-        self.flop = self.bytes = 0
-        for call in calls:
-            args = [self._watched(a) for a in call.args]
-            call.func(*args, **{k: self._watched(a) for k, a in call.keywords.items()})
-
-    def _watched(self, value):
-        if not isinstance(value, np.ndarray):
-            return value
-        value = value.view(Watched)
-        value.work = self
-        return value
-
-    def add(self, function, arrays):
-        self.bytes += sum(a.nbytes for a in arrays)
-        if function in (np.matmul, np.dot):
-            left, right, _ = arrays
-            self.flop += 2 * prod(left.shape) * right.shape[-1]
-
-
-class Watched(np.ndarray):
-    """An array that reports every ufunc, and every other NumPy function, that it takes part in to its Work."""
-
-    work = None
-
-    def __array_finalize__(self, parent):
-        self.work = getattr(parent, "work", None)
-
-    def __array_ufunc__(self, ufunc, method, *inputs, out, **keywords):
-        inputs, out = ([np.asarray(a) for a in arrays] for arrays in (inputs, out))
-        self.work.add(ufunc, [*inputs, *out])
-        return getattr(ufunc, method)(*inputs, out=tuple(out), **keywords)
-
-    def __array_function__(self, function, types, args, keywords):
-        args = [np.asarray(a) for a in args]
-        keywords = {name: np.asarray(a) if isinstance(a, Watched) else a for name, a in keywords.items()}
-        self.work.add(function, [*args, *(a for a in keywords.values() if isinstance(a, np.ndarray))])
-        return function(*args, **keywords)
 
 
 # -------------------------------------------------------------------------------------------- what the machine can do

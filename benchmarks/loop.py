@@ -1,15 +1,11 @@
 """A recipe's training step as `GAN.fit` runs it, in one piece and taken apart into its kernel calls."""
 
-from functools import partial
-
 import numpy as np
 
 from numgan.gan.history import LogitLog
 from numgan.gan.steps import TrainingStep
 from numgan.study import recipes
 from numgan.study.settings import with_overrides
-
-PRODUCTS = "dense_"  # the kernels that are matrix products carry this in front of their names
 
 
 class Loop:
@@ -31,38 +27,30 @@ class Loop:
         self._write_log()
 
     def parts(self):
-        """The same step as a list of (name, call): kernels by their names, and what is around them."""
+        """The same step as a list of (name, run): kernels by their names, and what is around them."""
         step, d, g = self._step, self._step.discriminator, self._step.generator
         return [
             ("data", lambda: np.copyto(d.real, step.real.next())),
             ("noise", lambda: np.copyto(d.noise, step.noise.next())),
-            *((kernel_name(call), call) for call in d.calls),
+            *((call.name, call.run) for call in d.calls if not call.skipped),
             ("noise", lambda: np.copyto(g.noise, step.generator_noise.next())),
-            *((kernel_name(call), call) for call in g.calls),
+            *((call.name, call.run) for call in g.calls if not call.skipped),
             ("logging", self._write_log),
         ]
 
-    def kernels(self):
-        """The kernels of a step and their calls, (name, call), in order; an optimiser's walk counts as one."""
-        return [(kernel_name(call), call) for call in (*self._step.discriminator.calls, *self._step.generator.calls)]
+    def calls(self):
+        """The kernel calls of a step, in order; an optimiser's walk counts as one."""
+        calls = (*self._step.discriminator.calls, *self._step.generator.calls)
+        return [call for call in calls if not call.skipped]
 
     def products(self):
         """The matrix products of a step and nothing else: the floor under its time."""
-        return [call for name, call in self.kernels() if name.startswith(PRODUCTS)]
+        return [call.run for call in self.calls() if call.is_product]
 
     def _write_log(self):
         if self._log.used == len(self._log.arrays[0]):
             self._log.used = 0
         self._log.write(*self._step.logits)
-
-
-def kernel_calls(call):
-    """The bound kernels behind one entry of a step's calls: itself, or one per chunk of an optimiser's walk."""
-    return [call] if isinstance(call, partial) else call.__self__._calls
-
-
-def kernel_name(call):
-    return kernel_calls(call)[0].func.__name__
 
 
 def run_all(calls):

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 
 from benchmarks import report
-from benchmarks.loop import PRODUCTS, Loop, run_all
+from benchmarks.loop import Loop, run_all
 from benchmarks.timing import interleave, repeat, spread
 
 WARM_STEPS = 20
@@ -36,6 +36,7 @@ def measure(recipe, rounds):
         "ratio": spread(ratio),
         "watched": spread(seconds["parts"]),
         "parts": parts.table(rounds),
+        "products_are": sorted({call.name for call in loop.calls() if call.is_product}),
         "allocated": allocated(loop),
     }
 
@@ -114,7 +115,7 @@ def table(result):
         for part, own in row["parts"].items():
             lines.append([part, own["calls"], *report.time_cells(own), f"{own['median'] / whole:.1%}",
                           report.size(row["allocated"]["parts"][part])])  # fmt: skip
-        products = sum(own["median"] for part, own in row["parts"].items() if part.startswith(PRODUCTS))
+        products = sum(own["median"] for part, own in row["parts"].items() if part in row["products_are"])
         calls = sum(own["calls"] for own in row["parts"].values())
         blocks.append(
             report.columns(lines, f"{name}: the parts, timed one by one ({calls} calls)")
@@ -136,7 +137,7 @@ def draw(figure, result):
         values = [row["parts"][n]["median"] / unit for n in names]
         errors = [[(row["parts"][n]["median"] - row["parts"][n]["low"]) / unit for n in names],
                   [(row["parts"][n]["high"] - row["parts"][n]["median"]) / unit for n in names]]  # fmt: skip
-        colors = [report.BLUE if n.startswith(PRODUCTS) else report.ORANGE for n in names]
+        colors = [report.BLUE if n in row["products_are"] else report.ORANGE for n in names]
         ax.barh(names, values, color=colors, xerr=errors, error_kw={"ecolor": "0.35", "elinewidth": 1})
         for y, n in enumerate(names):
             share = row["parts"][n]["median"] / row["watched"]["median"]

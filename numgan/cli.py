@@ -52,6 +52,10 @@ def _parser():
 
     sub = command("summary", _summary, "print the networks of a recipe, layer by layer")
     sub.add_argument("recipe", metavar="RECIPE")
+    sub.add_argument(
+        "--step", action="store_true", help="print the whole training step too, every kernel call with its shapes"
+    )
+    sub.add_argument("--batch-size", metavar="N", help="the same as --set batch_size=N")
     _add_set(sub)
 
     sub = command("train", _train, "train a recipe and leave a run directory with the model, its history and pictures")
@@ -187,13 +191,19 @@ def _recipes(arguments):
 
 def _summary(arguments):
     recipe = recipes.get(arguments.recipe)
-    gan = recipe.build(_settings(recipe, arguments), runs.streams(0)[0], "float32")
+    settings = _settings(recipe, arguments)
+    gan = recipe.build(settings, runs.streams(0)[0], "float32")
     print(f"{gan.generator.summary()}\n\n{gan.discriminator.summary()}\n")
     trained = [network.values.shape[-1] for network in (gan.generator, gan.discriminator)]
     print(
         f"chain: noise → generator → frozen discriminator; a generator step trains {trained[0]:,} parameters "
         f"and holds {trained[1]:,} still"
     )
+    if arguments.step:
+        if settings.discriminator_steps:
+            print(f"\n{gan.discriminator_step(gan.rows_per_step(settings.batch_size))}")
+        if settings.generator_steps:
+            print(f"\n{gan.generator_step(settings.batch_size)}")
 
 
 def _train(arguments):

@@ -5,28 +5,45 @@ statistics used, not updated), without parameter gradients, and its optimiser is
 """
 
 import itertools
-from functools import partial
 
 import numpy as np
 
 from numgan.data.stream import data_stream, epoch_stream, noise_stream
 from numgan.kernels import losses as kernels
+from numgan.nn.calls import Call, listing, runs
 from numgan.nn.losses import logit_constants
 from numgan.nn.plan import Plan
 
 
 def loss_gradient(plan, target, weight=1):
     """The call that writes ∂(weight·L)/∂logit for constant targets, and so starts the backward pass."""
-    constants = logit_constants(np.asarray(target, plan.y.dtype), plan.y.shape, weight)
-    return partial(kernels.bce_logits_backward, plan.y, *constants, out=plan.dy)
+    offset, half, half_over_count = logit_constants(np.asarray(target, plan.y.dtype), plan.y.shape, weight)
+    arguments = {"z": plan.y, "offset": offset, "half": half, "half_over_count": half_over_count, "out": plan.dy}
+    return Call(kernels.bce_logits_backward, arguments, layer="loss", direction="backward")
 
 
 def _learning_calls(plan, target, optimizer, weight=1):
-    return [*plan.forward, loss_gradient(plan, target, weight), *plan.backward, optimizer.step]
+    return [*plan.forward, loss_gradient(plan, target, weight), *plan.backward, optimizer.call]
 
 
-class DiscriminatorStep:
-    """One discriminator step at one batch size, as a list of bound calls; see `GAN` for the schedules."""
+class Step:
+    """A list of calls that is run as a whole. `print` shows it, line by line."""
+
+    title = ""
+
+    def __init__(self, calls):
+        self.calls, self._runs = calls, runs(calls)
+
+    def _run(self):
+        for run in self._runs:
+            run()
+
+    def __str__(self):
+        return listing(self.title, self.calls)
+
+
+class DiscriminatorStep(Step):
+    """One discriminator step at one batch size; see `GAN` for the schedules."""
 
     def __init__(self, gan, batch):
         g, d = gan.generator, gan.discriminator
@@ -39,30 +56,35 @@ class DiscriminatorStep:
         fake = real if both else learner(batch)
         fakes = np.s_[..., batch:] if both else np.s_[...]
         source = Plan(g, batch, training=False, backward=False)
-        generate = [*source.forward, partial(np.copyto, fake.x[fakes], source.y)]
+        copy = {"dst": fake.x[fakes], "src": source.y}
+        generate = [*source.forward, Call(np.copyto, copy, g.name, "generated rows", "copy")]
         if both:
             target = np.repeat([gan.real_target, 0.0], batch)
             weight = 2 if gan.schedule == "summed" else 1  # the sum of two means is twice the mean of all
-            self.calls = [*generate, *_learning_calls(real, target, gan.discriminator_optimizer, weight)]
+            calls = [*generate, *_learning_calls(real, target, gan.discriminator_optimizer, weight)]
         else:
-            self.calls = [
+            calls = [
                 *_learning_calls(real, gan.real_target, gan.discriminator_optimizer),
                 *generate,
                 *_learning_calls(fake, 0.0, gan.discriminator_optimizer),
             ]
-        self.origins = source.origins | real.origins | fake.origins
+        super().__init__(calls)
+        self.title = (
+            f"discriminator step: {batch:,} real and {batch:,} generated rows, "
+            f"{'as one batch' if both else 'one batch after the other'}; "
+            f"'{d.name}' learns, '{g.name}' is frozen and only runs forward"
+        )
         self.real, self.noise = d.samples_first(real.x[..., :batch]), g.samples_first(source.x)
         self.real_logits, self.fake_logits = (d.samples_first(a) for a in (real.y[..., :batch], fake.y[fakes]))
 
     def run(self, real, noise):
         np.copyto(self.real, real)
         np.copyto(self.noise, noise)
-        for call in self.calls:
-            call()
+        self._run()
 
 
-class GeneratorStep:
-    """One generator step at one batch size: through the frozen discriminator and back, as a list of bound calls."""
+class GeneratorStep(Step):
+    """One generator step at one batch size: through the frozen discriminator and back."""
 
     def __init__(self, gan, batch):
         g, d = gan.generator, gan.discriminator
@@ -77,37 +99,39 @@ class GeneratorStep:
             x1=source.y1,
             dx1=source.dy1,
         )
-        self.calls = [
+        calls = [
             *source.forward,
             *critic.forward,
             # minimax: E[log(1 − D)] is minus the cross-entropy against label 0
             loss_gradient(critic, 1.0) if gan.objective == "non-saturating" else loss_gradient(critic, 0.0, -1),
             *critic.backward,
             *source.backward,
-            gan.generator_optimizer.step,
+            gan.generator_optimizer.call,
         ]
-        self.origins = source.origins | critic.origins
+        super().__init__(calls)
+        self.title = (
+            f"generator step: {batch:,} rows of noise, through '{g.name}' and the frozen '{d.name}', and back; "
+            f"'{g.name}' learns"
+        )
         self.noise, self.logits = g.samples_first(source.x), d.samples_first(critic.y)
 
     def run(self, noise):
         np.copyto(self.noise, noise)
-        for call in self.calls:
-            call()
+        self._run()
 
 
-class FrozenDiscriminator:
+class FrozenDiscriminator(Step):
     """Stands in for the discriminator step when the discriminator does not learn: what it says of real rows."""
 
     def __init__(self, gan, batch):
         d = gan.discriminator
         plan = Plan(d, batch, training=False, backward=False, depth=d.logit_depth)
-        self.calls, self.origins = plan.forward, plan.origins
+        super().__init__(plan.forward)
         self.real, self.real_logits = d.samples_first(plan.x), d.samples_first(plan.y)
 
     def run(self, real):
         np.copyto(self.real, real)
-        for call in self.calls:
-            call()
+        self._run()
 
 
 class TrainingStep:

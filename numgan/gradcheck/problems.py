@@ -11,6 +11,7 @@ import numpy as np
 from numgan.gan.model import GAN
 from numgan.gan.steps import DiscriminatorStep, GeneratorStep, loss_gradient
 from numgan.kernels import losses as kernels
+from numgan.nn.calls import runs
 from numgan.nn.network import Sequential, copy_layer
 from numgan.nn.plan import Plan
 
@@ -178,10 +179,10 @@ def _claimed_gradients(step, network, optimizer, inputs):
         for buffer, array in zip((step.real, step.noise) if len(inputs) == 2 else (step.noise,), inputs, strict=True):
             np.copyto(buffer, factor * array)
         for call in step.calls:
-            if call == optimizer.step:
+            if call.run == optimizer.step:
                 claims.append({name: array.copy() for name, array in network.gradients().items()})
-            else:
-                call()
+            elif not call.skipped:
+                call.run()
     network.state[...] = state
     return claims
 
@@ -204,8 +205,8 @@ def _critic_problem(d, rows, target, claim, name, weight):
     """The discriminator's step on one batch; the input's gradient, which training never asks for, is added."""
     plan = Plan(d, len(rows), training=True, backward=True, input_gradient=True, depth=d.logit_depth)
     np.copyto(d.samples_first(plan.x), rows)
-    for call in (*plan.forward, loss_gradient(plan, target, weight), *plan.backward):
-        call()
+    for run in runs([*plan.forward, loss_gradient(plan, target, weight), *plan.backward]):
+        run()
     problem = _problem_of(
         d, plan, rows, "input", _cross_entropy_terms(np.reshape(target, (-1, 1)), weight), True, d.logit_depth
     )
@@ -222,8 +223,8 @@ def _chain_problem(g, d, noise, claim, label, weight):
     source, critic = _chain(g, d, len(noise), True)
     np.copyto(g.samples_first(source.x), noise)
     start = loss_gradient(critic, label, weight)
-    for call in (*source.forward, *critic.forward, start, *critic.backward, *source.backward):
-        call()
+    for run in runs([*source.forward, *critic.forward, start, *critic.backward, *source.backward]):
+        run()
     base = {name: array.copy() for name, array in g.parameters().items()} | {"noise": noise}
     analytic = claim | {"noise": g.samples_first(source.dx).copy()}
     terms = _cross_entropy_terms(label, weight)

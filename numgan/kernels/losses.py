@@ -73,8 +73,8 @@ def bce_logits_backward(z, offset, half, half_over_count, out):
 def softmax_forward(z, row, out):
     """p_j = e^z_j / Σ_k e^z_k, sample by sample, [GBC] eq. 4.1.
 
-    Dividing both sides of the fraction by e^m, m the sample's largest z, changes nothing but that no exponent is positive
-    any more and the sum is at least 1. z, out (n, N); row (1, N) is scratch. `out` may be z.
+    Dividing both sides of the fraction by e^m, m the sample's largest z, changes nothing but that no exponent is
+    positive any more and the sum is at least 1. z, out (n, N); row (1, N) is scratch. `out` may be z.
     """
     np.max(z, axis=-2, keepdims=True, out=row)
     np.subtract(z, row, out=out)

@@ -1,7 +1,5 @@
 """`BatchNorm`: every feature centred and scaled over the batch."""
 
-from functools import partial
-
 import numpy as np
 
 from numgan.kernels import batch_norm as kernels
@@ -20,7 +18,8 @@ class BatchNorm(Layer):
     Parameters `gamma`, `beta` (n,) start at 1 and 0; state `running_mean`, `running_variance` at 0 and 1.
     """
 
-    in_place = True
+    in_place_forward = True
+    in_place_backward = True
     reads_output = False
     featurewise = True
 
@@ -42,65 +41,31 @@ class BatchNorm(Layer):
         self.state["running_mean"][...] = 0
         self.state["running_variance"][...] = 1
 
-    def bind(self, io, training):
-        gamma, beta = (self.params[k][..., io.features, None] for k in ("gamma", "beta"))
-        running = [self.state[k][..., io.features, None] for k in ("running_mean", "running_variance")]
-        epsilon = np.array(self.epsilon, gamma.dtype)
-        if training:
-            return self._bind_training(io, gamma, beta, running, epsilon)
-        scale, shift = np.empty_like(gamma), np.empty_like(gamma)
-        forward = [
-            partial(
-                kernels.batch_norm_inference, io.x, gamma, beta, *running, epsilon, scale, shift, io.temp(), out=io.y
-            )
-        ]
-        backward = []
-        if io.dx is not None:
-            backward.append(partial(kernels.batch_norm_inference_backward, io.dy, scale, io.temp(), out=io.dx))
-        return forward, backward
+    def bind(self, io):
+        io.let(**{name: io.per_feature(a) for name, a in (self.params | self.state).items()}, epsilon=self.epsilon)
+        if io.training:
+            self._bind_training(io)
+        else:
+            self._bind_inference(io)
 
-    def _bind_training(self, io, gamma, beta, running, epsilon):
-        mean, variance, inv_std, scale, column = (np.empty_like(gamma) for _ in range(5))
-        centred = np.empty_like(io.x)
-        ones = np.ones((io.x.shape[-1], 1), gamma.dtype)
-        momentum, rest = np.array(self.momentum, gamma.dtype), np.array(1 - self.momentum, gamma.dtype)
-        forward = [
-            partial(
-                kernels.batch_norm_forward,
-                io.x,
-                gamma,
-                beta,
-                epsilon,
-                ones,
-                centred,
-                mean,
-                variance,
-                inv_std,
-                scale,
-                io.temp(),
-                out=io.y,
-            ),
-            partial(kernels.batch_norm_running, running[0], mean, momentum, rest, column),
-            partial(kernels.batch_norm_running, running[1], variance, momentum, rest, column),
-        ]
-        dgamma, dbeta = (self.grads[k][..., io.features, None] for k in ("gamma", "beta"))
-        backward = [partial(kernels.batch_norm_backward_parameters, io.dy, centred, inv_std, ones, dgamma, dbeta)]
-        if io.dx is not None:
-            backward.append(
-                partial(
-                    kernels.batch_norm_backward_input,
-                    io.dy,
-                    centred,
-                    inv_std,
-                    scale,
-                    dgamma,
-                    dbeta,
-                    column,
-                    io.temp(),
-                    out=io.dx,
-                )
-            )
-        return forward, backward
+    def _bind_training(self, io):
+        gamma = io.per_feature(self.params["gamma"])
+        mean, variance, inv_std, scale = (np.empty_like(gamma) for _ in range(4))
+        io.let(mean=mean, variance=variance, inv_std=inv_std, scale=scale, centred=np.empty_like(io.x))
+        io.let(ones=np.ones((io.x.shape[-1], 1), gamma.dtype), momentum=self.momentum, rest=1 - self.momentum)
+        io.let(**{f"d{name}": io.per_feature(a) for name, a in self.grads.items()})
+        io.forward(kernels.batch_norm_forward)
+        for name, value in (("mean", mean), ("variance", variance)):
+            running = io.per_feature(self.state[f"running_{name}"])
+            io.forward(kernels.batch_norm_running, running=running, batch_value=value)
+        io.backward_parameters(kernels.batch_norm_backward_parameters)
+        io.backward(kernels.batch_norm_backward_input)
+
+    def _bind_inference(self, io):
+        io.let(**{name: np.empty_like(io.per_feature(self.params["gamma"])) for name in ("scale", "shift")})
+        io.forward(kernels.batch_norm_inference)
+        io.backward_parameters(kernels.batch_norm_backward_parameters)
+        io.backward(kernels.batch_norm_inference_backward)
 
     def config(self):
         return {"momentum": self.momentum, "epsilon": self.epsilon}

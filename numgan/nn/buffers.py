@@ -1,9 +1,29 @@
-"""`Buffers`: the arrays that a layer binds its kernels to."""
+"""`Buffers`: the arrays of one layer at one batch size, and the binding of kernels to them.
+
+The names of a kernel's arguments are its contract. A layer says which kernels run, and hands over what only it knows;
+everything else is filled in by name:
+
+    x, y, dy      input, output and ∂L/∂output, (…, n, N)
+    x1            [x; 1] (…, n + 1, N), its last row ones
+    out           where the result goes: y in a forward call, dx in a backward one
+    out1          dx with a spare row behind it, the shape of x1
+    temp, temp2 … scratch of y's shape and dtype, for use within one call; a number behind the name makes another
+    mask          the same in bool
+    column        scratch (…, n, 1)
+    product       `dot` or `matmul`, whichever is faster for the first two operands
+    …ᵀ            the transpose of what is named before the ᵀ
+
+A number that the layer hands over becomes a 0-d array of the data's dtype, as the kernels want it.
+"""
 
 import copy
+import inspect
 import itertools
 
 import numpy as np
+
+from numgan.kernels.dense import fastest_product
+from numgan.nn.calls import Call
 
 BLOCK = 65_536  # values: 256 KB in float32, of which a core's L2 cache holds several
 
@@ -14,21 +34,97 @@ def samples_first(columns, replicas):
 
 
 class Buffers:
-    """What a layer binds to: x, y, dy, dx (arrays, or None where no gradient flows), x1 = [x; 1], shared scratch.
+    """What a layer binds to.
 
-    features  the slice of the layer's features that these buffers hold: all of them, or a block.
+    x1, y1, dy1, dx1  arrays (…, features + 1, N) whose last row belongs to the ones; dy1 and dx1 are None where no
+                      gradient flows, dx1 alone where nobody reads the input's.
+    scratch           a dictionary that all layers of a plan share.
+    training          whether parameters learn: batch statistics and parameter gradients.
+    network, layer    names, for the calls.
+
+    `forward_calls` and `backward_calls` are what the layer has bound, `features` the slice of its features that these
+    buffers hold: all of them, or a block.
     """
 
-    def __init__(self, x1, y, dy, dx1, scratch):
-        self.x1, self.x, self.y, self.dy = x1, x1[..., :-1, :], y, dy
-        self.dx1, self.dx = dx1, None if dx1 is None else dx1[..., :-1, :]
-        self.features = slice(None)
-        self._scratch = scratch
+    def __init__(self, x1, y1, dy1, dx1, *, scratch, training, network, layer):
+        self.x1, self.out1 = x1, dx1
+        self.x, self.y, self.dy, self.dx = (None if a is None else a[..., :-1, :] for a in (x1, y1, dy1, dx1))
+        self.training, self.features, self.block_name = training, slice(None), ""
+        self.forward_calls, self.backward_calls = [], []
+        self._names, self._scratch, self._own = (network, layer), scratch, {}
+
+    # ------------------------------------------------------------------------------------------ for a layer's `bind`
+
+    def let(self, **own):
+        """Hand over arrays and numbers of the layer's own, by name, for all calls that follow."""
+        self._own |= own
+
+    def forward(self, kernel, **own):
+        """Bind a kernel of the forward pass; `own` are arguments for this call alone."""
+        self.forward_calls.append(self._call(kernel, own, "forward", out=self.y))
+
+    def backward_parameters(self, kernel, **own):
+        """Bind a kernel that writes parameter gradients. Dropped in a network that does not learn."""
+        if self.dy is not None:
+            why = "" if self.training else "frozen, its parameters get no gradient"
+            self.backward_calls.append(self._call(kernel, own, "backward", skipped=why))
+
+    def backward(self, kernel, **own):
+        """Bind a kernel of the way to the input's gradient. Dropped where nobody reads that."""
+        if self.dy is not None:
+            why = "nobody reads the input's gradient" if self.dx is None else ""
+            self.backward_calls.append(self._call(kernel, own, "backward", out=self.dx, skipped=why))
+
+    def per_feature(self, array):
+        """A parameter (…, n) as a column (…, n, 1) of the features that these buffers hold."""
+        return array[..., self.features, None]
+
+    # --------------------------------------------------------------------------------------------------- by name
+
+    def _call(self, kernel, own, direction, out=None, skipped=""):
+        arguments = {}
+        if not skipped:
+            own = self._own | ({} if out is None else {"out": out}) | own
+            for name in inspect.signature(kernel).parameters:
+                arguments[name] = self._find(name, own, arguments, kernel)
+        return Call(kernel, arguments, *self._names, direction, self.block_name, skipped)
+
+    def _find(self, name, own, found, kernel):
+        """The argument of that name; `found` are those before it."""
+        if name in own:
+            value = own[name]
+            return np.array(value, self.y.dtype) if isinstance(value, (int, float)) else value
+        if name == "product":
+            return fastest_product(*list(found.values())[:2])
+        if name.rstrip("0123456789") == "temp":
+            return self._scratch_array(name, self.y.shape, self.y.dtype)
+        if name == "mask":
+            return self._scratch_array(name, self.y.shape, bool)
+        if name == "column":
+            return self._scratch_array(name, (*self.y.shape[:-1], 1), self.y.dtype)
+        if name in ("x", "y", "dy", "x1", "out1"):
+            return getattr(self, name)
+        if name.endswith("T") and len(name) > 1:  # Python reads the ᵀ in a name as a T
+            return np.matrix_transpose(self._find(name[:-1], own, found, kernel))
+        raise TypeError(
+            f"{self._names[1]}: kernel {kernel.__qualname__} asks for '{name}', which is neither a buffer nor handed "
+            "over by the layer; the buffers are x, y, dy, x1, out, out1, temp, mask, column, product"
+        )
+
+    def _scratch_array(self, name, shape, dtype):
+        key = name, shape, dtype
+        if key not in self._scratch:
+            self._scratch[key] = np.zeros(shape, dtype)
+        return self._scratch[key]
+
+    # ---------------------------------------------------------------------------------------------------- for a plan
 
     def block(self, features):
-        """The same for a slice of features; without x1, which only a layer that mixes features needs."""
+        """The same for a slice of features; without the ones, which only a layer that mixes features needs."""
         block = copy.copy(self)
-        block.x1, block.dx1, block.features = None, None, features
+        block.x1 = block.out1 = None
+        block.features, block.block_name = features, f"features {features.start} to {features.stop - 1}"
+        block.forward_calls, block.backward_calls, block._own = [], [], {}
         for name in ("x", "y", "dy", "dx"):
             whole = getattr(self, name)
             setattr(block, name, None if whole is None else whole[..., features, :])
@@ -40,10 +136,3 @@ class Buffers:
         count = min(features, max(1, round(self.x.size / BLOCK)))
         edges = [features * i // count for i in range(count + 1)]
         return [slice(a, b) for a, b in itertools.pairwise(edges)]
-
-    def temp(self, dtype=None):
-        """Scratch of y's shape, and of y's dtype unless another is named, for use within one kernel call."""
-        key = self.y.shape, dtype
-        if key not in self._scratch:
-            self._scratch[key] = np.zeros_like(self.y, dtype)
-        return self._scratch[key]

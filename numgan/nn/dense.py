@@ -1,7 +1,5 @@
 """`Dense`: every output is a weighted sum of all inputs."""
 
-from functools import partial
-
 import numpy as np
 
 from numgan.kernels import dense as kernels
@@ -44,22 +42,14 @@ class Dense(Layer):
             weight[replica] = self.initializer(rng, n_in, n_out, weight.dtype).T
         self.params["bias"][...] = 0
 
-    def bind(self, io, training):
-        x1ᵀ, weightᵀ = (np.matrix_transpose(a) for a in (io.x1, self.matrix))
-        forward, backward = [_bound(kernels.dense_forward, self.matrix, io.x1, io.y)], []
-        if training and io.dy is not None:
-            backward.append(_bound(kernels.dense_backward_weight, io.dy, x1ᵀ, self.grad_matrix))
-        if io.dx is not None:
-            backward.append(_bound(kernels.dense_backward_input, weightᵀ, io.dy, io.dx1))
-        return forward, backward
+    def bind(self, io):
+        io.let(weight=self.matrix)
+        io.forward(kernels.dense_forward)
+        io.backward_parameters(kernels.dense_backward_weight, out=self.grad_matrix)
+        io.backward(kernels.dense_backward_input)
 
     def config(self):
         return {"units": self.units}
-
-
-def _bound(kernel, a, b, out):
-    """A dense kernel with its operands and the product that suits them."""
-    return partial(kernel, a, b, out, product=kernels.fastest_product(a, b))
 
 
 def _weight_and_bias(matrix):

@@ -6,7 +6,6 @@ them. To write a layer of your own, subclass `Layer` and write `forward`, `backw
 parameters, `build` and `backward_parameters`; the inherited `bind` does the rest.
 """
 
-from functools import partial
 from typing import ClassVar
 
 from numgan.nn.buffers import samples_first
@@ -18,7 +17,8 @@ class Layer:
     The flags tell the network which buffers the layer can live with; their defaults are safe for any layer.
     """
 
-    in_place = False  # io.y may be io.x, and io.dx may be io.dy
+    in_place_forward = False  # y may be written over x
+    in_place_backward = False  # dx may be written over dy
     reads_output = True  # backward reads y, so the layer above must not overwrite it
     featurewise = False  # no feature depends on another: io may hold a block of the features, io.features says which
 
@@ -49,20 +49,18 @@ class Layer:
         """Write (not add) ∂L/∂parameter into every array of self.grads."""
         raise NotImplementedError(f"{type(self).__name__} has parameters and must define backward_parameters(x, y, dy)")
 
-    def bind(self, io, training):
-        """The kernel calls on the buffers `io`: (forward calls, backward calls), each a list of callables.
+    def bind(self, io):
+        """Bind this layer's kernels to the `Buffers` io: io.forward(kernel, …), io.backward(kernel, …) and
+        io.backward_parameters(kernel, …), whose arguments are filled in by name; see `numgan.nn.buffers`.
 
-        io.x, io.y, io.dy are arrays (…, features, N); io.dx is one, or None when the input's gradient is not wanted;
-        io.x1 is [x; 1]; io.temp() and io.temp(bool) are scratch of y's shape, shared with other layers. Out of training
-        (inference, or frozen inside a GAN's chain) a layer must write neither parameter gradients nor state.
+        Without a `bind` of its own, a layer runs its methods on the public face of the buffers, (…, batch, features).
         """
-        x, y, dy, dx = (a if a is None else samples_first(a, a.shape[:-2]) for a in (io.x, io.y, io.dy, io.dx))
-        backward = []
-        if self.shapes and training:
-            backward.append(partial(self.backward_parameters, x, y, dy))
-        if dx is not None:
-            backward.append(partial(self.backward_input, x, y, dy, out=dx))
-        return [partial(self.forward, x, out=y)], backward
+        x, y, dy, dx = (None if a is None else samples_first(a, a.shape[:-2]) for a in (io.x, io.y, io.dy, io.dx))
+        io.let(x=x, y=y, dy=dy)
+        io.forward(self.forward, out=y)
+        if self.shapes:
+            io.backward_parameters(self.backward_parameters)
+        io.backward(self.backward_input, out=dx)
 
     def config(self):
         """The keyword arguments that make this layer again, as JSON-ready values."""

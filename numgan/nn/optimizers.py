@@ -5,17 +5,21 @@ The walk goes in chunks that stay in the processor's cache through all passes of
 """
 
 import math
-from functools import partial
 
 import numpy as np
 
 from numgan.kernels import optimizers as kernels
+from numgan.nn.calls import Call, in_order, runs
 
 CHUNK = 32_768  # elements; five float32 arrays of this length take 640 KB
 
 
 class Optimizer:
-    """What SGD and Adam share: state arrays as long as the arena, and kernel calls bound chunk by chunk."""
+    """What SGD and Adam share: state arrays as long as the arena, and kernel calls bound chunk by chunk.
+
+    A kernel's arguments are found by name: theta, gradient, temp, the arrays of `state_names`, the numbers of
+    `_scalars`.
+    """
 
     state_names = ()
     network = None
@@ -28,19 +32,34 @@ class Optimizer:
         self.network, self.steps = network, 0
         self.state = {name: np.zeros_like(network.values) for name in self.state_names}
         self._constants = {name: np.array(value, network.dtype) for name, value in self._scalars().items()}
-        flat = [a.reshape(-1) for a in (network.values, network.grads, *self.state.values())]
-        temp = np.empty(min(CHUNK, flat[0].size), network.dtype)
-        self._calls = []
-        for start in range(0, flat[0].size, CHUNK):
-            chunk = [a[start : start + CHUNK] for a in flat]
-            self._calls.append(self._bind(chunk, temp[: chunk[0].size]))
+        whole = {"theta": network.values, "gradient": network.grads} | self.state
+        flat = {name: a.reshape(-1) for name, a in whole.items()}
+        size = network.values.size
+        temp = np.empty(min(CHUNK, size), network.dtype)
+        chunks = [slice(start, min(start + CHUNK, size)) for start in range(0, size, CHUNK)]
+        self._chunks = [
+            self._bind({name: a[c] for name, a in flat.items()} | {"temp": temp[: c.stop - c.start]}) for c in chunks
+        ]
+        self._runs = runs(self._chunks)
 
     def step(self):
         """Update the parameters from the gradients."""
         self.steps += 1
         self._before_step()
-        for call in self._calls:
-            call()
+        for run in self._runs:
+            run()
+
+    def _bind(self, arrays):
+        """The kernel bound to arrays of one length, its arguments taken by name."""
+        return Call(self.kernel, in_order(self.kernel, arrays | self._constants), self.network.name)
+
+    @property
+    def call(self):
+        """The whole update as one line of a training step."""
+        arrays = {"theta": self.network.values, "gradient": self.network.grads} | self.state
+        return Call(
+            self.kernel, arrays, self.network.name, "all parameters", "update", run=self.step, parts=self._chunks
+        )
 
     def _before_step(self):
         """Set the constants that change from step to step."""
@@ -85,8 +104,9 @@ class SGD(Optimizer):
     def _scalars(self):
         return {"rate": self.learning_rate, "momentum": self.momentum}
 
-    def _bind(self, chunk, temp):
-        return partial(kernels.sgd_update, *chunk, self._constants["rate"], self._constants["momentum"], temp)
+    @property
+    def kernel(self):
+        return kernels.sgd_update
 
     def config(self):
         return {"learning_rate": self.learning_rate, "momentum": self.momentum}
@@ -115,9 +135,9 @@ class Adam(Optimizer):
     def _scalars(self):
         return {"beta1": self.beta1, "beta2": self.beta2, "rate": 0.0, "epsilon": 0.0}
 
-    def _bind(self, chunk, temp):
-        c = self._constants
-        return partial(kernels.adam_update, *chunk, c["beta1"], c["beta2"], c["rate"], c["epsilon"], temp)
+    @property
+    def kernel(self):
+        return kernels.adam_update
 
     def _before_step(self):
         # c of the derivation: √((1 − β₂)/(1 − β₂ᵗ))

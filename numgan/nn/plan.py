@@ -1,7 +1,7 @@
 """`Plan`: the kernel calls of one network at one batch size.
 
 At the first use of a batch size the buffers are allocated and every layer binds its kernels to them. From then on a
-pass is `for call in calls: call()`; it allocates no array and decides nothing.
+pass is `for run in runs: run()`; it allocates no array and decides nothing.
 """
 
 import itertools
@@ -9,6 +9,7 @@ import itertools
 import numpy as np
 
 from numgan.nn.buffers import Buffers
+from numgan.nn.calls import runs
 
 
 class Plan:
@@ -45,33 +46,40 @@ class Plan:
         gradients = [None] * len(activations)
         if backward:
             gradients = self._gradients(layers, widths, (lead, batch, dtype), input_gradient, dx1)
-        self.forward, self.backward, scratch = [], [], {}
-        self.origins = {}  # call -> (network, layer, direction), for profiles
+        scratch = {}
         pairs = [
-            (layer, Buffers(activations[i], _head(activations[i + 1]), _head(gradients[i + 1]), gradients[i], scratch))
+            (
+                layer,
+                Buffers(
+                    *(activations[i], activations[i + 1], gradients[i + 1], gradients[i]),
+                    scratch=scratch,
+                    training=training,
+                    network=network.name,
+                    layer=layer.name,
+                ),
+            )
             for i, layer in enumerate(layers)
         ]
+        self.forward, self.backward = [], []
         for featurewise, group in itertools.groupby(pairs, lambda pair: pair[0].featurewise):
-            self._bind(list(group), featurewise, training, network.name)
-        if not backward:
-            self.backward = []
+            self._bind(list(group), featurewise)
+        self._forward, self._backward = runs(self.forward), runs(self.backward)
         self.x1, self.y1, self.dx1, self.dy1 = activations[0], activations[-1], gradients[0], gradients[-1]
         self.x, self.y, self.dx, self.dy = map(_head, (self.x1, self.y1, self.dx1, self.dy1))
 
-    def _bind(self, pairs, featurewise, training, network_name):
+    def _bind(self, pairs, featurewise):
         """Add the calls of neighbouring layers. Featurewise ones go block by block, all layers on one block before
         the next, so that a block is still in the cache when its next pass comes (5 % of the MNIST step).
         """
-        blocks = pairs[0][1].blocks() if featurewise else [None]
+        blocks = pairs[0][1].blocks() if featurewise else [slice(None)]
         backward = []
         for block in blocks:
             calls_of_block = []
             for layer, io in pairs:
-                forward, back = layer.bind(io.block(block) if block else io, training)
-                self.forward += forward
-                calls_of_block[:0] = back
-                self.origins |= dict.fromkeys(forward, (network_name, layer.name, "forward"))
-                self.origins |= dict.fromkeys(back, (network_name, layer.name, "backward"))
+                own = io if len(blocks) == 1 else io.block(block)
+                layer.bind(own)
+                self.forward += own.forward_calls
+                calls_of_block[:0] = own.backward_calls
             backward += calls_of_block
         self.backward[:0] = backward
 
@@ -84,7 +92,7 @@ class Plan:
         buffers = [None] * len(widths)
         buffers[-1] = _with_ones(widths[-1], *layout)
         for i in reversed(range(len(layers))):
-            if i > 0 and layers[i].in_place and not layers[i - 1].reads_output:
+            if i > 0 and layers[i].in_place_forward and not layers[i - 1].reads_output:
                 buffers[i] = buffers[i + 1]
             elif i > 0 or x1 is None:
                 buffers[i] = _with_ones(widths[i], *layout)
@@ -101,19 +109,19 @@ class Plan:
         for i in reversed(range(lowest, len(layers))):
             if i == 0 and dx1 is not None:
                 buffers[i] = dx1
-            elif layers[i].in_place:
+            elif layers[i].in_place_backward:
                 buffers[i] = buffers[i + 1]
             else:
                 buffers[i] = _columns(widths[i] + 1, *layout)
         return buffers
 
     def run_forward(self):
-        for call in self.forward:
-            call()
+        for run in self._forward:
+            run()
 
     def run_backward(self):
-        for call in self.backward:
-            call()
+        for run in self._backward:
+            run()
 
 
 def _head(a1):

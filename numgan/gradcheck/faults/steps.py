@@ -69,4 +69,4 @@ _generator_step = steps.GeneratorStep.__init__
 @fault("gan: the generator's step updates the discriminator too", "chain", "__init__", owner=steps.GeneratorStep)
 def _(self, model, batch):
     _generator_step(self, model, batch)
-    self.calls.append(model.discriminator_optimizer.step)
+    self.calls.append(model.discriminator_optimizer.call)
