@@ -71,7 +71,7 @@ def _shapes(calls):
     if args[0].ndim == 1:
         return f"{sum(call.args[0].size for call in calls):,}"
     if "product" in keywords:
-        return " · ".join("×".join(map(str, a.shape)) for a in args)
+        return " · ".join("×".join(map(str, a.shape)) for a in args[:2])
     return " → ".join(dict.fromkeys("×".join(map(str, a.shape)) for a in (args[0], keywords.get("out", args[0]))))
 
 
