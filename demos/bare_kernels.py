@@ -25,41 +25,42 @@ RATE, BETA1, BETA2, EPSILON = 1e-3, 0.5, 0.999, 1e-7  # Adam's
 def allocate(n, dtype):
     """Every array that training needs, for n real and n generated points a step. The steps allocate no other.
 
-    Samples are columns: an array of shape (features, n) holds n samples. A name that ends in 1 has a last row of ones,
-    which multiplies the bias. ([x 1] of the kernels' formulas, transposed, as dense_forward wants it.)
+    Samples are columns: an array of shape (features, n) holds n samples. x1, h1 and the like are [x; 1] and [h; 1]: the
+    same with a last row of ones, which the bias is multiplied by. Their gradients dx1 and dh1 have that row too:
+    dense_backward_input writes the derivative by the ones there, and nobody reads it.
     """
     a = SimpleNamespace(n=n, steps=0)
 
     def array(*shape):
         return np.zeros(shape, dtype)
 
-    # Parameters: one flat array per network for Adam, and the matrices [W; b] as views of it. The same for gradients.
-    a.g_theta, a.g_grad, a.g_m, a.g_v, a.g_temp = array(5, 202)  # (202,) each: 6·25 + 26·2
-    a.g_w1, a.g_w2 = a.g_theta[:150].reshape(6, 25), a.g_theta[150:].reshape(26, 2)  # (6, 25) and (26, 2)
-    a.g_dw1, a.g_dw2 = a.g_grad[:150].reshape(6, 25), a.g_grad[150:].reshape(26, 2)  # (6, 25) and (26, 2)
-    a.d_theta, a.d_grad, a.d_m, a.d_v, a.d_temp = array(5, 101)  # (101,) each: 3·25 + 26·1
-    a.d_w1, a.d_w2 = a.d_theta[:75].reshape(3, 25), a.d_theta[75:].reshape(26, 1)  # (3, 25) and (26, 1)
-    a.d_dw1, a.d_dw2 = a.d_grad[:75].reshape(3, 25), a.d_grad[75:].reshape(26, 1)  # (3, 25) and (26, 1)
+    # Parameters: one flat array per network for Adam, and the matrices [W b] as views of it. The same for gradients.
+    a.g_theta, a.g_grad, a.g_m, a.g_v, a.g_temp = array(5, 202)  # (202,) each: 25·6 + 2·26
+    a.g_w1, a.g_w2 = a.g_theta[:150].reshape(25, 6), a.g_theta[150:].reshape(2, 26)  # (25, 6) and (2, 26)
+    a.g_dw1, a.g_dw2 = a.g_grad[:150].reshape(25, 6), a.g_grad[150:].reshape(2, 26)  # (25, 6) and (2, 26)
+    a.d_theta, a.d_grad, a.d_m, a.d_v, a.d_temp = array(5, 101)  # (101,) each: 25·3 + 1·26
+    a.d_w1, a.d_w2 = a.d_theta[:75].reshape(25, 3), a.d_theta[75:].reshape(1, 26)  # (25, 3) and (1, 26)
+    a.d_dw1, a.d_dw2 = a.d_grad[:75].reshape(25, 3), a.d_grad[75:].reshape(1, 26)  # (25, 3) and (1, 26)
 
     # The generator on n noise vectors.
     a.z1 = array(6, n)  # (6, n): noise
     a.g_h1 = array(26, n)  # (26, n): hidden units
     a.x1 = array(3, n)  # (3, n): generated points
-    a.g_dh = array(25, n)  # (25, n): ∂L/∂hidden
-    a.dx = array(2, n)  # (2, n): ∂L/∂points
+    a.g_dh1 = array(26, n)  # (26, n): ∂L/∂hidden
+    a.dx1 = array(3, n)  # (3, n): ∂L/∂points
 
     # The discriminator when it learns: n real points, then n generated ones, as one batch.
     a.both1 = array(3, 2 * n)  # (3, 2n): points
     a.d_h1 = array(26, 2 * n)  # (26, 2n): hidden units
     a.d_logit = array(1, 2 * n)  # (1, 2n)
-    a.d_dh = array(25, 2 * n)  # (25, 2n): ∂L/∂hidden
+    a.d_dh1 = array(26, 2 * n)  # (26, 2n): ∂L/∂hidden
     a.d_dlogit = array(1, 2 * n)  # (1, 2n): ∂L/∂logit
     a.target = np.repeat([[1, 0]], n, axis=1).astype(dtype)  # (1, 2n): 1 for real, 0 for generated
 
     # The discriminator when it is frozen, on the n generated points in x1.
     a.f_h1 = array(26, n)  # (26, n): hidden units
     a.f_logit = array(1, n)  # (1, n)
-    a.f_dh = array(25, n)  # (25, n): ∂L/∂hidden
+    a.f_dh1 = array(26, n)  # (26, n): ∂L/∂hidden
     a.f_dlogit = array(1, n)  # (1, n): ∂L/∂logit
 
     # Scratch, and the constants of bce_logits_backward: (½ − t)/count, with t = 1 for the generator.
@@ -81,22 +82,24 @@ def initialize(a, rng):
         (a.d_w1, math.sqrt(6 / 2)),
         (a.d_w2, math.sqrt(6 / (25 + 1))),
     ):
-        w[:-1] = rng.uniform(-limit, limit, w[:-1].shape)
+        weight = w[:, :-1]
+        weight[...] = rng.uniform(-limit, limit, weight.T.shape).T  # drawn input by input, as numgan.Dense does
 
 
 def forward(w1, w2, x1, h1, y, zeros):
-    """Both networks alike: y = [h 1]·w2 with h = max([x 1]·w1, 0), everything transposed."""
+    """Both networks alike: y = w2·[h; 1] with h = max(w1·[x; 1], 0)."""
     h = h1[:-1]
-    dense.dense_forward(w1.T, x1, out=h)
+    dense.dense_forward(w1, x1, out=h)
     activations.relu_forward(h, zeros[:, : h.shape[1]], out=h)
-    dense.dense_forward(w2.T, h1, out=y)
+    dense.dense_forward(w2, h1, out=y)
 
 
-def backward_hidden(a, w2, h1, dy, dh):
-    """∂L/∂y → ∂L/∂(hidden units before their ReLU), in dh."""
-    h, n = h1[:-1], dh.shape[1]
-    dense.dense_backward_input(w2[:-1], dy, out=dh)
+def backward_hidden(a, w2, h1, dy, dh1):
+    """∂L/∂y → ∂L/∂(hidden units before their ReLU), in dh1; returns it, without the last row."""
+    h, dh, n = h1[:-1], dh1[:-1], dy.shape[1]
+    dense.dense_backward_input(w2.T, dy, out1=dh1)
     activations.relu_backward(dh, h, 0, a.mask[:, :n], a.temp[:, :n], out=dh)
+    return dh
 
 
 def adam(a, theta, gradient, m, v, temp):
@@ -120,9 +123,9 @@ def discriminator_step(a, real, noise):
     forward(a.d_w1, a.d_w2, a.both1, a.d_h1, a.d_logit, a.zeros)
 
     losses.bce_logits_backward(a.d_logit, a.d_offset, 0.5, 0.5 / (2 * a.n), out=a.d_dlogit)
-    dense.dense_backward_weight(a.d_h1, a.d_dlogit.T, out=a.d_dw2)
-    backward_hidden(a, a.d_w2, a.d_h1, a.d_dlogit, a.d_dh)
-    dense.dense_backward_weight(a.both1, a.d_dh.T, out=a.d_dw1)
+    dense.dense_backward_weight(a.d_dlogit, a.d_h1.T, out=a.d_dw2)
+    dh = backward_hidden(a, a.d_w2, a.d_h1, a.d_dlogit, a.d_dh1)
+    dense.dense_backward_weight(dh, a.both1.T, out=a.d_dw1)
 
     adam(a, a.d_theta, a.d_grad, a.d_m, a.d_v, a.d_temp)
 
@@ -135,12 +138,13 @@ def generator_step(a, noise):
     forward(a.d_w1, a.d_w2, a.x1, a.f_h1, a.f_logit, a.zeros)
 
     losses.bce_logits_backward(a.f_logit, a.f_offset, 0.5, 0.5 / a.n, out=a.f_dlogit)
-    backward_hidden(a, a.d_w2, a.f_h1, a.f_dlogit, a.f_dh)
-    dense.dense_backward_input(a.d_w1[:-1], a.f_dh, out=a.dx)
+    dh = backward_hidden(a, a.d_w2, a.f_h1, a.f_dlogit, a.f_dh1)
+    dense.dense_backward_input(a.d_w1.T, dh, out1=a.dx1)
 
-    dense.dense_backward_weight(a.g_h1, a.dx.T, out=a.g_dw2)
-    backward_hidden(a, a.g_w2, a.g_h1, a.dx, a.g_dh)
-    dense.dense_backward_weight(a.z1, a.g_dh.T, out=a.g_dw1)
+    dx = a.dx1[:-1]
+    dense.dense_backward_weight(dx, a.g_h1.T, out=a.g_dw2)
+    dh = backward_hidden(a, a.g_w2, a.g_h1, dx, a.g_dh1)
+    dense.dense_backward_weight(dh, a.z1.T, out=a.g_dw1)
 
     adam(a, a.g_theta, a.g_grad, a.g_m, a.g_v, a.g_temp)
 

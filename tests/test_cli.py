@@ -295,7 +295,7 @@ def test_the_model_has_the_recipe_s_arrays(mnist_run):
         assert shapes[f"{network}_optimizer.m"] == shapes[f"{network}_optimizer.v"] == (count,)
         own = [np.prod(s) for name, s in shapes.items() if name.startswith(network + ".") and "running" not in name]
         assert sum(own) == count
-    assert shapes["generator.dense_1.weight"] == (100, 16) and shapes["generator.dense_3.bias"] == (784,)
+    assert shapes["generator.dense_1.weight"] == (16, 100) and shapes["generator.dense_3.bias"] == (784,)
     gan = assert_loads_and_samples(mnist_run, 784)
     assert gan.generator_optimizer.steps == gan.discriminator_optimizer.steps == 30
     assert gan.generator_optimizer.learning_rate == 4e-4
@@ -421,7 +421,7 @@ def test_a_discriminator_alone_leaves_a_good_run_directory(alone):
     assert history_of(directory)[0] == list(range(1, 301))
     gan = assert_loads_and_samples(directory, 2)
     assert (gan.generator_optimizer.steps, gan.discriminator_optimizer.steps) == (0, 600)
-    assert gan.generator.parameters()["dense_1.weight"].tolist() == [[1, 2]]
+    assert gan.generator.parameters()["dense_1.weight"].tolist() == [[1], [2]]
     assert gan.generator.parameters()["dense_1.bias"].tolist() == [0, 0]
     assert float(re.search(r"accuracy on real +(\d\.\d+)", printed)[1]) >= 0.97
     assert float(re.search(r"accuracy on fake +(\d\.\d+)", printed)[1]) >= 0.75
@@ -496,8 +496,8 @@ def test_training_reads_the_images_of_a_directory(tmp_path):
     assert config["settings"]["steps"] == 1
     assert done.stderr == ""
     # after one step Adam's m is the gradient; the fakes are near 0, so the white rows' part of it shows
-    m = arrays_of(tmp_path / "run")["discriminator_optimizer.m"][: 784 * 16].reshape(784, 16)
-    assert np.std(m, axis=0).max() < 0.2 * np.abs(m.mean(axis=0)).max()
+    m = arrays_of(tmp_path / "run")["discriminator_optimizer.m"][: 16 * 785].reshape(16, 785)[:, :-1]  # of [W b]
+    assert np.std(m, axis=1).max() < 0.2 * np.abs(m.mean(axis=1)).max()
 
 
 @pytest.mark.parametrize("recipe, source, phrases", [

@@ -141,7 +141,7 @@ def test_features_lead_to_the_probabilities():
     assert features.shape == (300, 64) and probabilities.shape == (300, 10)
     assert (features >= 0).all() and (features > 0).any(axis=0).sum() > 50
     last = classifier.load_classifier().parameters()
-    logits = features.astype(float) @ last["dense_3.weight"] + last["dense_3.bias"]
+    logits = features.astype(float) @ last["dense_3.weight"].T + last["dense_3.bias"]
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(probabilities, expected, rtol=1e-4, atol=1e-6)
 

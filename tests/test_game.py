@@ -157,11 +157,11 @@ def test_the_generator_s_gradient_is_the_one_on_paper(objective):
     gan, (_, noise) = linear_gan(objective, bias=0.3), batch(7)
     weight, bias = (gan.generator.parameters()[f"dense_1.{name}"].copy() for name in ("weight", "bias"))
     w, c = (gan.discriminator.parameters()[f"dense_1.{name}"] for name in ("weight", "bias"))
-    p = sigmoid((noise @ weight + bias) @ w + c)
+    p = sigmoid((noise @ weight.T + bias) @ w.T + c)
     metrics = gan.train_generator(noise)
-    down = (-p if objective == "minimax" else p - 1) / 7 @ w.T
+    down = (-p if objective == "minimax" else p - 1) / 7 @ w
     gradients = gan.generator.gradients()
-    np.testing.assert_allclose(gradients["dense_1.weight"], noise.T @ down, rtol=1e-12)
+    np.testing.assert_allclose(gradients["dense_1.weight"], down.T @ noise, rtol=1e-12)
     np.testing.assert_allclose(gradients["dense_1.bias"], down.sum(axis=0), rtol=1e-12)
     np.testing.assert_allclose(gan.generator.parameters()["dense_1.bias"], bias - 0.1 * down.sum(axis=0), rtol=1e-12)
     loss = np.log(1 - p).mean() if objective == "minimax" else -np.log(p).mean()
@@ -252,7 +252,7 @@ def test_the_value_is_asked_of_the_rows_before_the_step_learns_from_them(recorde
     history = gan.fit(ROWS_OF_DATA, 5, 8, rng(1), every=1, callback=remember)
     for i, before in enumerate(answers[:5]):
         real = recorded[2 * i][1][0]
-        p = sigmoid(real @ before["dense_1.weight"] + before["dense_1.bias"])
+        p = sigmoid(real @ before["dense_1.weight"].T + before["dense_1.bias"])
         np.testing.assert_allclose(history["d_real"][i], p.mean(), rtol=1e-12)
 
 
@@ -288,10 +288,10 @@ def test_the_summed_gradient_is_that_of_both_means_on_paper():
     gan, (real, noise) = linear_gan(schedule="summed", bias=0.2), batch(5)
     fake = gan.generator.predict(noise)
     w, c = (gan.discriminator.parameters()[f"dense_1.{name}"].copy() for name in ("weight", "bias"))
-    on_real, on_fake = sigmoid(real @ w + c), sigmoid(fake @ w + c)
+    on_real, on_fake = sigmoid(real @ w.T + c), sigmoid(fake @ w.T + c)
     gan.train_discriminator(real, noise)
     gradients = gan.discriminator.gradients()
-    expected = (real.T @ (on_real - 1) + fake.T @ on_fake) / 5
+    expected = ((on_real - 1).T @ real + on_fake.T @ fake) / 5
     np.testing.assert_allclose(gradients["dense_1.weight"], expected, rtol=1e-12)
     np.testing.assert_allclose(gradients["dense_1.bias"], (on_real - 1 + on_fake).sum() / 5, rtol=1e-12)
 

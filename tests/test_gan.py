@@ -277,7 +277,7 @@ class PlainNetwork:
     """The same network as a Sequential, in lists of Numbers."""
 
     def __init__(self, network):
-        self.layers = network.layers
+        self.layers, self.places = network.layers, places(network)
         self.read(network)
 
     def read(self, network):
@@ -292,7 +292,7 @@ class PlainNetwork:
 
     def dense(self, layer, rows, training):
         w, b = self.p[layer.name + ".weight"], self.p[layer.name + ".bias"]
-        return [[sum((x * w[k][j] for k, x in enumerate(row)), b[j]) for j in range(len(b))] for row in rows]
+        return [[sum((x * w[j][k] for k, x in enumerate(row)), b[j]) for j in range(len(b))] for row in rows]
 
     def leakyrelu(self, layer, rows, training):
         return [[x.leaky(layer.slope) for x in row] for row in rows]
@@ -320,11 +320,19 @@ class PlainNetwork:
 
     def slopes(self):
         """Every parameter's gradient, in arena order; and forgets them."""
-        flat = [number for numbers in self.p.values() for number in flatten(numbers)]
-        slopes = np.array([number.slope for number in flat])
-        for number in flat:
-            number.slope = 0.0
+        slopes = np.full(sum(where.size for where in self.places.values()), np.nan)
+        for name, where in self.places.items():
+            numbers = flatten(self.p[name])
+            slopes[where.ravel()] = [number.slope for number in numbers]
+            for number in numbers:
+                number.slope = 0.0
         return slopes
+
+
+def places(network):
+    """name -> where in the arena each element of a parameter lies."""
+    network.grads[...] = np.arange(network.grads.size)
+    return {name: view.astype(int) for name, view in network.gradients().items()}
 
 
 def to_numbers(nested):
@@ -375,16 +383,14 @@ class PlainGAN:
     def learn(self, which, loss):
         """One update of a network from the slopes of the loss; returns its gradient."""
         loss.differentiate()
-        network, owner = (self.g, self.gan.generator) if which == "g" else (self.d, self.gan.discriminator)
+        network = self.g if which == "g" else self.d
         for other in (self.g, self.d):
             if other is not network:
                 other.slopes()
         gradient = network.slopes()
         self.values[which] = self.adam[which].update(self.values[which], gradient)
-        i = 0
-        for name, view in owner.parameters().items():
-            network.p[name] = to_numbers(self.values[which][i : i + view.size].reshape(view.shape).tolist())
-            i += view.size
+        for name, where in network.places.items():
+            network.p[name] = to_numbers(self.values[which][where].tolist())
         return gradient
 
     def train_discriminator(self, real, noise):

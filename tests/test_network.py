@@ -212,7 +212,7 @@ def test_layers_are_named_by_kind_and_position():
     assert network.widths == [4, 3, 3, 3, 3, 3, 6, 6]
     shapes = {name: view.shape for name, view in network.parameters().items()}
     assert shapes == {
-        "dense_1.weight": (4, 3),
+        "dense_1.weight": (3, 4),
         "dense_1.bias": (3,),
         "dense_2.weight": (3, 3),
         "dense_2.bias": (3,),
@@ -262,20 +262,20 @@ def test_parameters_and_gradients_are_views_into_the_arena(replicas):
 @pytest.mark.parametrize("replicas", [None, 1, 2, 3])
 @pytest.mark.parametrize("units", [1, 2])
 @pytest.mark.parametrize("n_in", [1, 2])
-def test_the_stacked_matrix_of_a_dense_layer_is_its_weight_above_its_bias(n_in, units, replicas):
-    """NumPy gives axes of length 1 any stride it likes, so the bias row must not be looked for with the weight's."""
+def test_the_matrix_of_a_dense_layer_is_its_weight_beside_its_bias(n_in, units, replicas):
+    """All three are views of the arena, also where axes of length 1 leave NumPy any stride it likes."""
     network = Sequential([BatchNorm(), Dense(units), Dense(3)], n_in, rng(), "float64", replicas)
-    for stacked, views, arena in (
-        ("weight_and_bias", network.parameters(), network.values),
-        ("grad_weight_and_bias", network.gradients(), network.grads),
+    for name, views, arena in (
+        ("matrix", network.parameters(), network.values),
+        ("grad_matrix", network.gradients(), network.grads),
     ):
         for layer in network.layers[1:]:
-            matrix = getattr(layer, stacked)
+            matrix = getattr(layer, name)
             (start, stop), (first, last) = byte_bounds(arena), byte_bounds(matrix)
             assert start <= first <= last <= stop
             arena[...] = rng(1).normal(size=arena.shape)
-            np.testing.assert_array_equal(matrix[..., :-1, :], views[layer.name + ".weight"])
-            np.testing.assert_array_equal(matrix[..., -1, :], views[layer.name + ".bias"])
+            np.testing.assert_array_equal(matrix[..., :-1], views[layer.name + ".weight"])
+            np.testing.assert_array_equal(matrix[..., -1], views[layer.name + ".bias"])
 
 
 def test_what_is_written_into_the_parameters_is_what_runs():
@@ -610,7 +610,7 @@ def test_the_default_is_glorot_uniform_and_a_function_may_be_given():
 
     assert Dense(3).initializer is initializers.glorot_uniform
     network = Sequential([Dense(3, corner)], 4, rng())
-    assert network.parameters()["dense_1.weight"].tolist() == np.eye(4, 3).tolist()
+    assert network.parameters()["dense_1.weight"].tolist() == np.eye(4, 3).T.tolist()
 
 
 # --------------------------------------------------------------------------------------------------------- memory

@@ -49,7 +49,7 @@ def assert_views_stay_within_the_arena(network):
     start, stop = byte_bounds(network.values)
     for layer in network.layers:
         if isinstance(layer, Dense):
-            first, last = byte_bounds(layer.weight_and_bias)
+            first, last = byte_bounds(layer.matrix)
             assert start <= first <= last <= stop, f"{layer.name} of {network.replicas} replicas, {network.widths}"
 
 

@@ -2,7 +2,8 @@
 
 tests/references/make_references.py made them; neither framework is needed here. numgan starts from the same stored
 weights, takes the same stored batches and noise, and must agree with each framework, in either form of Adam, to 10⁻⁹:
-losses at every step; parameters, Adam's moments and running statistics at every stored step.
+losses at every step; parameters, Adam's moments and running statistics at every stored step. (Dense weights are stored
+as (n_in, n_out), as Keras has them, and turned when read.)
 
 Relative means element by element: |a − b| ≤ 10⁻⁹·|b| for every loss and for every single element of every tensor, b
 being the framework's, with no absolute tolerance beside it. No quantity needs more. The worst measured: 5·10⁻¹⁶ of a
@@ -32,15 +33,16 @@ CASES = [(gan, framework, form) for gan in ("sine", "mnist") for framework in ("
 
 
 def read(name):
+    """The arrays of a stored file; dense weights and their moments as numgan has them, (…, n_out, n_in)."""
     with np.load(REFERENCES / f"{name}.npz") as file:
-        return dict(file)
+        return {key: a.mT if key.endswith(".weight") else a for key, a in file.items()}
 
 
 def make_networks(gan, s):
     """Generator and discriminator of the recipe's structure and the stored widths, their weights still to be set."""
 
     def network(name, activation, batch_norm, output):
-        widths = [len(s[f"{name}.dense_1.weight"])]
+        widths = [s[f"{name}.dense_1.weight"].shape[1]]
         while (key := f"{name}.dense_{len(widths)}.bias") in s:
             widths.append(s[key].size)
         layers = []
@@ -73,11 +75,9 @@ def snapshot(model):
         (model.discriminator, model.discriminator_optimizer),
     ):
         arrays |= {f"{network.name}.{name}": a for name, a in network.state_dict().items()}
-        parameters = network.parameters()  # in the order of the flat moments
-        ends = np.cumsum([p.size for p in parameters.values()])
         for kind, moment in zip("mv", optimizer.moments(), strict=True):
-            for (name, p), piece in zip(parameters.items(), np.split(moment, ends[:-1]), strict=True):
-                arrays[f"{kind}.{network.name}.{name}"] = piece.reshape(p.shape)
+            network.grads[...] = moment  # laid out alike, and the gradients have names; the next step writes them anew
+            arrays |= {f"{kind}.{network.name}.{name}": a.copy() for name, a in network.gradients().items()}
     return arrays
 
 

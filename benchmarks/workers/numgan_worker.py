@@ -15,7 +15,7 @@ class Trainer:
         self.gan = recipe.build(recipe.settings, self.rng, "float32")
         self.data = recipe.load(None)[0]
         for network, arrays in zip((self.gan.generator, self.gan.discriminator), job.weights, strict=True):
-            network.load_state_dict(dict(zip(entries(network), arrays, strict=True)))
+            network.load_state_dict(turned(dict(zip(entries(network), arrays, strict=True))))
 
     def train(self, real, noise_d, noise_g):
         self.gan.train_discriminator(real, noise_d)
@@ -32,9 +32,14 @@ class Trainer:
 
 
 def entries(network):
-    """Every parameter and running statistic by name, layer by layer."""
-    state = network.state_dict()
+    """Every parameter and running statistic by name, layer by layer, in the orientation of the job."""
+    state = turned(network.state_dict())
     return {name: state[name] for layer in network.layers for name in state if name.split(".")[0] == layer.name}
+
+
+def turned(named):
+    """Dense weights from numgan's (n_out, n_in) to the job's (n_in, n_out), or back."""
+    return {name: array.T if name.endswith(".weight") else array for name, array in named.items()}
 
 
 if __name__ == "__main__":

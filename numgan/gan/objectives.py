@@ -1,0 +1,309 @@
+"""The rules of the game: what either side minimises, as objects.
+
+The discriminator scores real rows x and generated rows G(z); an objective says what both sides make of the scores. It
+knows what the discriminator ends in, writes both sides' gradients at the scores, gives the losses themselves (for the
+history, and for the checker to differentiate), names the columns of the history and the values that theory gives them
+at the equilibrium. Steps, history, plots, command line and checker ask it; none of them knows a game by name.
+
+To add one: subclass `Objective`, its kernels in `numgan.kernels.losses`, and list it in OBJECTIVES.
+"""
+
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from numgan.errors import ValueProblem
+from numgan.kernels import losses as kernels
+from numgan.kernels.activations import sigmoid_forward
+from numgan.nn.activations import Sigmoid
+from numgan.nn.calls import Call
+from numgan.nn.losses import BinaryCrossEntropy, logit_constants
+
+MEAN_OR_SUM = ("mean", "sum")
+
+
+class Panel(NamedTuple):
+    """One panel of history.png: curves [(column, label, colour)], and lines [(height, label)] that theory draws."""
+
+    title: str
+    curves: list
+    lines: list = []
+    limits: tuple = (None, None)  # lowest and highest value shown
+
+
+class Objective:
+    """What both sides of the game minimise. Scores are arrays (…, 1, N) or (…, N, 1), whatever the caller has.
+
+    name         what settings and model files call it.
+    undecided    what a discriminator that can only guess answers, or None where answers are no probabilities.
+    columns      of the history, worked out at every look.
+    derived      column -> function of the history, worked out on asking.
+    at_rest      column -> (value, in words), what theory gives at the equilibrium.
+    panels       of history.png.
+    watched      the columns that a run's progress shows, in order: (heading, column, format).
+    takes        the settings of the constructor.
+    """
+
+    name = ""
+    undecided: float | None = None
+    columns: tuple[str, ...] = ()
+    at_rest: ClassVar[dict] = {}
+    takes: tuple[str, ...] = ()
+
+    def config(self):
+        """The keyword arguments that make this objective again, as JSON-ready values."""
+        return {name: getattr(self, name) for name in self.takes}
+
+    def closing(self):
+        """New layers for the discriminator to end in, behind its one score."""
+        return []
+
+    def check(self, discriminator):
+        """Raise unless the discriminator ends in what this objective reads."""
+        probability = discriminator.logit_depth < len(discriminator.layers)
+        if discriminator.widths[-1] != 1 or probability != bool(self.closing()):
+            ends = ", ".join(["Dense(1)", *map(repr, self.closing())])
+            raise ValueProblem(
+                f"the objective {self.name} reads a discriminator that must end in {ends}; '{discriminator.name}' ends "
+                f"in {discriminator.layers[-1]!r} with {discriminator.widths[-1]} features"
+            )
+
+    def after_update(self, network):
+        """Calls that follow every update of the discriminator."""
+        return []
+
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"
+
+
+# ------------------------------------------------------------------------------------------------ the minimax game
+#
+# min_G max_D V(D, G) = E[log D(x)] + E[log(1 − D(G(z)))], D = σ(score): Goodfellow et al. 2014, arXiv:1406.2661, eq. 1.
+# Maximising V is minimising binary cross-entropy with real rows labelled 1 and generated ones 0. At the equilibrium
+# D = ½ everywhere and V = −log 4 (theorem 1).
+
+
+class DiscriminatorMetrics(NamedTuple):
+    """Of one discriminator step, before its update: binary cross-entropy and accuracy on real and on fake rows.
+
+    loss is the mean of loss_real and loss_fake, or their sum where the objective's `discriminator_loss` says so.
+    """
+
+    loss_real: float
+    loss_fake: float
+    accuracy_real: float
+    accuracy_fake: float
+    loss: float
+
+    @property
+    def accuracy(self):
+        return (self.accuracy_real + self.accuracy_fake) / 2
+
+
+class GeneratorMetrics(NamedTuple):
+    """Of one generator step, before its update: its objective, and the share of fakes that passed as real."""
+
+    loss: float
+    accuracy: float
+
+
+class _CrossEntropyGame(Objective):
+    """The discriminator's side of the minimax game, which both generators share.
+
+    label_smoothing     s in [0, ½): real rows are labelled 1 − s, generated ones 0. Default 0.
+    discriminator_loss  "mean" (default) or "sum" of its mean losses on real and on generated rows.
+    """
+
+    undecided = 0.5
+    columns = (
+        *("d_loss_real", "d_loss_fake", "d_accuracy_real", "d_accuracy_fake", "g_loss", "g_accuracy"),
+        *("d_real", "d_fake", "value"),
+    )
+    takes = ("label_smoothing", "discriminator_loss")
+    watched = (
+        ("discriminator: loss", "d_loss", ".3f"),
+        ("real ✓", "d_accuracy_real", ".0%"),
+        ("fake ✓", "d_accuracy_fake", ".0%"),
+        ("generator: loss", "g_loss", ".3f"),
+        ("passed as real", "g_accuracy", ".0%"),
+    )
+    _target, _weight = 1.0, 1  # the generator minimises weight × cross-entropy against this label
+
+    def __init__(self, label_smoothing=0.0, discriminator_loss="mean"):
+        if discriminator_loss not in MEAN_OR_SUM:
+            raise ValueProblem(f"discriminator_loss must be one of {MEAN_OR_SUM}, got {discriminator_loss!r}")
+        self._loss = BinaryCrossEntropy(from_logits=True, label_smoothing=label_smoothing)
+        self.label_smoothing, self.discriminator_loss = self._loss.label_smoothing, discriminator_loss
+        self.real_target = self._loss.smooth(1.0)
+        sign = "−" if self._weight < 0 else ""
+        self.at_rest = {
+            "d_loss": (np.log(2) * (2 if self.summed else 1), f"log {4 if self.summed else 2}: undecided"),
+            "g_loss": (self._weight * np.log(2), f"{sign}log 2: undecided"),
+            "value": (-np.log(4), "equilibrium: V = −log 4"),
+            "d_real": (0.5, "equilibrium: D = ½"),
+        }
+        self.derived = {"d_loss": lambda h: self._whole(h, "loss"), "d_accuracy": lambda h: self._whole(h, "accuracy")}
+
+    @property
+    def summed(self):
+        return self.discriminator_loss == "sum"
+
+    def _whole(self, history, what):
+        both = history[f"d_{what}_real"] + history[f"d_{what}_fake"]
+        return both if what == "loss" and self.summed else both / 2
+
+    def closing(self):
+        return [Sigmoid()]
+
+    # ------------------------------------------------------------------------------------------------- gradients
+
+    def discriminator_gradient(self, z, out, reals):
+        """Calls that write ∂L/∂z for scores z whose first `reals` columns are of real rows, all others of fakes."""
+        count = z.shape[-1]
+        target = np.repeat(np.array([self.real_target, 0.0], z.dtype), [reals, count - reals])
+        both = 0 < reals < count
+        return [_cross_entropy_gradient(z, out, target, 2 if both and self.summed else 1)]  # a sum is twice the mean
+
+    def generator_gradient(self, z, out):
+        """Calls that write ∂L/∂z for the scores z of fakes."""
+        return [_cross_entropy_gradient(z, out, np.array(self._target, z.dtype), self._weight)]
+
+    # ---------------------------------------------------------------------------------------------------- values
+
+    def real_losses(self, z):
+        """The discriminator's loss on every real row, from its score."""
+        return self._loss.elements(z, 1.0)
+
+    def fake_losses(self, z):
+        """The discriminator's loss on every generated row."""
+        return self._loss.elements(z, 0.0)
+
+    def shares(self):
+        """(real, fake): the weights of the two means in the discriminator's loss on both at once."""
+        return (1.0, 1.0) if self.summed else (0.5, 0.5)
+
+    def generator_losses(self, z):
+        """The generator's loss on every generated row: no label is smoothed here."""
+        return self._weight * BinaryCrossEntropy(from_logits=True).elements(z, self._target)
+
+    def measure_discriminator(self, real, fake):
+        """name -> value of the discriminator's columns, from scores (…, batch, 1) of real and of generated rows."""
+        loss_real, loss_fake = _mean(self.real_losses(real)), _mean(self.fake_losses(fake))
+        # V has label 1 whatever the target: (log(1 + eᶻ) − z) is (log(1 + eᶻ) − t·z) less (1 − t)·z
+        value = (1 - self.real_target) * _mean(real) - loss_real - loss_fake
+        return {
+            "d_loss_real": loss_real,
+            "d_loss_fake": loss_fake,
+            "d_accuracy_real": _mean(real > 0),
+            "d_accuracy_fake": _mean(fake <= 0),
+            "d_real": _mean_probability(real),
+            "d_fake": _mean_probability(fake),
+            "value": value,
+        }
+
+    def measure_generator(self, z):
+        """name -> value of the generator's columns, from scores (…, batch, 1) of its rows."""
+        loss = self._weight * _mean(self._weight * self.generator_losses(z))
+        return {"g_loss": loss, "g_accuracy": _mean(z > 0)}
+
+    def discriminator_metrics(self, real, fake):
+        """DiscriminatorMetrics; values are arrays (…)."""
+        m = self.measure_discriminator(real, fake)
+        losses = m["d_loss_real"], m["d_loss_fake"]
+        loss = (losses[0] + losses[1]) * (1 if self.summed else 0.5)
+        return DiscriminatorMetrics(*losses, m["d_accuracy_real"], m["d_accuracy_fake"], loss)
+
+    def generator_metrics(self, z):
+        """GeneratorMetrics; values are arrays (…)."""
+        return GeneratorMetrics(*self.measure_generator(z).values())
+
+    # -------------------------------------------------------------------------------------------------- pictures
+
+    @property
+    def panels(self):
+        rest, both = self.at_rest, "sum" if self.summed else "mean"
+
+        def two(what, whole):
+            return [
+                (f"d_{what}_real", "on real", "tab:blue"),
+                (f"d_{what}_fake", "on generated", "tab:red"),
+                (f"d_{what}", f"both: their {whole}", "0.2"),
+            ]
+
+        below = self._weight < 0
+        return [
+            Panel("Discriminator loss", two("loss", both), [(np.log(2), "log 2: undecided")], (0, None)),
+            Panel(
+                f"Generator loss ({self.name})",
+                [("g_loss", "generator", "darkorange")],
+                [rest["g_loss"]],
+                (None, 0) if below else (0, None),
+            ),
+            Panel("Value of the game", [("value", "V(D, G)", "purple")], [rest["value"]]),
+            Panel("Discriminator accuracy", two("accuracy", "mean"), [], (-0.03, 1.03)),
+            Panel("Generator accuracy", [("g_accuracy", "generator", "darkorange")], [], (-0.03, 1.03)),
+            Panel(
+                "What the discriminator says",
+                [("d_real", "mean D(x) on real", "tab:blue"), ("d_fake", "mean D(G(z)) on generated", "tab:red")],
+                [rest["d_real"]],
+                (-0.03, 1.03),
+            ),
+        ]
+
+    def summary(self, last):
+        """Lines on the end of a run, from the last means of its columns: column -> text of a value."""
+        return [
+            f"discriminator   loss {last('d_loss', '.3f')}   accuracy {last('d_accuracy_real', '.0%')} on real, "
+            f"{last('d_accuracy_fake', '.0%')} on generated",
+            f"generator       loss {last('g_loss', '.3f')}   accuracy {last('g_accuracy', '.0%')} (passed as real)",
+            f"game            V = {last('value', '.3f')} (equilibrium: −log 4 = −1.386)   "
+            f"mean D {last('d_real', '.3f')} on real, {last('d_fake', '.3f')} on generated",
+        ]
+
+
+class NonSaturating(_CrossEntropyGame):
+    """The generator minimises −E[log D(G(z))], cross-entropy against label 1 (arXiv:1406.2661, section 3)."""
+
+    name = "non-saturating"
+
+
+class Minimax(_CrossEntropyGame):
+    """The generator minimises E[log(1 − D(G(z)))], V itself: minus the cross-entropy against label 0.
+
+    Its gradient −σ(score) vanishes where the discriminator is sure that a row is fake, which is where the generator
+    needs it: it saturates.
+    """
+
+    name = "minimax"
+    _target, _weight = 0.0, -1
+
+
+def _cross_entropy_gradient(z, out, target, weight):
+    """The call that writes ∂(weight·mean cross-entropy)/∂z."""
+    offset, half, half_over_count = logit_constants(target, z.shape, weight)
+    arguments = {"z": z, "offset": offset, "half": half, "half_over_count": half_over_count, "out": out}
+    return Call(kernels.bce_logits_backward, arguments, layer="loss", direction="backward")
+
+
+def _mean(elements):
+    """Over the batch: (…, batch, 1) to (…), in float64."""
+    return elements.mean(axis=(-2, -1), dtype=np.float64)
+
+
+def _mean_probability(z):
+    """The mean of D = σ(z) over the batch: scores (…, batch, 1) to an array (…)."""
+    probability = np.empty_like(z)
+    sigmoid_forward(z, np.empty_like(z), out=probability)
+    return _mean(probability)
+
+
+OBJECTIVES = {cls.name: cls for cls in (NonSaturating, Minimax)}
+
+
+def get(objective):
+    """The objective of that name with its defaults; an `Objective` is returned as it is."""
+    if isinstance(objective, Objective):
+        return objective
+    if not (isinstance(objective, str) and objective in OBJECTIVES):
+        raise ValueProblem(f"objective must be an Objective or one of {tuple(OBJECTIVES)}, got {objective!r}")
+    return OBJECTIVES[objective]()
