@@ -68,7 +68,7 @@ def test_step_takes_the_whole_step_apart(run):
 
 def test_kernels_counts_the_work_of_a_product(run):
     result = run("kernels")[1]
-    row = result["kernels"]["sine dense_forward 25×6 · 6×128"]
+    row = result["kernels"]["sine dense_forward 25×6 · 6×128 → 25×128"]
     assert row["flop"] == 2 * 128 * 6 * 25
     assert row["bytes"] == 4 * (128 * 6 + 6 * 25 + 128 * 25)
     assert result["peaks"]["products, GFLOP/s"]["median"] > 0

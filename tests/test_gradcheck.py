@@ -23,6 +23,7 @@ from numgan import (
 )
 from numgan.gradcheck.faults import FAULTS, hunt, planted
 from numgan.gradcheck.targets import gan_with_batch_norm
+from numgan.kernels import activations
 from numgan.study.checks import TARGETS
 
 
@@ -335,9 +336,9 @@ def test_chance_is_refused():
 
 def test_a_mask_from_the_gradient_fails_even_when_x_comes_from_the_same_seed():
     class MaskFromGradient(ReLU):
-        def bind(self, io, training):
-            forward, _ = super().bind(io, training)
-            return forward, [lambda: np.multiply(io.dy, io.dy > 0, out=io.dx)]
+        def bind(self, io):
+            io.forward(activations.relu_forward, zeros=np.zeros_like(io.x))
+            io.backward(lambda dy, out: np.multiply(dy, dy > 0, out=out))
 
     for seed in range(10):
         x = rng(seed).standard_normal((5, 4))
@@ -416,9 +417,9 @@ def test_a_claim_about_a_zero_gradient_fails():
     """The bias before batch norm again, with a gradient that is not zero."""
 
     class Biased(Dense):
-        def bind(self, io, training):
-            forward, backward = super().bind(io, training)
-            return forward, [*backward, lambda: self.grads["bias"].__setitem__(..., 1e-3)]
+        def bind(self, io):
+            super().bind(io)
+            io.backward_parameters(lambda: self.grads["bias"].__setitem__(..., 1e-3))
 
     network = Sequential([Biased(4), BatchNorm(0.8), Tanh(), Dense(1)], 3, rng(1), "float64")
     assert_fails(check_gradients(network, points(6, 3)), "biased_1.bias")
@@ -470,9 +471,9 @@ def test_a_kink_nearby_disturbs_nothing(distance):
 
 def test_a_fault_beside_a_kink_fails():
     class Flipped(ReLU):
-        def bind(self, io, training):
-            forward, _ = super().bind(io, training)
-            return forward, [lambda: np.multiply(io.dy, io.y <= 0, out=io.dx)]
+        def bind(self, io):
+            io.forward(activations.relu_forward, zeros=np.zeros_like(io.x))
+            io.backward(lambda dy, y, out: np.multiply(dy, y <= 0, out=out))
 
     x = np.sign(points(4, 3)) * 1e-5
     x[0] = 1.0

@@ -146,8 +146,8 @@ def unbiased_running_variance(s, monkeypatch):
     """PyTorch's running variance, N/(N − 1) times the biased one."""
     true, n = kernels.batch_norm_forward, s["g_noise"].shape[-2]
 
-    def forward(x, gamma, beta, epsilon, ones, centred, mean, variance, *rest, out):
-        true(x, gamma, beta, epsilon, ones, centred, mean, variance, *rest, out=out)
+    def forward(x, gamma, beta, epsilon, ones, centred, mean, variance, inv_std, scale, temp, out):
+        true(x, gamma, beta, epsilon, ones, centred, mean, variance, inv_std, scale, temp, out)
         variance *= n / (n - 1)
 
     monkeypatch.setattr(kernels, "batch_norm_forward", forward)
