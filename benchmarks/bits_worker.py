@@ -46,6 +46,7 @@ def weights_turned():
 
 
 TURNED = weights_turned()
+OBJECTS = hasattr(numgan, "NonSaturating")  # the rules of the game are objects, not strings
 
 
 def told(named):
@@ -83,26 +84,38 @@ def contents_of_gan(gan):
 def command_line_runs(directory):
     """(name, arrays) for every recipe, schedule, objective and dtype, trained from the command line."""
     runs = [
-        (recipe, f"--steps={LENGTHS[recipe]}", *game(schedule, objective), f"--dtype={dtype}")
+        (
+            f"{recipe} {schedule} {objective} {dtype}",
+            recipe,
+            f"--steps={LENGTHS[recipe]}",
+            f"--dtype={dtype}",
+            *game(schedule, objective),
+        )
         for recipe, schedule, objective, dtype in itertools.product(LENGTHS, SCHEDULES, OBJECTIVES, DTYPES)
     ]
     for recipe, *options in EXTRAS:
         length = [] if any("epochs" in option for option in options) else [f"--steps={LENGTHS[recipe]}"]
-        runs += [(recipe, *length, *options, f"--dtype={dtype}") for dtype in DTYPES]
-    for i, arguments in enumerate(runs):
+        runs += [
+            (" ".join([recipe, *options, dtype]), recipe, *length, *options, f"--dtype={dtype}") for dtype in DTYPES
+        ]
+    for i, (name, *arguments) in enumerate(runs):
         out = directory / str(i)
         status = run_command(["train", *arguments, "--quiet", f"--out={out}"])
         if status:
             raise SystemExit(f"numgan train {' '.join(arguments)}: exit status {status}")
         arrays = contents_of_gan(numgan.GAN.load(out / "model.npz"))
         arrays = {name: a for name, a in arrays.items() if " gradient " not in name}  # a model file has none
-        table = np.loadtxt(out / "history.csv", delimiter=",", skiprows=1, ndmin=2, dtype=np.float64)
-        yield " ".join(arguments), arrays | {"history": table}
+        table = np.genfromtxt(out / "history.csv", delimiter=",", skip_header=1, dtype=np.float64)
+        yield name, arrays | {"history": table}
 
 
 def game(schedule, objective):
-    """The settings of a game."""
-    return f"--set=schedule={schedule}", f"--set=objective={objective}"
+    """The settings of a game. The sum of the discriminator's losses was a schedule once."""
+    settings = {"schedule": schedule, "objective": objective}
+    if OBJECTS:
+        settings |= {"discriminator_loss": "sum" if schedule == "summed" else "mean"}
+        settings |= {"schedule": "concatenated"} if schedule == "summed" else {}
+    return [f"--set={name}={value}" for name, value in settings.items()]
 
 
 def run_command(arguments):
@@ -125,7 +138,11 @@ def make_gan(schedule, objective, dtype, replicas, optimizer):
         n.Sigmoid(),
     ]
     networks = n.Sequential(g, 3, rng(1), dtype, replicas), n.Sequential(d, 4, rng(2), dtype, replicas)
-    return n.GAN(*networks, optimizer(), optimizer(), schedule, 0.1, objective)
+    if not OBJECTS:
+        return n.GAN(*networks, optimizer(), optimizer(), schedule, 0.1, objective)
+    kind = n.Minimax if objective == "minimax" else n.NonSaturating
+    rules = kind(0.1, "sum" if schedule == "summed" else "mean")
+    return n.GAN(*networks, optimizer(), optimizer(), rules, "separate" if schedule == "separate" else "concatenated")
 
 
 def replica_runs():

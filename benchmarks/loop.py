@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from numgan.gan.history import LogitLog
-from numgan.gan.steps import TrainingStep
+from numgan.gan.fit import TrainingStep
 from numgan.study import recipes
 from numgan.study.settings import with_overrides
 
@@ -19,7 +18,7 @@ class Loop:
         self._step = TrainingStep(gan, data or recipe.load(None)[0], s.batch_size, rng)
         streams = self._step.real, self._step.noise, self._step.generator_noise
         self.steps_per_refill = max(len(stream._batches) for stream in streams)
-        self._log = LogitLog(recipe.look_every, [a.shape for a in self._step.logits], np.float32)
+        self._log = self._step.log(recipe.look_every)
 
     def step(self):
         """One training step. (`fit` also looks at the losses and keeps a copy of the state now and then.)"""
@@ -50,7 +49,7 @@ class Loop:
     def _write_log(self):
         if self._log.used == len(self._log.arrays[0]):
             self._log.used = 0
-        self._log.write(*self._step.logits)
+        self._log.write(self._step.scores)
 
 
 def run_all(calls):

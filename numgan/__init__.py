@@ -1,7 +1,10 @@
 """numgan: generative adversarial networks in pure NumPy, every gradient derived and coded by hand."""
 
+from numgan.errors import Error
+from numgan.gan.fit import NonFiniteError
 from numgan.gan.history import History
-from numgan.gan.model import GAN, NonFiniteError
+from numgan.gan.model import GAN
+from numgan.gan.objectives import Minimax, NonSaturating
 from numgan.gradcheck.differences import check_gradients
 from numgan.gradcheck.report import GradientError
 from numgan.nn.activations import LeakyReLU, ReLU, Sigmoid, Tanh
@@ -23,12 +26,15 @@ __all__ = [
     "BatchNorm",
     "BinaryCrossEntropy",
     "Dense",
+    "Error",
     "GradientError",
     "History",
     "Layer",
     "LeakyReLU",
+    "Minimax",
     "ModelFileError",
     "NonFiniteError",
+    "NonSaturating",
     "ReLU",
     "Sequential",
     "Sigmoid",

@@ -14,7 +14,6 @@ from numgan import data
 from numgan.data.mnist import to_unit_range
 from numgan.gan.equilibrium import PATIENCE
 from numgan.gan.equilibrium import TOLERANCE as TOLERANCE_OF_HALF
-from numgan.gan.history import COLUMNS
 from numgan.gradcheck import faults
 from numgan.gradcheck.differences import TOLERANCE
 from numgan.nn.model_file import ModelFileError
@@ -245,17 +244,9 @@ def _report(run):
     """The figures a user wants, and what lies where."""
     steps = len(run.history)
     if steps:
-        last = {name: run.history[name][-100:].mean() for name in ("d_loss", *COLUMNS)}
         print(f"\nover the last {min(steps, 100)} of {steps:,} steps")
-        print(
-            f"  discriminator   loss {last['d_loss']:.3f}   accuracy {last['d_accuracy_real']:.0%} on real, "
-            f"{last['d_accuracy_fake']:.0%} on generated"
-        )
-        print(f"  generator       loss {last['g_loss']:.3f}   accuracy {last['g_accuracy']:.0%} (passed as real)")
-        print(
-            f"  game            V = {last['value']:.3f} (equilibrium: −log 4 = −1.386)   "
-            f"mean D {last['d_real']:.3f} on real, {last['d_fake']:.3f} on generated"
-        )
+        for line in run.history.objective.summary(lambda column, form: runs.last_mean(run.history, column, 100, form)):
+            print(f"  {line}")
     for name, value in run.quality.items():
         print(f"  {name:<17} {value:.4f}")
     if run.equilibrium:

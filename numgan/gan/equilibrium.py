@@ -7,6 +7,8 @@ stopped knowing anything, so it is asked about real rows held out from training 
 
 import numpy as np
 
+from numgan.errors import ArgumentError, between
+
 ROWS = 1_000  # real rows and fakes per check
 PATIENCE = 5  # checks running: a game that swings passes ½ now and then
 TOLERANCE = 0.05
@@ -20,8 +22,12 @@ class Equilibrium:
     """
 
     def __init__(self, gan, held_out, tolerance, rng):
-        if not 0 < tolerance < 0.5:
-            raise ValueError(f"the equilibrium's tolerance must be between 0 and 0.5, got {tolerance!r}")
+        tolerance = between("the equilibrium's tolerance", tolerance, 0, 0.5)
+        if gan.objective.undecided is None:
+            raise ArgumentError(
+                f"the objective {gan.objective.name} has no equilibrium to watch for: its discriminator is a critic, "
+                "which gives scores, not probabilities that could be ½"
+            )
         self._gan, self._held_out, self._rng, self.tolerance = gan, held_out, rng, tolerance
         self._rows = np.empty((ROWS, held_out.features), gan.discriminator.dtype)
         self._running = 0
@@ -32,7 +38,10 @@ class Equilibrium:
         self._held_out.sample(ROWS, self._rng, self._rows)
         real = self._gan.discriminator.predict(self._rows)
         fake = self._gan.discriminator.predict(self._gan.sample(ROWS, self._rng))
-        self.step, self.on_real, self.on_fake = step, *(float(np.abs(d - 0.5).mean()) for d in (real, fake))
+        self.step, self.on_real, self.on_fake = (
+            step,
+            *(float(np.abs(d - self._gan.objective.undecided).mean()) for d in (real, fake)),
+        )
         self._running = self._running + 1 if max(self.on_real, self.on_fake) <= self.tolerance else 0
         return self.reached
 

@@ -12,7 +12,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from numgan.errors import ValueProblem
+from numgan.errors import ArgumentError
 from numgan.kernels import losses as kernels
 from numgan.kernels.activations import sigmoid_forward
 from numgan.nn.activations import Sigmoid
@@ -27,7 +27,7 @@ class Panel(NamedTuple):
 
     title: str
     curves: list
-    lines: list = []
+    lines: tuple | list = ()
     limits: tuple = (None, None)  # lowest and highest value shown
 
 
@@ -63,7 +63,7 @@ class Objective:
         probability = discriminator.logit_depth < len(discriminator.layers)
         if discriminator.widths[-1] != 1 or probability != bool(self.closing()):
             ends = ", ".join(["Dense(1)", *map(repr, self.closing())])
-            raise ValueProblem(
+            raise ArgumentError(
                 f"the objective {self.name} reads a discriminator that must end in {ends}; '{discriminator.name}' ends "
                 f"in {discriminator.layers[-1]!r} with {discriminator.widths[-1]} features"
             )
@@ -131,7 +131,7 @@ class _CrossEntropyGame(Objective):
 
     def __init__(self, label_smoothing=0.0, discriminator_loss="mean"):
         if discriminator_loss not in MEAN_OR_SUM:
-            raise ValueProblem(f"discriminator_loss must be one of {MEAN_OR_SUM}, got {discriminator_loss!r}")
+            raise ArgumentError(f"discriminator_loss must be one of {MEAN_OR_SUM}, got {discriminator_loss!r}")
         self._loss = BinaryCrossEntropy(from_logits=True, label_smoothing=label_smoothing)
         self.label_smoothing, self.discriminator_loss = self._loss.label_smoothing, discriminator_loss
         self.real_target = self._loss.smooth(1.0)
@@ -203,8 +203,7 @@ class _CrossEntropyGame(Objective):
 
     def measure_generator(self, z):
         """name -> value of the generator's columns, from scores (…, batch, 1) of its rows."""
-        loss = self._weight * _mean(self._weight * self.generator_losses(z))
-        return {"g_loss": loss, "g_accuracy": _mean(z > 0)}
+        return {"g_loss": _mean(self.generator_losses(z)), "g_accuracy": _mean(z > 0)}
 
     def discriminator_metrics(self, real, fake):
         """DiscriminatorMetrics; values are arrays (…)."""
@@ -305,5 +304,5 @@ def get(objective):
     if isinstance(objective, Objective):
         return objective
     if not (isinstance(objective, str) and objective in OBJECTIVES):
-        raise ValueProblem(f"objective must be an Objective or one of {tuple(OBJECTIVES)}, got {objective!r}")
+        raise ArgumentError(f"objective must be an Objective or one of {tuple(OBJECTIVES)}, got {objective!r}")
     return OBJECTIVES[objective]()

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from numgan.gan.model import GAN
-from numgan.gan.steps import DiscriminatorStep, GeneratorStep, loss_gradient
-from numgan.kernels import losses as kernels
+from numgan.gan.steps import SEPARATE, DiscriminatorStep, GeneratorStep
 from numgan.nn.calls import runs
 from numgan.nn.network import Sequential, copy_layer
 from numgan.nn.plan import Plan
@@ -143,27 +142,25 @@ def gan_problems(gan, x, report):
     if len(real) != len(noise):
         raise ValueError(f"checking a GAN takes as many real rows as noise rows, got {len(real)} and {len(noise)}")
     g, d = gan.generator.copy("float64"), gan.discriminator.copy("float64")
-    twin = GAN(g, d, schedule=gan.schedule, label_smoothing=gan.label_smoothing, objective=gan.objective)
-    fakes, weight = g.predict(noise), 2 if gan.schedule == "summed" else 1
-    if gan.schedule == "separate":
-        batches = [("discriminator step on real", real, gan.real_target), ("on generated", fakes, 0.0)]
+    twin = GAN(g, d, objective=gan.objective, schedule=gan.schedule)
+    fakes, objective = g.predict(noise), twin.objective
+    if gan.schedule == SEPARATE:
+        batches = [("discriminator step on real", real, len(real)), ("on generated", fakes, 0)]
     else:
-        targets = np.repeat([gan.real_target, 0.0], [len(real), len(noise)])
-        batches = [("discriminator step", np.concatenate([real, fakes]), targets)]
+        batches = [("discriminator step", np.concatenate([real, fakes]), len(real))]
     before = _fingerprint(g, twin.generator_optimizer)
     claims = _claimed_gradients(DiscriminatorStep(twin, len(real)), d, twin.discriminator_optimizer, (real, noise))
     if _fingerprint(g, twin.generator_optimizer) != before:
         report.broken.append("the discriminator's step changed the generator")
     problems = [
-        _critic_problem(d, rows, target, claim, name, weight)
-        for (name, rows, target), claim in zip(batches, claims, strict=True)
+        _critic_problem(objective, d, rows, reals, claim, name)
+        for (name, rows, reals), claim in zip(batches, claims, strict=True)
     ]
     before = _fingerprint(d, twin.discriminator_optimizer)
     claims = _claimed_gradients(GeneratorStep(twin, len(noise)), g, twin.generator_optimizer, (noise,))
     if _fingerprint(d, twin.discriminator_optimizer) != before:
         report.broken.append("the generator's step changed the frozen discriminator")
-    label, weight = (1.0, 1) if gan.objective == "non-saturating" else (0.0, -1)
-    problems.append(_chain_problem(g, d, noise, claims[0], label, weight))
+    problems.append(_chain_problem(objective, g, d, noise, claims[0]))
     return problems
 
 
@@ -192,42 +189,40 @@ def _fingerprint(network, optimizer):
     return b"".join(a.tobytes() for a in arrays) + bytes(str(optimizer.steps), "ascii")
 
 
-def _cross_entropy_terms(target, weight):
+def _discriminator_terms(objective, reals):
+    """The terms of the discriminator's loss on scores (…, rows, 1), of which the first `reals` are of real rows."""
+
     def terms(z):
-        out = np.empty(z.shape)
-        kernels.bce_logits_forward(z, target, np.empty(z.shape), out=out)
-        return weight * out / (z.shape[-2] * z.shape[-1])
+        real, fake = z[..., :reals, :], z[..., reals:, :]
+        parts = (objective.real_losses(real), objective.fake_losses(fake))
+        shares = objective.shares() if real.size and fake.size else (1.0, 1.0)
+        return np.concatenate([s * p / max(p.shape[-2], 1) for s, p in zip(shares, parts, strict=True)], axis=-2)
 
     return terms
 
 
-def _critic_problem(d, rows, target, claim, name, weight):
+def _critic_problem(objective, d, rows, reals, claim, name):
     """The discriminator's step on one batch; the input's gradient, which training never asks for, is added."""
     plan = Plan(d, len(rows), training=True, backward=True, input_gradient=True, depth=d.logit_depth)
     np.copyto(d.samples_first(plan.x), rows)
-    for run in runs([*plan.forward, loss_gradient(plan, target, weight), *plan.backward]):
+    start = objective.discriminator_gradient(plan.y, plan.dy, reals)
+    for run in runs([*plan.forward, *start, *plan.backward]):
         run()
-    problem = _problem_of(
-        d, plan, rows, "input", _cross_entropy_terms(np.reshape(target, (-1, 1)), weight), True, d.logit_depth
-    )
+    problem = _problem_of(d, plan, rows, "input", _discriminator_terms(objective, reals), True, d.logit_depth)
     problem.analytic |= claim
     problem.prefix = name + ": "
     return problem
 
 
-def _chain_problem(g, d, noise, claim, label, weight):
-    """The generator's step through the frozen discriminator, with the noise's gradient added.
-
-    label, weight   its objective as weight × cross-entropy against the label.
-    """
+def _chain_problem(objective, g, d, noise, claim):
+    """The generator's step through the frozen discriminator, with the noise's gradient added."""
     source, critic = _chain(g, d, len(noise), True)
     np.copyto(g.samples_first(source.x), noise)
-    start = loss_gradient(critic, label, weight)
-    for run in runs([*source.forward, *critic.forward, start, *critic.backward, *source.backward]):
+    start = objective.generator_gradient(critic.y, critic.dy)
+    for run in runs([*source.forward, *critic.forward, *start, *critic.backward, *source.backward]):
         run()
     base = {name: array.copy() for name, array in g.parameters().items()} | {"noise": noise}
     analytic = claim | {"noise": g.samples_first(source.dx).copy()}
-    terms = _cross_entropy_terms(label, weight)
 
     def make(replicas):
         g_twin, d_twin = g.copy(replicas=replicas), d.copy(replicas=replicas)
@@ -236,7 +231,7 @@ def _chain_problem(g, d, noise, claim, label, weight):
         def run():
             inner.run_forward()
             head.run_forward()
-            return terms(head.y).reshape(replicas or 1, -1)
+            return objective.generator_losses(head.y).reshape(replicas or 1, -1) / len(noise)
 
         return g_twin.parameters() | {"noise": g_twin.samples_first(inner.x)}, run
 

@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from numgan.gan import objectives
 from numgan.gan.model import GAN
 from numgan.gradcheck import formulas
 from numgan.gradcheck.differences import check_gradients
@@ -38,9 +39,7 @@ def softmax_gradients(seed, tolerance):
     return check_gradients(SoftmaxCrossEntropy(), logits, target=target, tolerance=tolerance, seed=seed)
 
 
-def gan_with_batch_norm(
-    schedule="concatenated", label_smoothing=0.1, seed=0, dtype="float64", objective="non-saturating"
-):
+def gan_with_batch_norm(objective, schedule="concatenated", seed=0, dtype="float64"):
     """A small GAN with batch norm in both networks: frozen, its discriminator has statistics that could move."""
     rng = np.random.default_rng(seed)
     generator = Sequential(
@@ -58,7 +57,7 @@ def gan_with_batch_norm(
             Dense(5),
             Tanh(),
             Dense(1),
-            Sigmoid(),
+            *objective.closing(),
         ],
         4,
         rng,
@@ -68,16 +67,15 @@ def gan_with_batch_norm(
     for network in (generator, discriminator):
         network.values += rng.normal(0, 0.2, network.values.shape)
         network.state += rng.uniform(0.1, 0.5, network.state.shape)
-    return GAN(generator, discriminator, schedule=schedule, label_smoothing=label_smoothing, objective=objective)
+    return GAN(generator, discriminator, objective=objective, schedule=schedule)
 
 
-def chain_gradients(schedule, seed, tolerance, objective="non-saturating"):
+def chain_gradients(objective, schedule, seed, tolerance):
     """Both steps of the small GAN with batch norm on either side, whole."""
     rng = np.random.default_rng(seed)
     x = rng.normal(0, 1, (7, 4)), rng.standard_normal((7, 3))
-    subject = gan_with_batch_norm(schedule, seed=seed, objective=objective)
-    report = check_gradients(subject, x, tolerance=tolerance, seed=seed)
-    return titled(f"batch norm in both networks, {schedule} schedule, {objective} objective", report)
+    report = check_gradients(gan_with_batch_norm(objective, schedule, seed), x, tolerance=tolerance, seed=seed)
+    return titled(f"batch norm in both networks, {schedule} schedule, {objective!r}", report)
 
 
 def titled(name, report):
@@ -118,8 +116,8 @@ TARGETS = {
     "adam": [partial(formulas.adam_updates, "paper"), partial(formulas.adam_updates, "keras")],
     "sgd": [formulas.sgd_updates],
     "chain": [
-        partial(chain_gradients, "concatenated"),
-        partial(chain_gradients, "separate"),
-        partial(chain_gradients, "summed", objective="minimax"),
+        partial(chain_gradients, objectives.NonSaturating(label_smoothing=0.1), "concatenated"),
+        partial(chain_gradients, objectives.NonSaturating(label_smoothing=0.1), "separate"),
+        partial(chain_gradients, objectives.Minimax(label_smoothing=0.1, discriminator_loss="sum"), "concatenated"),
     ],
 }

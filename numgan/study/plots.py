@@ -4,6 +4,8 @@ Figures are made without pyplot: nothing global is touched and no display is nee
 not at all.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -48,24 +50,40 @@ def draw_points(axes, samples, size=6):
     axes.set(xlim=SINE_FRAME[:2], ylim=SINE_FRAME[2:])
 
 
-def decision_surface(discriminator, frame, cells=(96, 72)):
-    """(frame, D(x, y) at the middles of a grid of cells over it): the discriminator's map of the plane."""
+class Surface(NamedTuple):
+    """The discriminator's map of the plane: its answers at the middles of a grid of cells over the frame.
+
+    undecided  the answer of a discriminator that can only guess, or None where answers are a critic's scores.
+    """
+
+    frame: tuple
+    answers: np.ndarray
+    undecided: float | None
+
+
+def decision_surface(gan, frame, cells=(96, 72)):
+    """The `Surface` of a GAN's discriminator."""
     left, right, bottom, top = frame
     columns, rows = cells
     x = left + (right - left) * (np.arange(columns) + 0.5) / columns
     y = bottom + (top - bottom) * (np.arange(rows) + 0.5) / rows
     points = np.stack([a.ravel() for a in np.meshgrid(x, y)], axis=1)
-    return frame, discriminator.predict(points).reshape(rows, columns)
+    answers = gan.discriminator.predict(points).reshape(rows, columns)
+    return Surface(frame, answers, gan.objective.undecided)
 
 
 def draw_game(axes, moment):
-    """Real and generated points on the discriminator's map: blue where it says real, red where fake, line at ½."""
-    real, generated, (frame, surface) = moment
+    """Real and generated points on the discriminator's map: blue where it says real, red where fake, line at ½.
+
+    A critic's scores have no zero of their own: they are shown from their lowest to their highest, without a line.
+    """
+    real, generated, (frame, answers, undecided) = moment
+    low, high = (0, 1) if undecided is not None else (answers.min(), answers.max())
     image = axes.imshow(
-        surface, origin="lower", extent=frame, aspect="auto", cmap="RdBu", vmin=0, vmax=1, alpha=0.6, zorder=-1
+        answers, origin="lower", extent=frame, aspect="auto", cmap="RdBu", vmin=low, vmax=high, alpha=0.6, zorder=-1
     )
-    if surface.min() < 0.5 < surface.max():
-        axes.contour(surface, [0.5], origin="lower", extent=frame, colors="0.3", linewidths=0.8)
+    if undecided is not None and answers.min() < undecided < answers.max():
+        axes.contour(answers, [undecided], origin="lower", extent=frame, colors="0.3", linewidths=0.8)
     for points, color in ((real, REAL), (generated, GENERATED)):
         axes.scatter(points[:, 0], points[:, 1], s=4, color=color, linewidths=0)
     axes.set(xlim=frame[:2], ylim=frame[2:])
@@ -76,7 +94,8 @@ def game(real, generated, surface, title, path):
     """One picture of `draw_game`, with its scale."""
     figure = Figure(figsize=(8, 6), layout="constrained")
     axes = figure.subplots()
-    figure.colorbar(draw_game(axes, (real, generated, surface)), label="D(x, y): probability of being real")
+    meaning = "a critic's score" if surface.undecided is None else "probability of being real"
+    figure.colorbar(draw_game(axes, (real, generated, surface)), label=f"D(x, y): {meaning}")
     for name, color in (("real", REAL), ("fake", GENERATED)):
         axes.scatter([], [], s=12, color=color, label=name)
     axes.set(title=title, xlabel="x", ylabel="y")
@@ -179,38 +198,21 @@ def evolution(snapshots, draw, path):
 
 
 def history(record, path):
-    """history.png: the Keras listing's four panels, losses and accuracies of both networks, and the game's value and
-    the discriminator's mean answers beside them, with the values that theory gives the equilibrium.
+    """history.png: the objective's panels, each with the values that theory gives. Gaps stay gaps: a side that does
+    not play leaves its panels empty, and says so.
     """
-    figure, axes = _panels(2, 3, (5.3, 3.5), (0.5, 0.1, 0.45, 0.3))
-    axes = axes.reshape(2, 3)
-    both = "sum" if record.summed else "mean"
-    for row, name in enumerate(("loss", "accuracy")):
-        for column, label, color in (
-            (f"d_{name}_real", "on real", REAL),
-            (f"d_{name}_fake", "on generated", GENERATED),
-            (f"d_{name}", f"both: their {both if name == 'loss' else 'mean'}", "0.2"),
-        ):
-            _curve(axes[row, 0], record, column, label, color)
-        axes[row, 0].set_title(f"Discriminator {name}")
-        _curve(axes[row, 1], record, f"g_{name}", "generator", "darkorange")
-        axes[row, 1].set_title(f"Generator {name}" + (f" ({record.objective})" if name == "loss" else ""))
-    minimax = record.objective == "minimax"
-    for ax, undecided in ((axes[0, 0], np.log(2)), (axes[0, 1], -np.log(2) if minimax else np.log(2))):
-        _mark(ax, undecided, f"{'−' if undecided < 0 else ''}log 2: undecided")
-    axes[0, 0].set_ylim(bottom=0)
-    axes[0, 1].set_ylim(top=0) if minimax else axes[0, 1].set_ylim(bottom=0)
-    _curve(axes[0, 2], record, "value", "V(D, G)", "purple")
-    _mark(axes[0, 2], -np.log(4), "equilibrium: V = −log 4")
-    axes[0, 2].set_title("Value of the game")
-    _curve(axes[1, 2], record, "d_real", "mean D(x) on real", REAL)
-    _curve(axes[1, 2], record, "d_fake", "mean D(G(z)) on generated", GENERATED)
-    _mark(axes[1, 2], 0.5, "equilibrium: D = ½")
-    axes[1, 2].set_title("What the discriminator says")
-    for ax in axes[1]:
-        ax.set_ylim(-0.03, 1.03)
-    for ax in axes.ravel():
-        ax.set_xlabel("step")
+    panels = record.objective.panels
+    figure, axes = _panels(2, -(-len(panels) // 2), (5.3, 3.5), (0.5, 0.1, 0.45, 0.3))
+    for ax in axes[len(panels) :]:
+        ax.axis("off")
+    for ax, panel in zip(axes, panels, strict=False):
+        drawn = [curve for curve in panel.curves if record.has(curve[0])]
+        for column, label, color in drawn:
+            _curve(ax, record, column, label, color)
+        for height, label in panel.lines:
+            ax.axhline(height, color="0.6", linestyle=":", linewidth=1, label=label)
+        ax.set(title=panel.title if drawn else f"{panel.title}: does not play", xlabel="step")
+        ax.set_ylim(*panel.limits)
         ax.legend(fontsize=8)
     save(figure, path)
 
@@ -238,10 +240,6 @@ def seeds(runs, path):
         ax.margins(y=0.15)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=9)
     save(figure, path)
-
-
-def _mark(axes, value, label):
-    axes.axhline(value, color="0.6", linestyle=":", linewidth=1, label=label)
 
 
 def _curve(axes, record, column, label, color):

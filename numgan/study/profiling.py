@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numgan.gan.steps import TrainingStep
+from numgan.gan.fit import TrainingStep
 from numgan.nn.calls import Call
 from numgan.tables import aligned
 

@@ -16,7 +16,8 @@ from tqdm import tqdm
 from numgan import __version__
 from numgan.files import atomic_write
 from numgan.gan.equilibrium import Equilibrium
-from numgan.gan.model import GAN, NonFiniteError
+from numgan.gan.fit import NonFiniteError
+from numgan.gan.model import GAN
 from numgan.nn.model_file import ModelFileError
 from numgan.study import plots, recipes
 
@@ -149,8 +150,9 @@ class _Watch:
         self.noise = rng.standard_normal(noise_shape, dtype=gan.generator.dtype)  # the same at every snapshot
         self.snapshots = []
         self.bar = tqdm(total=self.total, unit="step", disable=True if quiet else None, dynamic_ncols=True)
+        self.shown = gan.objective.watched
         if self.say:
-            self.say(f"{'step':>8}   discriminator: loss   real ✓   fake ✓   generator: loss   passed as real")
+            self.say("   ".join([f"{'step':>8}", *(heading for heading, _, _ in self.shown)]))
 
     def __call__(self, done, record):
         reached = bool(self.equilibrium and done and self.equilibrium.check(done))
@@ -164,14 +166,16 @@ class _Watch:
 
     def _line(self, done, record):
         """The last stretch's means, as a row under the heading."""
-        last = {
-            name: record[name][-self.every :].mean()
-            for name in ("d_loss", "d_accuracy_real", "d_accuracy_fake", "g_loss", "g_accuracy")
-        }
-        return (
-            f"{done:>8,} {last['d_loss']:>21.3f} {last['d_accuracy_real']:>8.0%} {last['d_accuracy_fake']:>8.0%}"
-            f" {last['g_loss']:>17.3f} {last['g_accuracy']:>16.0%}"
-        )
+        cells = [
+            last_mean(record, column, self.every, form).rjust(len(heading)) for heading, column, form in self.shown
+        ]
+        return "   ".join([f"{done:>8,}", *cells])
+
+
+def last_mean(record, column, steps, form):
+    """The mean of a column over its last steps as text, or a dash where the column has a gap."""
+    value = float(record[column][-steps:].mean())
+    return "—" if math.isnan(value) else format(value, form)
 
 
 def open_run(path):

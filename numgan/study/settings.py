@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from numgan.gan.history import OBJECTIVES
-from numgan.gan.model import GAN, SCHEDULES
+from numgan.gan.model import GAN
+from numgan.gan.objectives import MEAN_OR_SUM, OBJECTIVES
+from numgan.gan.steps import SCHEDULES, SEPARATE
 from numgan.nn.optimizers import Adam
+
+RULES = {name for rules in OBJECTIVES.values() for name in rules.takes}  # settings that are the objective's
 
 
 class SettingError(ValueError):
@@ -57,20 +60,23 @@ class TrainingSettings:
     beta2: float = fraction(0.999, "Adam's β₂")
     epsilon: float = positive(1e-7, "Adam's ε")
     adam_form: str = choice("keras", "where Adam adds ε: keras (ε̂ form) or paper (algorithm 1)", Adam.FORMS)
-    schedule: str = choice("concatenated", "how the discriminator sees real and generated rows", SCHEDULES)
+    schedule: str = choice("concatenated", "real and generated rows as one batch, or one after the other", SCHEDULES)
+    objective: str = choice("non-saturating", "the rules of the game: what either side minimises", tuple(OBJECTIVES))
     label_smoothing: float = fraction(0.0, "s: real rows are labelled 1 − s for the discriminator", 0.5)
-    objective: str = choice(
-        "non-saturating", "the generator minimises −log D(G(z)) (non-saturating) or log(1 − D(G(z)))", OBJECTIVES
-    )
+    discriminator_loss: str = choice("mean", "of its mean losses on real and on generated rows", MEAN_OR_SUM)
     discriminator_steps: int = natural(1, "discriminator steps in a training step; 0 freezes the discriminator")
     generator_steps: int = natural(1, "generator steps in a training step; 0 freezes the generator")
 
     def adam(self):
         return Adam(self.learning_rate, self.beta1, self.beta2, self.epsilon, self.adam_form)
 
+    def game(self):
+        """The objective, with those of its settings that it takes."""
+        rules = OBJECTIVES[self.objective]
+        return rules(**{name: getattr(self, name) for name in rules.takes})
+
     def gan(self, generator, discriminator):
-        adams = self.adam(), self.adam()
-        return GAN(generator, discriminator, *adams, self.schedule, self.label_smoothing, self.objective)
+        return GAN(generator, discriminator, self.adam(), self.adam(), self.game(), self.schedule)
 
     def length(self):
         """How long to train and with how many steps of either side, as keywords of `GAN.fit`."""
@@ -112,11 +118,17 @@ def with_overrides(settings, overrides):
     if "epochs" in fields and (values.get("epochs") or values.get("steps")):
         values = {"steps": 0, "epochs": 0} | values
     settings = dataclasses.replace(settings, **values)
+    rules = OBJECTIVES[settings.objective]
+    for name in values:
+        if name in RULES and name not in rules.takes:
+            raise SettingError(
+                f"{name} is no setting of the objective {rules.name}, which has {', '.join(rules.takes)}"
+            )
     if settings.discriminator_steps == settings.generator_steps == 0:
         raise SettingError("discriminator_steps=0 and generator_steps=0 leave nothing to train")
     if settings.steps == getattr(settings, "epochs", 0) == 0:
         raise SettingError("steps=0 and epochs=0 leave nothing to train")
-    if settings.schedule == "separate" and settings.batch_size % 2:
+    if settings.schedule == SEPARATE and settings.batch_size % 2:
         raise SettingError(
             f"batch_size={settings.batch_size} is not possible; the separate schedule halves the batch, "
             "so expected an even number"

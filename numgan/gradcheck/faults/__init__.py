@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from numgan.gradcheck import targets
-from numgan.gradcheck.faults import activations, batch_norm, dense, losses, optimizers, steps  # noqa: F401
+from numgan.gradcheck.faults import activations, batch_norm, dense, losses, objectives, optimizers, steps  # noqa: F401
 from numgan.gradcheck.faults.catalogue import FAULTS, Fault, planted
 
 __all__ = ["FAULTS", "Caught", "Fault", "hunt", "planted"]

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from numgan.data import load_mnist_split
-from numgan.gan.model import SCHEDULES
+from numgan.gan.objectives import MEAN_OR_SUM
 from numgan.nn import initializers
-from numgan.nn.activations import LeakyReLU, Sigmoid, Tanh
+from numgan.nn.activations import LeakyReLU, Tanh
 from numgan.nn.batch_norm import BatchNorm
 from numgan.nn.dense import Dense
 from numgan.nn.network import Sequential
@@ -48,7 +48,9 @@ class Mnist:
                     yield BatchNorm(s.momentum)
 
         generator = Sequential([*hidden(True), Dense(784), Tanh()], s.latent_dim, rng, dtype, name="generator")
-        discriminator = Sequential([*hidden(False), Dense(1), Sigmoid()], 784, rng, dtype, name="discriminator")
+        discriminator = Sequential(
+            [*hidden(False), Dense(1), *s.game().closing()], 784, rng, dtype, name="discriminator"
+        )
         return s.gan(generator, discriminator)
 
     draw = staticmethod(plots.draw_digits)
@@ -80,7 +82,7 @@ class MnistEpochsSettings(DigitSettings):
     batch_size: int = positive_int(32, "images in the generator's batch")
     learning_rate: float = positive(1e-4, "Adam's α")
     beta1: float = fraction(0.5, "Adam's β₁")
-    schedule: str = choice("summed", "how the discriminator sees real and generated rows", SCHEDULES)
+    discriminator_loss: str = choice("sum", "of its mean losses on real and on generated rows", MEAN_OR_SUM)
     hidden: tuple = widths((256, 512), "widths of the generator's hidden layers; the discriminator's are the reverse")
 
 
@@ -99,5 +101,5 @@ class MnistEpochs(Mnist):
         grow = [layer for n in s.hidden for layer in (Dense(n), LeakyReLU(s.slope), BatchNorm(s.momentum))]
         shrink = [layer for n in reversed(s.hidden) for layer in (Dense(n), LeakyReLU(s.slope))]
         generator = Sequential([*grow, Dense(784), Tanh()], s.latent_dim, rng, dtype, name="generator")
-        discriminator = Sequential([*shrink, Dense(1), Sigmoid()], 784, rng, dtype, name="discriminator")
+        discriminator = Sequential([*shrink, Dense(1), *s.game().closing()], 784, rng, dtype, name="discriminator")
         return s.gan(generator, discriminator)

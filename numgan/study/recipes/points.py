@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from numgan.data import SinePoints
-from numgan.gan.model import SCHEDULES
+from numgan.gan.steps import SCHEDULES
 from numgan.nn import initializers
 from numgan.nn.activations import ReLU, Sigmoid
 from numgan.nn.dense import Dense
@@ -19,7 +19,7 @@ class SineSettings(TrainingSettings):
     steps: int = positive_int(100_000, "training steps: two discriminator updates, then one of the generator")
     batch_size: int = positive_int(128, "points in the generator's batch; the discriminator's are half as large")
     snapshot_every: int = positive_int(10_000, "steps between two summaries and moments of evolution.png")
-    schedule: str = choice("separate", "how the discriminator sees real and generated rows", SCHEDULES)
+    schedule: str = choice("separate", "real and generated rows as one batch, or one after the other", SCHEDULES)
     latent_dim: int = positive_int(5, "noise values per point")
     hidden: int = positive_int(25, "units in the one hidden layer of either network")
     initializer: str = choice(
@@ -59,7 +59,7 @@ class Sine:
 
     @staticmethod
     def discriminator(s, rng, dtype):
-        layers = [Dense(s.hidden, s.initializer), ReLU(), Dense(1), Sigmoid()]
+        layers = [Dense(s.hidden, s.initializer), ReLU(), Dense(1), *s.game().closing()]
         return Sequential(layers, 2, rng, dtype, name="discriminator")
 
     draw = staticmethod(plots.draw_game)
@@ -67,7 +67,7 @@ class Sine:
     def moment(self, gan, noise, rng):
         """Real and generated points, and what the discriminator says of the plane behind them."""
         points = gan.generator.predict(noise)
-        return _real_points(len(points), rng), points, plots.decision_surface(gan.discriminator, self.frame)
+        return _real_points(len(points), rng), points, plots.decision_surface(gan, self.frame)
 
     def picture(self, samples, gan, title, path, rng):
         plots.point_samples(samples, _real_points(len(samples), rng), title, path)
@@ -113,7 +113,7 @@ class SineDiscriminator(Sine):
         return s.gan(generator, self.discriminator(s, rng, dtype))
 
     def picture(self, samples, gan, title, path, rng):
-        surface = plots.decision_surface(gan.discriminator, self.frame)
+        surface = plots.decision_surface(gan, self.frame)
         plots.game(_real_points(len(samples), rng), samples, surface, title, path)
 
     def quality(self, samples, gan, rng):

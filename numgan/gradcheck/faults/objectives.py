@@ -1,0 +1,34 @@
+"""Planted faults in the rules of the game."""
+
+from numgan.gan import objectives
+from numgan.gradcheck.faults.catalogue import chapter
+
+fault = chapter(objectives)
+_gradient = objectives._cross_entropy_gradient
+_Game = objectives._CrossEntropyGame
+_discriminator_gradient = _Game.discriminator_gradient
+
+
+@fault("gan: generated rows labelled as real for the discriminator", "chain", "discriminator_gradient", owner=_Game)
+def _(self, z, out, reals):
+    return _discriminator_gradient(self, z, out, z.shape[-1])
+
+
+@fault("gan: real and generated labels the wrong way round", "chain", "_cross_entropy_gradient")
+def _(z, out, target, weight):
+    return _gradient(z, out, 0.9 - target if target.ndim else target, weight)
+
+
+@fault("gan: the generator's step trains against label 0", "chain", "_cross_entropy_gradient")
+def _(z, out, target, weight):
+    return _gradient(z, out, target if target.ndim else 0 * target, weight)
+
+
+@fault("gan: the minimax objective maximised instead of minimised", "chain", "_cross_entropy_gradient")
+def _(z, out, target, weight):
+    return _gradient(z, out, target, abs(weight))
+
+
+@fault("gan: the sum of the discriminator's two losses taken as their mean", "chain", "_cross_entropy_gradient")
+def _(z, out, target, weight):
+    return _gradient(z, out, target, min(weight, 1))
