@@ -4,7 +4,7 @@ from numgan.errors import Error
 from numgan.gan.fit import NonFiniteError
 from numgan.gan.history import History
 from numgan.gan.model import GAN
-from numgan.gan.objectives import Minimax, NonSaturating
+from numgan.gan.objectives import Minimax, NonSaturating, Wasserstein
 from numgan.gradcheck.differences import check_gradients
 from numgan.gradcheck.report import GradientError
 from numgan.nn.activations import LeakyReLU, ReLU, Sigmoid, Tanh
@@ -40,6 +40,7 @@ __all__ = [
     "Sigmoid",
     "SoftmaxCrossEntropy",
     "Tanh",
+    "Wasserstein",
     "check_gradients",
     "from_torch_layout",
     "normal",

@@ -8,13 +8,16 @@ at the equilibrium. Steps, history, plots, command line and checker ask it; none
 To add one: subclass `Objective`, its kernels in `numgan.kernels.losses`, and list it in OBJECTIVES.
 """
 
+import functools
+from collections import namedtuple
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from numgan.errors import ArgumentError
+from numgan.errors import ArgumentError, positive
 from numgan.kernels import losses as kernels
 from numgan.kernels.activations import sigmoid_forward
+from numgan.kernels.optimizers import clip_weights
 from numgan.nn.activations import Sigmoid
 from numgan.nn.calls import Call
 from numgan.nn.losses import BinaryCrossEntropy, logit_constants
@@ -71,6 +74,22 @@ class Objective:
     def after_update(self, network):
         """Calls that follow every update of the discriminator."""
         return []
+
+    def shares(self):
+        """(real, fake): the weights of the two means in the discriminator's loss on both at once."""
+        return 1.0, 1.0
+
+    def discriminator_metrics(self, real, fake):
+        """A record of the discriminator's columns, from scores (…, batch, 1) of real and of generated rows."""
+        return _record("DiscriminatorMetrics", self.measure_discriminator(real, fake))
+
+    def generator_metrics(self, z):
+        """A record of the generator's columns, from scores (…, batch, 1) of its rows."""
+        return _record("GeneratorMetrics", self.measure_generator(z))
+
+    def summary(self, last):
+        """Lines on the end of a run, from the last means of its columns: last(column, format) is one as text."""
+        return [f"{heading:<26} {last(column, form)}" for heading, column, form in self.watched]
 
     def __repr__(self):
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"
@@ -179,7 +198,6 @@ class _CrossEntropyGame(Objective):
         return self._loss.elements(z, 0.0)
 
     def shares(self):
-        """(real, fake): the weights of the two means in the discriminator's loss on both at once."""
         return (1.0, 1.0) if self.summed else (0.5, 0.5)
 
     def generator_losses(self, z):
@@ -206,14 +224,12 @@ class _CrossEntropyGame(Objective):
         return {"g_loss": _mean(self.generator_losses(z)), "g_accuracy": _mean(z > 0)}
 
     def discriminator_metrics(self, real, fake):
-        """DiscriminatorMetrics; values are arrays (…)."""
         m = self.measure_discriminator(real, fake)
         losses = m["d_loss_real"], m["d_loss_fake"]
         loss = (losses[0] + losses[1]) * (1 if self.summed else 0.5)
         return DiscriminatorMetrics(*losses, m["d_accuracy_real"], m["d_accuracy_fake"], loss)
 
     def generator_metrics(self, z):
-        """GeneratorMetrics; values are arrays (…)."""
         return GeneratorMetrics(*self.measure_generator(z).values())
 
     # -------------------------------------------------------------------------------------------------- pictures
@@ -250,7 +266,6 @@ class _CrossEntropyGame(Objective):
         ]
 
     def summary(self, last):
-        """Lines on the end of a run, from the last means of its columns: column -> text of a value."""
         return [
             f"discriminator   loss {last('d_loss', '.3f')}   accuracy {last('d_accuracy_real', '.0%')} on real, "
             f"{last('d_accuracy_fake', '.0%')} on generated",
@@ -277,11 +292,77 @@ class Minimax(_CrossEntropyGame):
     _target, _weight = 0.0, -1
 
 
+# --------------------------------------------------------------------------------------------- Wasserstein distance
+
+
+class Wasserstein(Objective):
+    """The critic f minimises E[f(G(z))] − E[f(x)], the generator −E[f(G(z))]: Arjovsky et al. 2017, arXiv:1701.07875.
+
+    clip  c: after every update the critic's parameters are clipped to [−c, c]. Default 0.01, as in algorithm 1.
+    """
+
+    name, takes = "wasserstein", ("clip",)
+    columns = ("score_real", "score_fake", "g_loss")
+    derived: ClassVar = {"distance": lambda h: h["score_real"] - h["score_fake"]}
+    watched = (("critic: on real", "score_real", ".4f"), ("on generated", "score_fake", ".4f"),
+               ("their distance", "distance", ".4f"))  # fmt: skip
+    panels = (
+        Panel("Critic's scores", [("score_real", "on real", "tab:blue"), ("score_fake", "on generated", "tab:red")]),
+        Panel("Distance of the scores", [("distance", "real − generated", "purple")], [(0, "equilibrium: none")]),
+        Panel("Generator loss (wasserstein)", [("g_loss", "generator", "darkorange")]),
+    )
+
+    def __init__(self, clip=0.01):
+        self.clip = positive("clip", clip)
+
+    def discriminator_gradient(self, z, out, reals):
+        fakes = z.shape[-1] - reals
+        slope = np.repeat(np.array([-1 / max(reals, 1), 1 / max(fakes, 1)], z.dtype), [reals, fakes])
+        return [Call(kernels.critic_backward, {"slope": slope, "out": out}, layer="loss", direction="backward")]
+
+    def generator_gradient(self, z, out):
+        return self.discriminator_gradient(z, out, z.shape[-1])  # fakes are to be scored as real rows are
+
+    def after_update(self, network):
+        theta, bounds = network.values, (np.array(c, network.dtype) for c in (-self.clip, self.clip))
+        arguments = dict(zip(("theta", "low", "high"), (theta, *bounds), strict=True))
+        return [Call(clip_weights, arguments, network.name, "all parameters", "update")]
+
+    def real_losses(self, z):
+        return self._elements(z, -1)
+
+    def fake_losses(self, z):
+        return self._elements(z, 1)
+
+    generator_losses = real_losses
+
+    def _elements(self, z, sign):
+        out = np.empty_like(z)
+        kernels.critic_forward(z, sign, out)
+        return out
+
+    def measure_discriminator(self, real, fake):
+        return {"score_real": _mean(real), "score_fake": _mean(fake)}
+
+    def measure_generator(self, z):
+        return {"g_loss": _mean(self.generator_losses(z))}
+
+
+# -------------------------------------------------------------------------------------------------------- in common
+
+
 def _cross_entropy_gradient(z, out, target, weight):
     """The call that writes ∂(weight·mean cross-entropy)/∂z."""
     offset, half, half_over_count = logit_constants(target, z.shape, weight)
     arguments = {"z": z, "offset": offset, "half": half, "half_over_count": half_over_count, "out": out}
     return Call(kernels.bce_logits_backward, arguments, layer="loss", direction="backward")
+
+
+def _record(name, columns):
+    return _record_type(name, tuple(columns))(*columns.values())
+
+
+_record_type = functools.cache(namedtuple)
 
 
 def _mean(elements):
@@ -296,7 +377,7 @@ def _mean_probability(z):
     return _mean(probability)
 
 
-OBJECTIVES = {cls.name: cls for cls in (NonSaturating, Minimax)}
+OBJECTIVES = {cls.name: cls for cls in (NonSaturating, Minimax, Wasserstein)}
 
 
 def get(objective):

@@ -8,8 +8,9 @@ from functools import partial
 
 import numpy as np
 
-from numgan.gan import objectives
 from numgan.gan.model import GAN
+from numgan.gan.objectives import OBJECTIVES, Minimax, NonSaturating
+from numgan.gan.steps import SCHEDULES
 from numgan.gradcheck import formulas
 from numgan.gradcheck.differences import check_gradients
 from numgan.nn.activations import LeakyReLU, ReLU, Sigmoid, Tanh
@@ -116,8 +117,9 @@ TARGETS = {
     "adam": [partial(formulas.adam_updates, "paper"), partial(formulas.adam_updates, "keras")],
     "sgd": [formulas.sgd_updates],
     "chain": [
-        partial(chain_gradients, objectives.NonSaturating(label_smoothing=0.1), "concatenated"),
-        partial(chain_gradients, objectives.NonSaturating(label_smoothing=0.1), "separate"),
-        partial(chain_gradients, objectives.Minimax(label_smoothing=0.1, discriminator_loss="sum"), "concatenated"),
+        *(partial(chain_gradients, rules(), schedule) for rules in OBJECTIVES.values() for schedule in SCHEDULES),
+        partial(chain_gradients, NonSaturating(label_smoothing=0.1), "concatenated"),
+        partial(chain_gradients, NonSaturating(label_smoothing=0.1), "separate"),
+        partial(chain_gradients, Minimax(label_smoothing=0.1, discriminator_loss="sum"), "concatenated"),
     ],
 }

@@ -70,6 +70,20 @@ def bce_logits_backward(z, offset, half, half_over_count, out):
     np.add(out, offset, out=out)
 
 
+def critic_forward(z, sign, out):
+    """ℓ = sign·z, of a critic's score z: −1 for what it should score high, 1 for what it should score low.
+
+    The critic's two means, E[f(G(z))] − E[f(x)], are minus the Wasserstein distance when f is the best 1-Lipschitz
+    function: Arjovsky, Chintala & Bottou 2017, arXiv:1701.07875, eq. 2. All (1, N); sign a scalar.
+    """
+    np.multiply(z, sign, out=out)
+
+
+def critic_backward(slope, out):
+    """dz = sign/N, which depends on no score. slope holds it for every sample; both (1, N)."""
+    np.copyto(out, slope)
+
+
 def softmax_forward(z, row, out):
     """p_j = e^z_j / Σ_k e^z_k, sample by sample, [GBC] eq. 4.1.
 

@@ -36,3 +36,8 @@ def adam_update(theta, gradient, m, v, beta1, beta2, rate, epsilon, temp):
     np.divide(m, temp, out=temp)
     np.multiply(temp, rate, out=temp)
     np.subtract(theta, temp, out=theta)
+
+
+def clip_weights(theta, low, high):
+    """θ ← min(max(θ, low), high), after an update: arXiv:1701.07875, algorithm 1. It bounds a critic's slopes."""
+    np.clip(theta, low, high, out=theta)

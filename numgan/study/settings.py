@@ -64,6 +64,7 @@ class TrainingSettings:
     objective: str = choice("non-saturating", "the rules of the game: what either side minimises", tuple(OBJECTIVES))
     label_smoothing: float = fraction(0.0, "s: real rows are labelled 1 − s for the discriminator", 0.5)
     discriminator_loss: str = choice("mean", "of its mean losses on real and on generated rows", MEAN_OR_SUM)
+    clip: float = positive(0.01, "c: a Wasserstein critic's parameters stay in [−c, c]")
     discriminator_steps: int = natural(1, "discriminator steps in a training step; 0 freezes the discriminator")
     generator_steps: int = natural(1, "generator steps in a training step; 0 freezes the generator")
 

@@ -1,7 +1,10 @@
 """Planted faults in the rules of the game."""
 
+import numpy as np
+
 from numgan.gan import objectives
 from numgan.gradcheck.faults.catalogue import chapter
+from numgan.kernels import losses as kernels
 
 fault = chapter(objectives)
 _gradient = objectives._cross_entropy_gradient
@@ -32,3 +35,13 @@ def _(z, out, target, weight):
 @fault("gan: the sum of the discriminator's two losses taken as their mean", "chain", "_cross_entropy_gradient")
 def _(z, out, target, weight):
     return _gradient(z, out, target, min(weight, 1))
+
+
+@fault("critic: real rows scored low and generated ones high", "chain", "critic_backward", owner=kernels)
+def _(slope, out):
+    np.negative(slope, out=out)
+
+
+@fault("critic: the slope not divided by the batch size", "chain", "critic_backward", owner=kernels)
+def _(slope, out):
+    np.sign(slope, out=out)
