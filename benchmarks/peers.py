@@ -124,7 +124,7 @@ class Job:
         rows = settings.batch_size // 2 if settings.schedule == "separate" else settings.batch_size
         networks = gan.generator, gan.discriminator
         weights = [list(entries(network).values()) for network in networks]
-        real = data_stream(data, rng, (CHECK_STEPS, rows, data.features), np.float32).next()
+        real = data_stream(data, rng, (CHECK_STEPS, rows), np.float32).next()
         noise_d = rng.standard_normal((CHECK_STEPS, rows, gan.latent_dim), np.float32)
         noise_g = rng.standard_normal((CHECK_STEPS, settings.batch_size, gan.latent_dim), np.float32)
         facts = dataclasses.asdict(settings) | {

@@ -21,7 +21,7 @@ def main(name, batch, width):
     hidden = hidden * width if isinstance(hidden, int) else tuple(n * width for n in hidden)
     data = recipe.load(None)[0]
     if isinstance(data, Digits):
-        data = Digits(np.resize(data.images, (FULL_SET, data.features)))
+        data = Digits(np.resize(data.images, (FULL_SET, *data.shape)))
     loop = Loop(name, data, batch_size=batch, hidden=hidden)
     tasks = {"step": repeat(loop.step), "products": repeat(run_all(loop.products()))}
     seconds = interleave(tasks, ROUNDS)

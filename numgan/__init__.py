@@ -7,42 +7,41 @@ from numgan.gan.model import GAN
 from numgan.gan.objectives import Minimax, NonSaturating, Wasserstein
 from numgan.gradcheck.differences import check_gradients
 from numgan.gradcheck.report import GradientError
-from numgan.nn.activations import LeakyReLU, ReLU, Sigmoid, Tanh
-from numgan.nn.batch_norm import BatchNorm
-from numgan.nn.dense import Dense
+from numgan.nn import activations, batch_norm, dense, losses, optimizers, reshaping
+from numgan.nn.activations import *
+from numgan.nn.batch_norm import *
+from numgan.nn.dense import *
 from numgan.nn.initializers import normal
 from numgan.nn.layer import Layer
-from numgan.nn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
+from numgan.nn.losses import *
 from numgan.nn.model_file import ModelFileError
 from numgan.nn.network import Sequential
-from numgan.nn.optimizers import SGD, Adam
+from numgan.nn.optimizers import *
+from numgan.nn.reshaping import *
 from numgan.nn.torch_layout import from_torch_layout, to_torch_layout
 
 __version__ = "0.1.0"
 __all__ = [
     "GAN",
-    "SGD",
-    "Adam",
-    "BatchNorm",
-    "BinaryCrossEntropy",
-    "Dense",
     "Error",
     "GradientError",
     "History",
     "Layer",
-    "LeakyReLU",
     "Minimax",
     "ModelFileError",
     "NonFiniteError",
     "NonSaturating",
-    "ReLU",
     "Sequential",
-    "Sigmoid",
-    "SoftmaxCrossEntropy",
-    "Tanh",
     "Wasserstein",
     "check_gradients",
     "from_torch_layout",
     "normal",
     "to_torch_layout",
 ]
+# the chapters list their own, so that a layer that joins one is offered here too
+__all__ += activations.__all__
+__all__ += batch_norm.__all__
+__all__ += dense.__all__
+__all__ += losses.__all__
+__all__ += optimizers.__all__
+__all__ += reshaping.__all__

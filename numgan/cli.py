@@ -12,11 +12,11 @@ import numpy as np
 import numgan
 from numgan import data
 from numgan.data.mnist import to_unit_range
+from numgan.errors import Error
 from numgan.gan.equilibrium import PATIENCE
 from numgan.gan.equilibrium import TOLERANCE as TOLERANCE_OF_HALF
 from numgan.gradcheck import faults
 from numgan.gradcheck.differences import TOLERANCE
-from numgan.nn.model_file import ModelFileError
 from numgan.study import checks, plots, profiling, recipes, runs, seeds
 from numgan.study.settings import SettingError, setting_rows, with_overrides
 
@@ -29,7 +29,7 @@ def main(argv=None):
     arguments = _parser().parse_args(argv)
     try:
         return arguments.run(arguments) or 0
-    except (SettingError, runs.RunError, data.DataError, ModelFileError, OSError, MemoryError) as error:
+    except (Error, OSError, MemoryError) as error:
         print(f"numgan {arguments.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -11,6 +11,8 @@ import zlib
 
 import numpy as np
 
+from numgan.errors import Error
+
 IMAGES_MAGIC, LABELS_MAGIC = 0x00000803, 0x00000801
 SIDE = 28  # pixels
 
@@ -21,7 +23,7 @@ MAX_COUNT = 1_000_000
 CHUNK = 1 << 18  # bytes
 
 
-class DataError(ValueError):
+class DataError(Error, ValueError):
     """Data is missing, damaged or not what was expected; the message says what and where."""
 
 

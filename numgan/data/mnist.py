@@ -27,10 +27,10 @@ class Digits:
     Raises DataError when an array has another shape or dtype.
     """
 
-    features = SIDE * SIDE
+    shape = (SIDE * SIDE,)
 
     def __init__(self, images, labels=None, source="digits"):
-        _check("images", images, (len(images), self.features))
+        _check("images", images, (len(images), *self.shape))
         if len(images) == 0:
             raise DataError("Digits got no images, expected at least one")
         if labels is not None:
@@ -62,8 +62,8 @@ class Digits:
     def take(self, index, out):
         """Fill `out` (n, 784) with the images at `index`, n integers from 0 to N − 1, scaled as by `sample`."""
         n = len(index)
-        if out.shape != (n, self.features) or out.dtype not in _SCALE:
-            raise DataError(f"Digits: out is {out.dtype} {out.shape}, expected float32 or float64 {(n, self.features)}")
+        if out.shape != (n, *self.shape) or out.dtype not in _SCALE:
+            raise DataError(f"Digits: out is {out.dtype} {out.shape}, expected float32 or float64 {(n, *self.shape)}")
         stage = self._rows(n, np.dtype(np.uint8))
         # mode="clip" because the default mode buffers `out` in order to check the indices
         np.take(self.images, index, axis=0, out=stage, mode="clip")
@@ -100,7 +100,7 @@ class Digits:
     def _rows(self, n, dtype):
         """The first n rows of a scratch array that grows to the largest n seen."""
         if len(self._scratch.get(dtype, ())) < n:
-            self._scratch[dtype] = np.empty((n, self.features), dtype)
+            self._scratch[dtype] = np.empty((n, *self.shape), dtype)
         return self._scratch[dtype][:n]
 
 

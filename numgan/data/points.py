@@ -6,7 +6,7 @@ import numpy as np
 class SinePoints:
     """Draws (t, sin t), t ~ N(0, 1); a fresh sample every time, so there is no last epoch."""
 
-    features = 2
+    shape = (2,)
     source = "points (t, sin t), t standard normal"
 
     def __init__(self):

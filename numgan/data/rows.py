@@ -2,18 +2,20 @@
 
 import numpy as np
 
+from numgan.errors import ArgumentError
+
 
 class Rows:
-    """An array of real rows (n, features) as a data source."""
+    """An array of real rows (n, *shape) as a data source: points (n, features), images (n, channels, height, width)."""
 
     def __init__(self, rows):
         self.rows = np.asarray(rows)
-        if self.rows.ndim != 2 or len(self.rows) == 0 or self.rows.dtype.kind not in "fiu":
-            raise ValueError(
-                "real data must be numbers of shape (rows, features), one row at least, "
-                f"got {self.rows.dtype} {self.rows.shape}"
+        if self.rows.ndim < 2 or self.rows.size == 0 or self.rows.dtype.kind not in "fiu":
+            raise ArgumentError(
+                "real data must be numbers of shape (rows, features) or (rows, channels, height, width), one row at "
+                f"least, got {self.rows.dtype} {self.rows.shape}"
             )
-        self.features = self.rows.shape[1]
+        self.shape = self.rows.shape[1:]
 
     def sample(self, n, rng, out):
         """Fill `out` with n rows drawn uniformly with replacement."""

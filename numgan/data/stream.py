@@ -36,20 +36,23 @@ def _batches_per_block(shape):
     return max(1, BLOCK_VALUES // math.prod(shape))
 
 
-def noise_stream(rng, shape, dtype):
-    """Batches (*replicas, n, features) of standard normal noise, in the feature-by-feature layout of networks."""
-    *lead, n, features = shape
-    size = _batches_per_block(shape) * math.prod(shape)
+def noise_stream(rng, batch, shape, dtype):
+    """Batches (*batch, *shape) of standard normal noise, batch (*replicas, n); samples are columns in their memory."""
+    *lead, n = batch
+    count = _batches_per_block((*batch, *shape))
+    size = count * math.prod((*batch, *shape))
     flat = np.empty(size + size % 2, dtype)  # normal numbers come in pairs
     temp = np.empty(len(flat) // 2, dtype)
-    block = flat[:size].reshape(-1, *lead, features, n)
-    return Stream(lambda: fill_normal(rng, flat, temp), list(block.mT))
+    block = flat[:size].reshape(count, *lead, *shape, n)
+    return Stream(lambda: fill_normal(rng, flat, temp), list(np.moveaxis(block, -1, 1 + len(lead))))
 
 
-def data_stream(data, rng, shape, dtype):
-    """Batches (*replicas, n, features) drawn from a data source, an object with sample(n, rng, out)."""
-    block = np.empty((_batches_per_block(shape), *shape), dtype)
-    rows = block.reshape(-1, shape[-1])
+def data_stream(data, rng, batch, dtype):
+    """Batches (*batch, *shape) drawn from a data source, an object with a shape and sample(n, rng, out); batch is
+    (*replicas, n).
+    """
+    block = np.empty((_batches_per_block((*batch, *data.shape)), *batch, *data.shape), dtype)
+    rows = block.reshape(-1, *data.shape)
     return Stream(lambda: data.sample(len(rows), rng, rows), list(block))
 
 
@@ -64,7 +67,7 @@ class Shuffled:
         self._data, self._rng, self._order = data, rng, np.arange(0)
 
     def take(self, out):
-        """Fill `out` (n, features) with the next n rows. Whoever asks for what is left of an epoch last gets that."""
+        """Fill `out` (n, *shape) with the next n rows. Whoever asks for what is left of an epoch last gets that."""
         if len(self._order) == 0:
             self._order = self._rng.permutation(len(self._data))
         index, self._order = self._order[: len(out)], self._order[len(out) :]
@@ -72,6 +75,6 @@ class Shuffled:
 
 
 def epoch_stream(order, shape, dtype):
-    """Batches (n, features) in the order of a `Shuffled`."""
+    """Batches (n, *shape) in the order of a `Shuffled`."""
     batch = np.empty(shape, dtype)
     return Stream(lambda: order.take(batch), [batch])

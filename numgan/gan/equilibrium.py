@@ -29,7 +29,7 @@ class Equilibrium:
                 "which gives scores, not probabilities that could be ½"
             )
         self._gan, self._held_out, self._rng, self.tolerance = gan, held_out, rng, tolerance
-        self._rows = np.empty((ROWS, held_out.features), gan.discriminator.dtype)
+        self._rows = np.empty((ROWS, *held_out.shape), gan.discriminator.dtype)
         self._running = 0
         self.step = self.on_real = self.on_fake = None
 

@@ -55,10 +55,13 @@ class TrainingStep:
     def __init__(self, gan, data, batch_size, rng, discriminator_steps=1, generator_steps=1, order=None):
         rows = gan.rows_per_step(batch_size)
         dtype, lead = gan.generator.dtype, gan.generator.replicas
-        shape = (*lead, rows, data.features)
-        self.real = epoch_stream(order, shape[-2:], dtype) if order else data_stream(data, rng, shape, dtype)
-        self.noise = noise_stream(rng, (*lead, rows, gan.latent_dim), dtype)
-        self.generator_noise = noise_stream(rng, (*lead, batch_size, gan.latent_dim), dtype)
+        latent = gan.generator.shapes[0]
+        if order:
+            self.real = epoch_stream(order, (rows, *data.shape), dtype)
+        else:
+            self.real = data_stream(data, rng, (*lead, rows), dtype)
+        self.noise = noise_stream(rng, (*lead, rows), latent, dtype)
+        self.generator_noise = noise_stream(rng, (*lead, batch_size), latent, dtype)
         self.discriminator_steps, self.generator_steps = range(discriminator_steps), range(generator_steps)
         self.discriminator = gan.discriminator_step(rows) if discriminator_steps else None
         self.generator = gan.generator_step(batch_size) if generator_steps else None
@@ -126,9 +129,9 @@ def fit(gan, data, steps, batch_size, rng, every, callback, epochs, discriminato
 def as_source(gan, data):
     """The data as a source of rows that the discriminator can read."""
     data = data if hasattr(data, "sample") else Rows(data)
-    wanted = gan.discriminator.widths[0]
-    if data.features != wanted:
-        raise ArgumentError(f"the data has {data.features} features, the discriminator expects {wanted}")
+    wanted = gan.discriminator.shapes[0]
+    if tuple(data.shape) != wanted:
+        raise ArgumentError(f"the data has rows of shape {tuple(data.shape)}, the discriminator expects {wanted}")
     return data
 
 

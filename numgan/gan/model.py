@@ -5,6 +5,8 @@ Generator step: noise → generator → frozen discriminator; only the generator
 What either side minimises is the `Objective`'s business, see `numgan.gan.objectives`.
 """
 
+import math
+
 import numpy as np
 
 from numgan.errors import ArgumentError, whole
@@ -41,9 +43,10 @@ class GAN:
         schedule="concatenated",
     ):
         g, d = generator, discriminator
-        if g.widths[-1] != d.widths[0]:
+        if g.shapes[-1] != d.shapes[0]:
             raise ArgumentError(
-                f"generator '{g.name}' makes {g.widths[-1]} features, discriminator '{d.name}' expects {d.widths[0]}"
+                f"generator '{g.name}' makes rows of shape {g.shapes[-1]}, "
+                f"discriminator '{d.name}' expects {d.shapes[0]}"
             )
         self.objective = objectives.get(objective)
         self.objective.check(d)
@@ -63,31 +66,32 @@ class GAN:
     @property
     def latent_dim(self):
         """How many noise values make one sample."""
-        return self.generator.widths[0]
+        return math.prod(self.generator.shapes[0])
 
     # ---------------------------------------------------------------------------------------------------- training
 
     def train_discriminator(self, real, noise):
-        """One discriminator step on real rows (…, batch, features) and noise (…, batch, latent_dim).
+        """One discriminator step on real rows (…, batch, *shape) and noise (…, batch, *shape).
 
         Nothing of the generator changes. Returns the objective's metrics, such as `DiscriminatorMetrics`: floats, or
         arrays (R,) with replicas.
         """
         real, noise = self.discriminator.check_input(real), self.generator.check_input(noise)
-        if real.shape[-2] != noise.shape[-2]:
-            raise ArgumentError(f"train_discriminator: {real.shape[-2]} real rows but {noise.shape[-2]} noise rows")
-        step = self.discriminator_step(real.shape[-2])
+        rows, noise_rows = self.discriminator.rows_of(real), self.generator.rows_of(noise)
+        if rows != noise_rows:
+            raise ArgumentError(f"train_discriminator: {rows} real rows but {noise_rows} noise rows")
+        step = self.discriminator_step(rows)
         step.run(real, noise)
         return _as_numbers(self.objective.discriminator_metrics(step.real_scores, step.fake_scores))
 
     def train_generator(self, noise):
-        """One generator step on noise (…, batch, latent_dim), through the frozen discriminator.
+        """One generator step on noise (…, batch, *shape), through the frozen discriminator.
 
         Not one bit of the discriminator changes: weights, gradients, optimiser state, batch-norm statistics.
         Returns the objective's metrics, such as `GeneratorMetrics`.
         """
         noise = self.generator.check_input(noise)
-        step = self.generator_step(noise.shape[-2])
+        step = self.generator_step(self.generator.rows_of(noise))
         step.run(noise)
         return _as_numbers(self.objective.generator_metrics(step.scores))
 
@@ -129,7 +133,7 @@ class GAN:
 
         A step is `discriminator_steps` steps of the discriminator, then `generator_steps` of the generator.
 
-        data        a source of real rows: an object with `features` and sample(n, rng, out), or an array of rows.
+        data        a source of real rows: an object with a `shape` and sample(n, rng, out), or an array of rows.
         steps       rows are drawn at random for each; or
         epochs      passes over all rows in a new random order each, the last batch of a pass holding what is left.
                     Needs an array, or a source with a length and take(index, out).
@@ -153,9 +157,9 @@ class GAN:
     # ----------------------------------------------------------------------------------------------------- sampling
 
     def sample(self, n, rng):
-        """n generated rows (…, n, features), in inference mode, from standard normal noise drawn from `rng`."""
+        """n generated rows (…, n, *shape), in inference mode, from standard normal noise drawn from `rng`."""
         n = whole("sample(n)", n)
-        shape = (*self.generator.replicas, n, self.latent_dim)
+        shape = (*self.generator.replicas, n, *self.generator.shapes[0])
         return self.generator.predict(rng.standard_normal(shape, dtype=self.generator.dtype))
 
     def predict(self, noise):

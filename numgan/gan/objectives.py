@@ -64,11 +64,11 @@ class Objective:
     def check(self, discriminator):
         """Raise unless the discriminator ends in what this objective reads."""
         probability = discriminator.logit_depth < len(discriminator.layers)
-        if discriminator.widths[-1] != 1 or probability != bool(self.closing()):
+        if discriminator.shapes[-1] != (1,) or probability != bool(self.closing()):
             ends = ", ".join(["Dense(1)", *map(repr, self.closing())])
             raise ArgumentError(
                 f"the objective {self.name} reads a discriminator that must end in {ends}; '{discriminator.name}' ends "
-                f"in {discriminator.layers[-1]!r} with {discriminator.widths[-1]} features"
+                f"in {discriminator.layers[-1]!r} and gives {discriminator.shapes[-1]}"
             )
 
     def after_update(self, network):

@@ -34,6 +34,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from numgan.errors import ArgumentError, ArgumentTypeError
 from numgan.gan.model import GAN
 from numgan.gradcheck.problems import as_network, gan_problems, loss_problem, network_problem
 from numgan.gradcheck.report import Report, Row
@@ -90,7 +91,9 @@ def check_gradients(
         report = Report(_describe(subject, training), tolerance)
         problems = [network_problem(as_network(subject, x, rng), x, training, rng)]
     else:
-        raise TypeError(f"check_gradients expects a Layer, Sequential, loss or GAN, got {type(subject).__name__}")
+        raise ArgumentTypeError(
+            f"check_gradients expects a Layer, Sequential, loss or GAN, got {type(subject).__name__}"
+        )
     for problem in problems:
         _check(problem, report, rng, coordinates, directions)
     report.seconds = time.perf_counter() - start
@@ -208,7 +211,7 @@ def _refuse_chance(problem, views, run):
     for name, array in problem.base.items():
         views[name][...] = array
     if not np.array_equal(first, run(), equal_nan=True):
-        raise ValueError(
+        raise ArgumentError(
             "the function is not deterministic: two evaluations at the same point differ, so its differences "
             "are not derivatives; fix its random numbers (dropout, noise) before checking gradients"
         )

@@ -12,7 +12,7 @@ from numgan.gradcheck.report import Report, Row
 from numgan.nn.batch_norm import BatchNorm
 from numgan.nn.dense import Dense
 from numgan.nn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
-from numgan.nn.network import Sequential
+from numgan.nn.network import Sequential, copy_layer
 from numgan.nn.optimizers import SGD, Adam
 
 VALUE_TOLERANCE = 1e-12  # relative, for float64 values against the same formula in another order of operations
@@ -45,54 +45,20 @@ def compare(report, name, ours, expected):
     )
 
 
-def layer_values(make, expected, n_in, training, seed, tolerance):
-    """A layer's outputs, element by element, against `expected(layer, x rows)` in plain Python floats."""
+def layer_values(layer, shape, training, seed, tolerance):
+    """A layer's outputs, element by element, against its own formula in plain Python floats."""
     rng = np.random.default_rng(seed)
-    layer = make()
-    network = Sequential([layer], n_in, rng, "float64", name="layer")
+    network = Sequential([copy_layer(layer)], shape, rng, "float64", name="layer")
     network.values[...] = rng.normal(0, 0.7, network.values.shape)
     network.state[...] = rng.uniform(0.5, 1.5, network.state.shape)
-    x = rng.normal(0.2, 1.3, (5, n_in))
-    report = Report(f"values of {layer!r} in {'training' if training else 'inference'} mode", VALUE_TOLERANCE)
-    wanted = expected(layer, x.tolist())
-    compare(report, "output", network.forward(x, training), wanted)
+    x = rng.normal(0.2, 1.3, (5, *shape))
+    report = Report(
+        f"values of {layer!r} on {shape} in {'training' if training else 'inference'} mode", VALUE_TOLERANCE
+    )
+    wanted = network.layers[0].plain(x.reshape(5, -1).tolist(), training)
+    outputs = network.forward(x, training)
+    compare(report, "output", outputs, np.reshape(wanted, outputs.shape))
     return report
-
-
-def _column_statistics(rows):
-    means = [math.fsum(column) / len(rows) for column in zip(*rows, strict=True)]
-    variances = [
-        math.fsum((v - m) ** 2 for v in column) / len(rows)
-        for column, m in zip(zip(*rows, strict=True), means, strict=True)
-    ]
-    return means, variances
-
-
-def expected_dense(layer, rows):
-    w, b = layer.params["weight"].tolist(), layer.params["bias"].tolist()
-    return [[math.fsum([*(v * w[j][k] for k, v in enumerate(row)), b[j]]) for j in range(len(b))] for row in rows]
-
-
-def expected_elementwise(function):
-    return lambda layer, rows: [[function(v) for v in row] for row in rows]
-
-
-def expected_batch_norm(training):
-    def expected(layer, rows):
-        if training:
-            means, variances = _column_statistics(rows)
-        else:
-            means, variances = layer.state["running_mean"].tolist(), layer.state["running_variance"].tolist()
-        gamma, beta = layer.params["gamma"].tolist(), layer.params["beta"].tolist()
-        return [
-            [
-                g * (v - m) / math.sqrt(s + layer.epsilon) + b
-                for v, m, s, g, b in zip(row, means, variances, gamma, beta, strict=True)
-            ]
-            for row in rows
-        ]
-
-    return expected
 
 
 def running_statistics(seed, tolerance):
@@ -104,7 +70,10 @@ def running_statistics(seed, tolerance):
     for _ in range(3):
         x = rng.normal(2, 3, (5, 3))
         network.forward(x, training=True)
-        batch_mean, batch_variance = _column_statistics(x.tolist())
+        batch_mean = [math.fsum(column) / 5 for column in x.T.tolist()]
+        batch_variance = [
+            math.fsum((v - m) ** 2 for v in column) / 5 for column, m in zip(x.T.tolist(), batch_mean, strict=True)
+        ]
         mean = [0.8 * old + 0.2 * new for old, new in zip(mean, batch_mean, strict=True)]
         variance = [0.8 * old + 0.2 * new for old, new in zip(variance, batch_variance, strict=True)]
     report = Report("running statistics of BatchNorm(momentum=0.8)", VALUE_TOLERANCE)

@@ -4,10 +4,12 @@ A `Problem` pairs the gradient that the hand-written code claims with a way to e
 points at once, perturbed copies stacked on the replica axis.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from numgan.errors import ArgumentError, ArgumentTypeError
 from numgan.gan.model import GAN
 from numgan.gan.steps import SEPARATE, DiscriminatorStep, GeneratorStep
 from numgan.nn.calls import runs
@@ -38,8 +40,10 @@ def as_network(subject, x, rng):
     if isinstance(subject, Sequential):
         return subject.copy("float64")
     if hasattr(subject, "params"):
-        raise TypeError(f"layer '{subject.name}' belongs to a network; check the network, or a layer of its own")
-    network = Sequential([copy_layer(subject)], int(np.shape(x)[-1]), rng, "float64", name="layer")
+        raise ArgumentTypeError(
+            f"layer '{subject.name}' belongs to a network; check the network, or a layer of its own"
+        )
+    network = Sequential([copy_layer(subject)], np.shape(x)[1:], rng, "float64", name="layer")
     network.values[...] = rng.normal(0, 0.7, network.values.shape)
     for layer in network.layers:
         for name, array in layer.state.items():
@@ -81,7 +85,7 @@ def _problem_of(network, plan, x, input_name, terms, training, depth=None):
 
         return (twin.parameters() if training else {}) | {input_name: twin.samples_first(inner.x)}, run
 
-    size = network.values.size + 3 * len(x) * sum(width + 1 for width in network.widths)
+    size = network.values.size + 3 * len(x) * sum(math.prod(shape) + 1 for shape in network.shapes)
     return Problem(base, analytic, stackable(make, base), 8 * size)
 
 
@@ -119,7 +123,7 @@ def stackable(make, base):
 def loss_problem(loss, prediction, target):
     """L = mean ℓ over the batch, a function of the predictions."""
     if target is None:
-        raise TypeError("checking a loss needs target=…, of the predictions' shape")
+        raise ArgumentTypeError("checking a loss needs target=…, of the predictions' shape")
     prediction = np.array(prediction, np.float64)
     target = np.asarray(loss.check_target(target, prediction.shape), np.float64)
     gradient = loss.gradient(prediction, target, np.full_like(prediction, np.nan))
@@ -140,7 +144,7 @@ def gan_problems(gan, x, report):
     """The gradients that a GAN's two steps compute, each with the loss that they are of."""
     real, noise = (np.asarray(a, np.float64) for a in x)
     if len(real) != len(noise):
-        raise ValueError(f"checking a GAN takes as many real rows as noise rows, got {len(real)} and {len(noise)}")
+        raise ArgumentError(f"checking a GAN takes as many real rows as noise rows, got {len(real)} and {len(noise)}")
     g, d = gan.generator.copy("float64"), gan.discriminator.copy("float64")
     twin = GAN(g, d, objective=gan.objective, schedule=gan.schedule)
     fakes, objective = g.predict(noise), twin.objective
@@ -235,7 +239,7 @@ def _chain_problem(objective, g, d, noise, claim):
 
         return g_twin.parameters() | {"noise": g_twin.samples_first(inner.x)}, run
 
-    size = g.values.size + d.values.size + 3 * len(noise) * (sum(g.widths) + sum(d.widths))
+    size = g.values.size + d.values.size + 3 * len(noise) * sum(math.prod(shape) + 1 for shape in g.shapes + d.shapes)
     return Problem(base, analytic, stackable(make, base), 8 * size, "generator step: ")
 
 

@@ -2,10 +2,11 @@
 
 from dataclasses import asdict, dataclass, field
 
+from numgan.errors import Error
 from numgan.tables import aligned
 
 
-class GradientError(AssertionError):
+class GradientError(Error, AssertionError):
     """Raised by `Report.raise_for_failure`."""
 
 

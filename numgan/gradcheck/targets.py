@@ -3,7 +3,6 @@
 A check is a function (seed, tolerance) -> Report.
 """
 
-import math
 from functools import partial
 
 import numpy as np
@@ -13,17 +12,18 @@ from numgan.gan.objectives import OBJECTIVES, Minimax, NonSaturating
 from numgan.gan.steps import SCHEDULES
 from numgan.gradcheck import formulas
 from numgan.gradcheck.differences import check_gradients
-from numgan.nn.activations import LeakyReLU, ReLU, Sigmoid, Tanh
+from numgan.nn.activations import LeakyReLU, Tanh
 from numgan.nn.batch_norm import BatchNorm
 from numgan.nn.dense import Dense
 from numgan.nn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
-from numgan.nn.network import Sequential
+from numgan.nn.network import Sequential, snake_case
+from numgan.nn.registry import LAYERS
 
 
-def layer_gradients(make, n_in, training, seed, tolerance):
+def layer_gradients(layer, shape, training, seed, tolerance):
     """A layer's gradients, on as many rows as features: then a wrong axis or transpose fits, and shows."""
-    x = np.random.default_rng(seed).normal(0.2, 1.3, (5, n_in))
-    return check_gradients(make(), x, training=training, tolerance=tolerance, seed=seed)
+    x = np.random.default_rng(seed).normal(0.2, 1.3, (5, *shape))
+    return check_gradients(layer, x, training=training, tolerance=tolerance, seed=seed)
 
 
 def loss_gradients(from_logits, seed, tolerance):
@@ -84,33 +84,19 @@ def titled(name, report):
     return report
 
 
-def _layer_target(make, expected_training, expected_inference=None):
-    n_in, inference = 5, expected_inference or expected_training
+def _layer_target(kind):
+    """Gradients and values of every example of a layer, in both modes."""
     return [
-        partial(layer_gradients, make, n_in, True),
-        partial(layer_gradients, make, n_in, False),
-        partial(formulas.layer_values, make, expected_training, n_in, True),
-        partial(formulas.layer_values, make, inference, n_in, False),
+        partial(check, layer, shape, training)
+        for layer, shape in kind.examples()
+        for check in (layer_gradients, formulas.layer_values)
+        for training in (True, False)
     ]
 
 
-TARGETS = {
-    "dense": [
-        *_layer_target(partial(Dense, 5), formulas.expected_dense),
-        partial(layer_gradients, partial(Dense, 1), 5, True),
-    ],
-    "relu": _layer_target(ReLU, formulas.expected_elementwise(lambda v: max(v, 0.0))),
-    "leaky_relu": _layer_target(
-        partial(LeakyReLU, 0.2), formulas.expected_elementwise(lambda v: v if v > 0 else 0.2 * v)
-    ),
-    "tanh": _layer_target(Tanh, formulas.expected_elementwise(math.tanh)),
-    "sigmoid": _layer_target(Sigmoid, formulas.expected_elementwise(lambda v: 1 / (1 + math.exp(-v)))),
-    "batch_norm": [
-        *_layer_target(
-            partial(BatchNorm, 0.8, 0.1), formulas.expected_batch_norm(True), formulas.expected_batch_norm(False)
-        ),
-        formulas.running_statistics,
-    ],
+TARGETS = {snake_case(name): _layer_target(kind) for name, kind in LAYERS.items()}
+TARGETS["batch_norm"].append(formulas.running_statistics)
+TARGETS |= {
     "bce": [partial(loss_gradients, False), partial(formulas.loss_values, False)],
     "bce_logits": [partial(loss_gradients, True), partial(formulas.loss_values, True), formulas.extreme_logits],
     "softmax": [softmax_gradients, formulas.softmax_values, formulas.extreme_softmax],

@@ -1,17 +1,28 @@
 """Activations as layers: ReLU, LeakyReLU, Tanh, Sigmoid."""
 
+import math
+
 import numpy as np
 
+from numgan.errors import fraction
 from numgan.kernels import activations as kernels
 from numgan.nn.layer import Layer
 
+__all__ = ["LeakyReLU", "ReLU", "Sigmoid", "Tanh"]
+
 
 class Activation(Layer):
-    """What elementwise layers share: each works on any block of features, and can overwrite what it is given."""
+    """What elementwise layers share: each works on any block of features, and can overwrite what it is given.
+
+    `formula` is the function of one number, in plain Python.
+    """
 
     in_place_forward = True
     in_place_backward = True
     featurewise = True
+
+    def plain(self, rows, training):
+        return [[self.formula(x) for x in row] for row in rows]
 
 
 class ReLU(Activation):
@@ -21,6 +32,9 @@ class ReLU(Activation):
         io.forward(kernels.relu_forward, zeros=np.zeros_like(io.x))
         io.backward(kernels.relu_backward, zero=0.0)
 
+    def formula(self, x):
+        return max(x, 0.0)
+
 
 class LeakyReLU(Activation):
     """y = x where x > 0, else slope·x. `slope` in [0, 1), default 0.3 as in Keras (where it was called alpha).
@@ -29,13 +43,18 @@ class LeakyReLU(Activation):
     """
 
     def __init__(self, slope=0.3):
-        if not (isinstance(slope, (int, float)) and 0 <= slope < 1):
-            raise ValueError(f"LeakyReLU(slope) expects a number in [0, 1), got {slope!r}")
-        self.slope = slope
+        self.slope = fraction("LeakyReLU(slope)", slope)
 
     def bind(self, io):
         io.forward(kernels.leaky_relu_forward, slope=self.slope)
         io.backward(kernels.leaky_relu_backward, slope=self.slope)
+
+    def formula(self, x):
+        return x if x > 0 else self.slope * x
+
+    @classmethod
+    def examples(cls):
+        return [(cls(0.2), (5,)), (cls(), (2, 3, 2))]
 
     def config(self):
         return {"slope": self.slope}
@@ -48,6 +67,9 @@ class Tanh(Activation):
         io.forward(kernels.tanh_forward)
         io.backward(kernels.tanh_backward)
 
+    def formula(self, x):
+        return math.tanh(x)
+
 
 class Sigmoid(Activation):
     """y = 1/(1 + e^−x), in (0, 1).
@@ -58,3 +80,6 @@ class Sigmoid(Activation):
     def bind(self, io):
         io.forward(kernels.sigmoid_forward)
         io.backward(kernels.sigmoid_backward)
+
+    def formula(self, x):
+        return 1 / (1 + math.exp(-x))

@@ -1,9 +1,14 @@
-"""`BatchNorm`: every feature centred and scaled over the batch."""
+"""`BatchNorm`: every feature, or every channel of an image, centred and scaled over the batch."""
+
+import math
 
 import numpy as np
 
+from numgan.errors import between, fraction
 from numgan.kernels import batch_norm as kernels
 from numgan.nn.layer import Layer
+
+__all__ = ["BatchNorm"]
 
 
 class BatchNorm(Layer):
@@ -24,16 +29,14 @@ class BatchNorm(Layer):
     featurewise = True
 
     def __init__(self, momentum=0.99, epsilon=1e-3):
-        if not (isinstance(momentum, (int, float)) and 0 <= momentum < 1):
-            raise ValueError(f"BatchNorm(momentum) expects a number in [0, 1), got {momentum!r}")
-        if not (isinstance(epsilon, (int, float)) and 0 < epsilon < 1):
-            raise ValueError(f"BatchNorm(epsilon) expects a number in (0, 1), got {epsilon!r}")
-        self.momentum, self.epsilon = momentum, epsilon
+        self.momentum = fraction("BatchNorm(momentum)", momentum)
+        self.epsilon = between("BatchNorm(epsilon)", epsilon, 0, 1)
 
-    def build(self, n_in):
-        self.shapes = {"gamma": (n_in,), "beta": (n_in,)}
-        self.state_shapes = {"running_mean": (n_in,), "running_variance": (n_in,)}
-        return n_in
+    def build(self, shape):
+        n = shape[0]  # features, or the channels of an image, whose positions count as samples
+        self.shapes = {"gamma": (n,), "beta": (n,)}
+        self.state_shapes = {"running_mean": (n,), "running_variance": (n,)}
+        return shape
 
     def initialize(self, rng):
         self.params["gamma"][...] = 1
@@ -66,6 +69,27 @@ class BatchNorm(Layer):
         io.forward(kernels.batch_norm_inference)
         io.backward_parameters(kernels.batch_norm_backward_parameters)
         io.backward(kernels.batch_norm_inference_backward)
+
+    @classmethod
+    def examples(cls):
+        return [(cls(0.8, 0.1), (5,)), (cls(0.8, 0.1), (3, 2, 1))]
+
+    def plain(self, rows, training):
+        channels = len(self.params["gamma"])
+        size = len(rows[0]) // channels  # positions of a channel, one after the other
+        out = [list(row) for row in rows]
+        for k in range(channels):
+            values = [x for row in rows for x in row[k * size : (k + 1) * size]]
+            mean, variance = (float(self.state[f"running_{name}"][k]) for name in ("mean", "variance"))
+            if training:
+                mean = math.fsum(values) / len(values)
+                variance = math.fsum((x - mean) ** 2 for x in values) / len(values)
+            gamma, beta, s = float(self.params["gamma"][k]), float(self.params["beta"][k]), variance + self.epsilon
+            for row in out:
+                row[k * size : (k + 1) * size] = [
+                    gamma * (x - mean) / math.sqrt(s) + beta for x in row[k * size : (k + 1) * size]
+                ]
+        return out
 
     def config(self):
         return {"momentum": self.momentum, "epsilon": self.epsilon}

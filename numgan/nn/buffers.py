@@ -3,7 +3,7 @@
 The names of a kernel's arguments are its contract. A layer says which kernels run, and hands over what only it knows;
 everything else is filled in by name:
 
-    x, y, dy      input, output and ∂L/∂output, (…, n, N)
+    x, y, dy      input, output and ∂L/∂output, (…, *shape, N): (…, n, N) for n features
     x1            [x; 1] (…, n + 1, N), its last row ones
     out           where the result goes: y in a forward call, dx in a backward one
     out1          dx with a spare row behind it, the shape of x1
@@ -22,6 +22,7 @@ import itertools
 
 import numpy as np
 
+from numgan.errors import ArgumentTypeError
 from numgan.kernels.dense import fastest_product
 from numgan.nn.calls import Call
 
@@ -36,22 +37,28 @@ def samples_first(columns, replicas):
 class Buffers:
     """What a layer binds to.
 
+    network, layer    whose buffers these are.
+    shapes            (input's, output's), without batch and replicas.
     x1, y1, dy1, dx1  arrays (…, features + 1, N) whose last row belongs to the ones; dy1 and dx1 are None where no
                       gradient flows, dx1 alone where nobody reads the input's.
     scratch           a dictionary that all layers of a plan share.
     training          whether parameters learn: batch statistics and parameter gradients.
-    network, layer    names, for the calls.
 
     `forward_calls` and `backward_calls` are what the layer has bound, `features` the slice of its features that these
     buffers hold: all of them, or a block.
     """
 
-    def __init__(self, x1, y1, dy1, dx1, *, scratch, training, network, layer):
-        self.x1, self.out1 = x1, dx1
-        self.x, self.y, self.dy, self.dx = (None if a is None else a[..., :-1, :] for a in (x1, y1, dy1, dx1))
+    def __init__(self, network, layer, shapes, x1, y1, dy1, dx1, *, scratch, training):
+        self.x1, self.out1, self.replicas = x1, dx1, network.replicas
+        shape_in, shape_out = ((s[0], -1) if layer.featurewise else (*s, x1.shape[-1]) for s in shapes)
+        self.x, self.dx = self._without_ones(x1, shape_in), self._without_ones(dx1, shape_in)
+        self.y, self.dy = self._without_ones(y1, shape_out), self._without_ones(dy1, shape_out)
         self.training, self.features, self.block_name = training, slice(None), ""
         self.forward_calls, self.backward_calls = [], []
-        self._names, self._scratch, self._own = (network, layer), scratch, {}
+        self._names, self._scratch, self._own = (network.name, layer.name), scratch, {}
+
+    def _without_ones(self, a1, shape):
+        return None if a1 is None else a1[..., :-1, :].reshape(*self.replicas, *shape)
 
     # ------------------------------------------------------------------------------------------ for a layer's `bind`
 
@@ -74,6 +81,10 @@ class Buffers:
         if self.dy is not None:
             why = "nobody reads the input's gradient" if self.dx is None else ""
             self.backward_calls.append(self._call(kernel, own, "backward", out=self.dx, skipped=why))
+
+    def samples_first(self, columns):
+        """One of these buffers as it looks from outside: (…, N, *shape); None stays None."""
+        return None if columns is None else samples_first(columns, self.replicas)
 
     def per_feature(self, array):
         """A parameter (…, n) as a column (…, n, 1) of the features that these buffers hold."""
@@ -106,7 +117,7 @@ class Buffers:
             return getattr(self, name)
         if name.endswith("T") and len(name) > 1:  # Python reads the ᵀ in a name as a T
             return np.matrix_transpose(self._find(name[:-1], own, found, kernel))
-        raise TypeError(
+        raise ArgumentTypeError(
             f"{self._names[1]}: kernel {kernel.__qualname__} asks for '{name}', which is neither a buffer nor handed "
             "over by the layer; the buffers are x, y, dy, x1, out, out1, temp, mask, column, product"
         )

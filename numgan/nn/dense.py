@@ -1,10 +1,15 @@
 """`Dense`: every output is a weighted sum of all inputs."""
 
+import math
+
 import numpy as np
 
+from numgan.errors import ArgumentError, whole
 from numgan.kernels import dense as kernels
 from numgan.nn import initializers
 from numgan.nn.layer import Layer
+
+__all__ = ["Dense"]
 
 
 class Dense(Layer):
@@ -21,14 +26,16 @@ class Dense(Layer):
     reads_output = False
 
     def __init__(self, units, initializer="glorot_uniform"):
-        if not (isinstance(units, int) and units > 0):
-            raise ValueError(f"Dense(units) expects a positive integer, got {units!r}")
-        self.units = units
+        self.units = whole("Dense(units)", units)
         self.initializer = initializers.get(initializer)
 
-    def build(self, n_in):
-        self.shapes = {"weight_and_bias": (self.units, n_in + 1)}
-        return self.units
+    def build(self, shape):
+        if len(shape) != 1:
+            raise ArgumentError(
+                f"{self.name}: Dense expects one axis of features, got the shape {shape}; Flatten first"
+            )
+        self.shapes = {"weight_and_bias": (self.units, shape[0] + 1)}
+        return (self.units,)
 
     def attach(self, params, grads, state):
         self.matrix, self.grad_matrix = params["weight_and_bias"], grads["weight_and_bias"]
@@ -38,8 +45,7 @@ class Dense(Layer):
         weight = self.params["weight"]
         *replicas, n_out, n_in = weight.shape
         for replica in np.ndindex(*replicas):
-            # drawn input by input: a seed means the same network in whichever order the weights are kept
-            weight[replica] = self.initializer(rng, n_in, n_out, weight.dtype).T
+            weight[replica] = self.initializer(rng, (n_out, n_in), n_in, n_out, weight.dtype)
         self.params["bias"][...] = 0
 
     def bind(self, io):
@@ -47,6 +53,14 @@ class Dense(Layer):
         io.forward(kernels.dense_forward)
         io.backward_parameters(kernels.dense_backward_weight, out=self.grad_matrix)
         io.backward(kernels.dense_backward_input)
+
+    @classmethod
+    def examples(cls):
+        return [(cls(5), (5,)), (cls(1), (5,))]
+
+    def plain(self, rows, training):
+        units = list(zip(self.params["weight"].tolist(), self.params["bias"].tolist(), strict=True))
+        return [[math.fsum([*(w * x for w, x in zip(ws, row, strict=True)), b]) for ws, b in units] for row in rows]
 
     def config(self):
         return {"units": self.units}

@@ -1,4 +1,5 @@
-"""How weights start: functions (rng, n_in, n_out, dtype) -> array (n_in, n_out), looked up by name or made to measure.
+"""How weights start: functions (rng, shape, fan_in, fan_out, dtype) -> array of that shape, looked up by name or made
+to measure. fan_in is how many inputs an output sums up, fan_out how many outputs an input reaches.
 
 Sources: Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks, eq. 16
 (Glorot); He et al. 2015, Delving Deep into Rectifiers, arXiv:1502.01852, eq. 10 (He). Uniform forms have the same
@@ -10,45 +11,53 @@ import math
 
 import numpy as np
 
+from numgan.errors import ArgumentError, positive
+
 
 def normal(stddev):
     """Normal with mean 0 and the given standard deviation; Keras's RandomNormal. `stddev` must be positive."""
-    if not (isinstance(stddev, (int, float)) and 0 < stddev < math.inf):
-        raise ValueError(f"normal(stddev) expects a positive finite number, got {stddev!r}")
+    stddev = positive("normal(stddev)", stddev)
 
-    def initialize(rng, n_in, n_out, dtype):
-        return (stddev * rng.standard_normal((n_in, n_out))).astype(dtype)
+    def initialize(rng, shape, fan_in, fan_out, dtype):
+        return (stddev * _drawn(rng.standard_normal, shape)).astype(dtype)
 
     return initialize
 
 
+def _drawn(draw, shape):
+    """An array of that shape, drawn with its axes in reverse order: a dense layer's weights input by input. So a seed
+    gives the network that it gave when weights were kept that way.
+    """
+    return draw(size=shape[::-1]).T
+
+
 def _uniform(rng, limit, shape, dtype):
-    return rng.uniform(-limit, limit, shape).astype(dtype)
+    return _drawn(lambda size: rng.uniform(-limit, limit, size), shape).astype(dtype)
 
 
-def glorot_uniform(rng, n_in, n_out, dtype):
-    """U(−a, a) with a = √(6/(n_in + n_out)): variance 2/(n_in + n_out). The default, as in Keras."""
-    return _uniform(rng, math.sqrt(6 / (n_in + n_out)), (n_in, n_out), dtype)
+def glorot_uniform(rng, shape, fan_in, fan_out, dtype):
+    """U(−a, a) with a = √(6/(fan_in + fan_out)): variance 2/(fan_in + fan_out). The default, as in Keras."""
+    return _uniform(rng, math.sqrt(6 / (fan_in + fan_out)), shape, dtype)
 
 
-def glorot_normal(rng, n_in, n_out, dtype):
-    """Normal with variance 2/(n_in + n_out)."""
-    return normal(math.sqrt(2 / (n_in + n_out)))(rng, n_in, n_out, dtype)
+def glorot_normal(rng, shape, fan_in, fan_out, dtype):
+    """Normal with variance 2/(fan_in + fan_out)."""
+    return normal(math.sqrt(2 / (fan_in + fan_out)))(rng, shape, fan_in, fan_out, dtype)
 
 
-def he_uniform(rng, n_in, n_out, dtype):
-    """U(−a, a) with a = √(6/n_in): variance 2/n_in, which keeps a ReLU network's signal level."""
-    return _uniform(rng, math.sqrt(6 / n_in), (n_in, n_out), dtype)
+def he_uniform(rng, shape, fan_in, fan_out, dtype):
+    """U(−a, a) with a = √(6/fan_in): variance 2/fan_in, which keeps a ReLU network's signal level."""
+    return _uniform(rng, math.sqrt(6 / fan_in), shape, dtype)
 
 
-def he_normal(rng, n_in, n_out, dtype):
-    """Normal with variance 2/n_in."""
-    return normal(math.sqrt(2 / n_in))(rng, n_in, n_out, dtype)
+def he_normal(rng, shape, fan_in, fan_out, dtype):
+    """Normal with variance 2/fan_in."""
+    return normal(math.sqrt(2 / fan_in))(rng, shape, fan_in, fan_out, dtype)
 
 
-def zeros(rng, n_in, n_out, dtype):
+def zeros(rng, shape, fan_in, fan_out, dtype):
     """All zeros. A layer of zero weights passes no gradient to its input: for output layers and tests."""
-    return np.zeros((n_in, n_out), dtype)
+    return np.zeros(shape, dtype)
 
 
 INITIALIZERS = {f.__name__: f for f in (glorot_uniform, glorot_normal, he_uniform, he_normal, zeros)}
@@ -59,7 +68,7 @@ def get(initializer):
     if callable(initializer):
         return initializer
     if initializer not in INITIALIZERS:
-        raise ValueError(
+        raise ArgumentError(
             f"unknown initializer {initializer!r}; expected one of {', '.join(INITIALIZERS)}, or normal(stddev)"
         )
     return INITIALIZERS[initializer]

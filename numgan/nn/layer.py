@@ -1,14 +1,17 @@
 """Layers: an object around a kernel pair, holding its settings and views of its parameters and gradients.
 
-A layer computes nothing by itself. `bind` is handed the buffers of one batch size and answers with the kernel calls
-that run the layer on them, forward and backward; a network strings those calls together once and then only calls
-them. To write a layer of your own, subclass `Layer` and write `forward`, `backward_input` and, if it has
-parameters, `build` and `backward_parameters`; the inherited `bind` does the rest.
+A layer computes nothing by itself. `bind` is handed the buffers of one batch size and says which kernels run on them,
+forward and backward; a network strings those calls together once and then only calls them.
+
+To write a layer of your own, subclass `Layer` and write `forward`, `backward_input` and, if it has parameters, `build`
+and `backward_parameters`; the inherited `bind` does the rest. To add one to numgan, write its kernels, a class with
+`bind`, `examples` and `plain` in the chapter that it belongs to, whose `__all__` names it, and mistakes to plant
+(`numgan.gradcheck.faults`); everything else finds it in `numgan.nn.registry`.
 """
 
 from typing import ClassVar
 
-from numgan.nn.buffers import samples_first
+from numgan.errors import MissingMethodError
 
 
 class Layer:
@@ -20,15 +23,20 @@ class Layer:
     in_place_forward = False  # y may be written over x
     in_place_backward = False  # dx may be written over dy
     reads_output = True  # backward reads y, so the layer above must not overwrite it
-    featurewise = False  # no feature depends on another: io may hold a block of the features, io.features says which
+    # No feature depends on another: io may hold a block of the features, io.features says which. An image's features
+    # are its channels, and io holds (…, channels, positions · N).
+    featurewise = False
+    is_view = False  # the output is the input in another shape; `bind` has nothing to do
 
     name = "layer"  # set by the network, for messages and parameter names
     shapes: ClassVar[dict] = {}  # trainable parameters, name -> shape, in arena order; set by build()
     state_shapes: ClassVar[dict] = {}  # what is kept but not trained (running statistics)
 
-    def build(self, n_in):
-        """Fix the shapes for `n_in` input features and return the number of output features."""
-        return n_in
+    def build(self, shape):
+        """Fix the parameters' shapes for inputs of `shape`, (features,) or (channels, height, width), and return the
+        outputs' shape.
+        """
+        return shape
 
     def initialize(self, rng):
         """Set the starting values of self.params and self.state (they start as zeros) for every replica."""
@@ -38,16 +46,16 @@ class Layer:
         self.params, self.grads, self.state = params, grads, state
 
     def forward(self, x, out):
-        """Write the output (…, batch, n_out) for x (…, batch, n_in) into `out`."""
-        raise NotImplementedError(f"{type(self).__name__} must define forward(x, out)")
+        """Write the output (…, batch, *shape) for x (…, batch, *shape) into `out`."""
+        raise MissingMethodError(f"{type(self).__name__} must define forward(x, out)")
 
     def backward_input(self, x, y, dy, out):
         """Write ∂L/∂x into `out`, given the input, the output and ∂L/∂y."""
-        raise NotImplementedError(f"{type(self).__name__} must define backward_input(x, y, dy, out)")
+        raise MissingMethodError(f"{type(self).__name__} must define backward_input(x, y, dy, out)")
 
     def backward_parameters(self, x, y, dy):
         """Write (not add) ∂L/∂parameter into every array of self.grads."""
-        raise NotImplementedError(f"{type(self).__name__} has parameters and must define backward_parameters(x, y, dy)")
+        raise MissingMethodError(f"{type(self).__name__} has parameters and must define backward_parameters(x, y, dy)")
 
     def bind(self, io):
         """Bind this layer's kernels to the `Buffers` io: io.forward(kernel, …), io.backward(kernel, …) and
@@ -55,12 +63,23 @@ class Layer:
 
         Without a `bind` of its own, a layer runs its methods on the public face of the buffers, (…, batch, features).
         """
-        x, y, dy, dx = (None if a is None else samples_first(a, a.shape[:-2]) for a in (io.x, io.y, io.dy, io.dx))
+        x, y, dy, dx = map(io.samples_first, (io.x, io.y, io.dy, io.dx))
         io.let(x=x, y=y, dy=dy)
         io.forward(self.forward, out=y)
         if self.shapes:
             io.backward_parameters(self.backward_parameters)
         io.backward(self.backward_input, out=dx)
+
+    @classmethod
+    def examples(cls):
+        """[(layer, shape of its input)]: what checks and tests try out. Default: the layer with no settings."""
+        return [(cls(), (5,))]
+
+    def plain(self, rows, training):
+        """What `forward` computes, in plain Python floats: rows of numbers to rows of outputs, a list a sample, images
+        in row-major order. Nothing runs it but the checker, which holds the kernels against it.
+        """
+        raise MissingMethodError(f"{type(self).__name__} has no plain(rows, training) to check its outputs against")
 
     def config(self):
         """The keyword arguments that make this layer again, as JSON-ready values."""

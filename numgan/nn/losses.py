@@ -4,7 +4,10 @@ softmax cross-entropy for one of several classes.
 
 import numpy as np
 
+from numgan.errors import ArgumentError, between, fraction
 from numgan.kernels import losses as kernels
+
+__all__ = ["BinaryCrossEntropy", "SoftmaxCrossEntropy"]
 
 
 class BinaryCrossEntropy:
@@ -17,9 +20,8 @@ class BinaryCrossEntropy:
     """
 
     def __init__(self, from_logits=False, label_smoothing=0.0, epsilon=1e-7):
-        if not 0 <= label_smoothing < 0.5:
-            raise ValueError(f"label_smoothing must be in [0, 0.5), got {label_smoothing!r}")
-        self.from_logits, self.label_smoothing, self.epsilon = from_logits, label_smoothing, epsilon
+        self.label_smoothing = fraction("label_smoothing", label_smoothing, 0.5)
+        self.from_logits, self.epsilon = from_logits, between("epsilon", epsilon, 0, 0.5)
 
     def for_logits(self):
         """The same loss, read from logits."""
@@ -34,9 +36,9 @@ class BinaryCrossEntropy:
         """The target as an array that fits predictions of `shape`, with values in [0, 1]."""
         target = np.asarray(target)
         if target.shape[-2:] != shape[-2:] or target.shape[:-2] not in ((), shape[:-2]):
-            raise ValueError(f"BinaryCrossEntropy expects targets of shape {shape}, got {target.shape}")
+            raise ArgumentError(f"BinaryCrossEntropy expects targets of shape {shape}, got {target.shape}")
         if not ((target >= 0) & (target <= 1)).all():
-            raise ValueError(f"BinaryCrossEntropy expects targets in [0, 1], got {target.min()} to {target.max()}")
+            raise ArgumentError(f"BinaryCrossEntropy expects targets in [0, 1], got {target.min()} to {target.max()}")
         return target
 
     def smooth(self, target):
@@ -91,15 +93,15 @@ class SoftmaxCrossEntropy:
     """
 
     def for_logits(self):
-        raise ValueError("SoftmaxCrossEntropy reads the logits of its classes; the network must not end in Sigmoid")
+        raise ArgumentError("SoftmaxCrossEntropy reads the logits of its classes; the network must not end in Sigmoid")
 
     def check_target(self, target, shape):
         """The target as an array that fits predictions of `shape`, its rows probabilities."""
         target = np.asarray(target)
         if target.shape[-2:] != shape[-2:] or target.shape[:-2] not in ((), shape[:-2]):
-            raise ValueError(f"SoftmaxCrossEntropy expects targets of shape {shape}, got {target.shape}")
+            raise ArgumentError(f"SoftmaxCrossEntropy expects targets of shape {shape}, got {target.shape}")
         if not ((target >= 0).all() and np.allclose(target.sum(axis=-1), 1, rtol=0, atol=1e-5)):
-            raise ValueError("SoftmaxCrossEntropy expects targets that are at least 0 and sum to 1 in every row")
+            raise ArgumentError("SoftmaxCrossEntropy expects targets that are at least 0 and sum to 1 in every row")
         return target
 
     def elements(self, prediction, target):

@@ -11,6 +11,7 @@ import zipfile
 
 import numpy as np
 
+from numgan.errors import Error
 from numgan.files import atomic_write
 from numgan.nn.network import Sequential
 from numgan.nn.optimizers import OPTIMIZERS
@@ -20,7 +21,7 @@ FORMAT = "numgan model 2"
 SETTINGS_LIMIT = 1_000_000  # characters
 
 
-class ModelFileError(ValueError):
+class ModelFileError(Error, ValueError):
     """A model file that is missing, damaged, or something else; the message says which."""
 
 
@@ -90,11 +91,11 @@ class ModelFile:
             if kind not in known:
                 raise ModelFileError(f"{self.path}: {key} has a layer {kind!r}; known are {', '.join(known)}")
             layers.append(known[kind](**arguments))
-        held = Sequential.parameter_count(layers, config["n_in"]) * np.dtype(config["dtype"]).itemsize
+        held = Sequential.parameter_count(layers, config["shape"]) * np.dtype(config["dtype"]).itemsize
         if held > self.size // (config["replicas"] or 1):
             raise ModelFileError(f"{self.path}: {key} would take {held:,} bytes, the file has {self.size:,}")
         return Sequential(
-            layers, config["n_in"], np.random.default_rng(0), config["dtype"], config["replicas"], config["name"]
+            layers, config["shape"], np.random.default_rng(0), config["dtype"], config["replicas"], config["name"]
         )
 
     def build_optimizer(self, key):

@@ -10,6 +10,7 @@ import re
 
 import numpy as np
 
+from numgan.errors import ArgumentError, ArgumentTypeError, StateError, whole
 from numgan.nn.activations import Sigmoid
 from numgan.nn.buffers import samples_first
 from numgan.nn.layer import Layer
@@ -17,6 +18,7 @@ from numgan.nn.losses import BinaryCrossEntropy
 from numgan.nn.plan import Plan
 
 PREDICT_ROWS = 256  # predict works through its input in blocks of this many rows
+EXPECTED_REPLICAS = "None or a positive integer"
 PLANS_KEPT = 8  # a network forgets its oldest plans beyond this; whoever runs one holds it
 
 
@@ -24,7 +26,7 @@ class Sequential:
     """Layers in order.
 
     layers    Layer objects, used by this network alone.
-    n_in      number of input features.
+    shape     of an input: a number of features, (features,), or (channels, height, width).
     rng       numpy.random.Generator that draws the initial weights.
     dtype     "float32" (default) or "float64", for everything in the network.
     replicas  None, or R: a stack of R independent networks that run as one. Arrays then have a leading axis:
@@ -34,37 +36,42 @@ class Sequential:
     Layers are named by kind and position, parameters by layer: "dense_1.weight".
     """
 
-    def __init__(self, layers, n_in, rng, dtype="float32", replicas=None, name="network"):
-        if np.dtype(dtype) not in (np.float32, np.float64):
-            raise ValueError(f"{name}: dtype must be float32 or float64, got {dtype!r}")
+    def __init__(self, layers, shape, rng, dtype="float32", replicas=None, name="network"):
+        layers = list(layers)
+        if not any(dtype == known or np.dtype(dtype) == known for known in (np.float32, np.float64)):
+            raise ArgumentError(f"{name}: dtype must be float32 or float64, got {dtype!r}")
         if not isinstance(rng, np.random.Generator):
-            raise TypeError(f"{name}: rng must be a numpy.random.Generator, got {type(rng).__name__}")
-        if not (isinstance(n_in, int) and n_in > 0):
-            raise ValueError(f"{name}: n_in must be a positive integer, got {n_in!r}")
+            raise ArgumentTypeError(f"{name}: rng must be a numpy.random.Generator, got {type(rng).__name__}")
         if not layers:
-            raise ValueError(f"{name}: a network needs at least one layer")
-        if not all(isinstance(layer, Layer) for layer in layers):
-            raise ValueError(f"{name}: layers must be Layer objects, got {layers!r}")
-        if not (replicas is None or (isinstance(replicas, int) and replicas > 0)):
-            raise ValueError(f"{name}: replicas must be None or a positive integer, got {replicas!r}")
-        self.layers, self.name, self.dtype = list(layers), name, np.dtype(dtype)
-        self.replicas = () if replicas is None else (replicas,)
-        self._build(n_in)
+            raise ArgumentError(f"{name}: a network needs at least one layer")
+        for i, layer in enumerate(layers):
+            if not isinstance(layer, Layer):
+                raise ArgumentError(f"{name}: layers must be Layer objects, got {layer!r} at position {i}")
+        self.layers, self.name, self.dtype = layers, name, np.dtype(dtype)
+        self.replicas = () if replicas is None else (whole(f"{name}: replicas", replicas, 1, EXPECTED_REPLICAS),)
+        self._build(as_shape(f"{name}: shape", shape))
         for layer in self.layers:
             layer.initialize(rng)
         self._plans, self._last = {}, None
         self._optimizer = self._loss = None
 
-    def _build(self, n_in):
-        """Name the layers, chain their widths, and lay their parameters out in the arenas."""
-        counts, self.widths = {}, [n_in]
-        for layer in self.layers:
-            if layer.name != type(layer).name:
-                raise ValueError(f"{self.name}: layer '{layer.name}' already belongs to a network")
-            kind = _snake_case(type(layer).__name__)
-            counts[kind] = counts.get(kind, 0) + 1
-            layer.name = f"{kind}_{counts[kind]}"
-            self.widths.append(layer.build(self.widths[-1]))
+    def _build(self, shape):
+        """Name the layers, chain their shapes, and lay their parameters out in the arenas."""
+        counts, self.shapes = {}, [shape]
+        named = []
+        try:
+            for layer in self.layers:
+                if layer.name != type(layer).name:
+                    raise ArgumentError(f"{self.name}: layer '{layer.name}' already belongs to a network")
+                kind = snake_case(type(layer).__name__)
+                counts[kind] = counts.get(kind, 0) + 1
+                layer.name = f"{kind}_{counts[kind]}"
+                named.append(layer)
+                self.shapes.append(as_shape(f"{layer.name}: the shape of its outputs", layer.build(self.shapes[-1])))
+        except BaseException:  # a network that cannot be leaves its layers free for another
+            for layer in named:
+                del layer.name
+            raise
         self.slices = _layout(self.layers, "shapes")
         self.state_slices = _layout(self.layers, "state_shapes")
         self.values = np.zeros((*self.replicas, _length(self.slices)), self.dtype)
@@ -78,10 +85,11 @@ class Sequential:
             )
 
     @staticmethod
-    def parameter_count(layers, n_in):
+    def parameter_count(layers, shape):
         """How many numbers, trained and kept, a network of these layers would hold; allocates nothing."""
+        shape = as_shape("shape", shape)
         for layer in layers:
-            n_in = layer.build(n_in)
+            shape = layer.build(shape)
         return sum(_count(layer.shapes, layer.state_shapes) for layer in layers)
 
     # -------------------------------------------------------------------------------------------------- running it
@@ -98,57 +106,63 @@ class Sequential:
         return self._plans[key]
 
     def forward(self, x, training=False):
-        """The output (…, batch, n_out) for x (…, batch, n_in). Borrowed: the next call overwrites it."""
+        """The output (…, batch, *shape) for x (…, batch, *shape). Borrowed: the next call overwrites it."""
         x = self.check_input(x)
-        plan = self.plan(x.shape[-2], training=training, backward=True, input_gradient=True)
+        plan = self.plan(self.rows_of(x), training=training, backward=True, input_gradient=True)
         np.copyto(self.samples_first(plan.x), x)
         plan.run_forward()
         self._last = plan
         return self.samples_first(plan.y)
 
     def backward(self, dy):
-        """∂L/∂x (…, batch, n_in) for ∂L/∂y, after `forward`. Borrowed. After a training pass `grads` is set too."""
+        """∂L/∂x (…, batch, *shape) for ∂L/∂y, after `forward`. Borrowed. After a training pass `grads` is set too."""
         plan = self._last
         if plan is None:
-            raise RuntimeError(f"{self.name}: backward needs a forward pass first")
-        dy = np.asarray(dy)
-        buffer = self.samples_first(plan.dy)
-        if dy.shape[-2:] != buffer.shape[-2:]:
-            raise ValueError(f"{self.name}: dy has shape {dy.shape}, expected {buffer.shape}, that of the output")
+            raise StateError(f"{self.name}: backward needs a forward pass first")
+        dy, buffer = np.asarray(dy), self.samples_first(plan.dy)
+        if dy.shape not in (buffer.shape, buffer.shape[len(self.replicas) :]):
+            raise ArgumentError(f"{self.name}: dy has shape {dy.shape}, expected {buffer.shape}, that of the output")
         np.copyto(buffer, dy)
         plan.run_backward()
         return self.samples_first(plan.dx)
 
     def predict(self, x):
-        """The output for x in inference mode: a new array (…, rows, n_out), for any number of rows."""
+        """The output for x in inference mode: a new array (…, rows, *shape), for any number of rows."""
         x = self.check_input(x)
-        rows = x.shape[-2]
-        result = np.empty((*self.replicas, rows, self.widths[-1]), self.dtype)
+        rows, lead = self.rows_of(x), (slice(None),) * (x.ndim - 1 - len(self.shapes[0]))
+        result = np.empty((*self.replicas, rows, *self.shapes[-1]), self.dtype)
+        own = (slice(None),) * len(self.replicas)
         for start in range(0, rows, PREDICT_ROWS):
-            block = x[..., start : start + PREDICT_ROWS, :]
-            plan = self.plan(block.shape[-2], training=False, backward=False)
-            np.copyto(self.samples_first(plan.x), block)
+            block = slice(start, start + PREDICT_ROWS)
+            x_block = x[(*lead, block)]
+            plan = self.plan(self.rows_of(x_block), training=False, backward=False)
+            np.copyto(self.samples_first(plan.x), x_block)
             plan.run_forward()
-            result[..., start : start + PREDICT_ROWS, :] = self.samples_first(plan.y)
+            result[(*own, block)] = self.samples_first(plan.y)
         return result
 
     def samples_first(self, columns):
-        """The public face of one of its buffers: the memory of (…, n, N) seen as (…, N, n)."""
+        """The public face of one of its buffers: the memory of (…, *shape, N) seen as (…, N, *shape)."""
         return samples_first(columns, self.replicas)
+
+    def rows_of(self, x):
+        """How many samples an input or target (…, batch, *shape) holds."""
+        return x.shape[-1 - len(self.shapes[0])]
 
     def check_input(self, x):
         """x as an array, or an error that says which layer expected what."""
-        x = np.asarray(x)
-        if x.ndim < 2 or x.shape[-1] != self.widths[0] or x.shape[-2] == 0:
-            raise ValueError(
-                f"{self.name}: {type(self.layers[0]).__name__} '{self.layers[0].name}' expects "
-                f"{self.widths[0]} features, got {x.shape[-1] if x.ndim else 'a scalar'} (input shape {x.shape}; "
-                f"expected (batch, {self.widths[0]}) with a batch of at least 1)"
+        x, shape = np.asarray(x), self.shapes[0]
+        axes = len(shape)
+        lead = x.shape[: max(x.ndim - axes - 1, 0)]
+        if x.ndim <= axes or x.shape[x.ndim - axes :] != shape or self.rows_of(x) == 0:
+            raise ArgumentError(
+                f"{self.name}: {type(self.layers[0]).__name__} '{self.layers[0].name}' expects {_in_words(shape)}, got "
+                f"input of shape {x.shape}; expected (batch, {', '.join(map(str, shape))}) with a batch of at least 1"
             )
-        if x.ndim > 2 and x.shape[:-2] != self.replicas:
-            raise ValueError(f"{self.name}: input shape {x.shape} has replicas {x.shape[:-2]}, not {self.replicas}")
+        if lead not in ((), self.replicas):
+            raise ArgumentError(f"{self.name}: input shape {x.shape} has replicas {lead}, not {self.replicas}")
         if x.dtype.kind not in "fiub":
-            raise ValueError(f"{self.name}: input dtype {x.dtype} is not a real number")
+            raise ArgumentError(f"{self.name}: input dtype {x.dtype} is not a real number")
         return x
 
     @property
@@ -164,16 +178,18 @@ class Sequential:
         self._optimizer, self._loss = optimizer, loss or BinaryCrossEntropy()
 
     def train_on_batch(self, x, target):
-        """One update on x (…, batch, n_in) and target (…, batch, n_out); returns (loss, accuracy).
+        """One update on x (…, batch, *shape) and target (…, batch, n_out); returns (loss, accuracy).
 
         Both are of the batch before the update: floats, or arrays (R,) with replicas. A network that ends in
         Sigmoid takes its loss from the logit below it.
         """
         if self._optimizer is None:
-            raise RuntimeError(f"{self.name}: call compile(optimizer) before train_on_batch")
+            raise StateError(f"{self.name}: call compile(optimizer) before train_on_batch")
         x = self.check_input(x)
         depth = self.logit_depth
-        plan = self.plan(x.shape[-2], training=True, backward=True, depth=depth)
+        if len(self.shapes[-1]) != 1:
+            raise ArgumentError(f"{self.name}: a loss reads one axis of features, the output has {self.shapes[-1]}")
+        plan = self.plan(self.rows_of(x), training=True, backward=True, depth=depth)
         loss = self._loss.for_logits() if depth < len(self.layers) else self._loss
         y = self.samples_first(plan.y)
         target = loss.check_target(target, y.shape)
@@ -210,12 +226,14 @@ class Sequential:
         entries = self._entries()
         missing, unknown = entries.keys() - arrays.keys(), arrays.keys() - entries.keys()
         if missing or unknown:
-            raise ValueError(f"{self.name}: missing {sorted(missing)}, unknown {sorted(unknown)}")
+            raise ArgumentError(f"{self.name}: missing {sorted(missing)}, unknown {sorted(unknown)}")
         for name, view in entries.items():
             if np.asarray(arrays[name]).dtype.kind not in "fiub":
-                raise ValueError(f"{self.name}: {name} holds {np.asarray(arrays[name]).dtype}, expected real numbers")
+                raise ArgumentError(
+                    f"{self.name}: {name} holds {np.asarray(arrays[name]).dtype}, expected real numbers"
+                )
             if np.shape(arrays[name]) != view.shape:
-                raise ValueError(f"{self.name}: {name} has shape {np.shape(arrays[name])}, expected {view.shape}")
+                raise ArgumentError(f"{self.name}: {name} has shape {np.shape(arrays[name])}, expected {view.shape}")
 
     def _entries(self):
         state = {f"{layer.name}.{k}": v for layer in self.layers for k, v in layer.state.items()}
@@ -227,10 +245,10 @@ class Sequential:
         Only a network without replicas of its own can be copied. The copy has no optimiser.
         """
         if self.replicas:
-            raise ValueError(f"{self.name}: a network of replicas cannot be copied")
+            raise ArgumentError(f"{self.name}: a network of replicas cannot be copied")
         twin = Sequential(
             [copy_layer(layer) for layer in self.layers],
-            self.widths[0],
+            self.shapes[0],
             np.random.default_rng(0),
             dtype or self.dtype,
             replicas,
@@ -242,8 +260,8 @@ class Sequential:
     def summary(self):
         """A table of layers, output shapes and parameter counts, as Keras prints it; returned as a string."""
         rows = [
-            (f"{layer.name} ({type(layer).__name__})", f"(batch, {width})", _count(layer.shapes, layer.state_shapes))
-            for layer, width in zip(self.layers, self.widths[1:], strict=True)
+            (f"{layer.name} ({type(layer).__name__})", _batch(shape), _count(layer.shapes, layer.state_shapes))
+            for layer, shape in zip(self.layers, self.shapes[1:], strict=True)
         ]
         head = ("layer (type)", "output shape", "parameters")
         left, middle = (max(len(r[i]) for r in [head, *rows]) + 3 for i in (0, 1))
@@ -255,7 +273,7 @@ class Sequential:
         rule = "─" * (left + middle + 12)
         return "\n".join(
             [
-                f"{self.name}: input (batch, {self.widths[0]}), {self.dtype}{stack}",
+                f"{self.name}: input {_batch(self.shapes[0])}, {self.dtype}{stack}",
                 rule,
                 lines[0],
                 rule,
@@ -269,7 +287,7 @@ class Sequential:
         """What `from_config` needs to build the same architecture, as JSON-ready values."""
         return {
             "name": self.name,
-            "n_in": self.widths[0],
+            "shape": list(self.shapes[0]),
             "dtype": self.dtype.name,
             "replicas": self.replicas[0] if self.replicas else None,
             "layers": [[type(layer).__name__, layer.config()] for layer in self.layers],
@@ -313,6 +331,22 @@ def _count(*shape_tables):
     return sum(math.prod(shape) for table in shape_tables for shape in table.values())
 
 
-def _snake_case(name):
+def as_shape(what, shape):
+    """A shape as a tuple of positive integers; an integer n is (n,)."""
+    axes = shape if isinstance(shape, (tuple, list)) else (shape,)
+    if not axes:
+        raise ArgumentError(f"{what} must have at least one axis, got {shape!r}")
+    return tuple(whole(what, n, 1, "a positive integer or a tuple of them") for n in axes)
+
+
+def _batch(shape):
+    return f"(batch, {', '.join(map(str, shape))})"
+
+
+def _in_words(shape):
+    return f"{shape[0]} features" if len(shape) == 1 else f"images of (channels, height, width) {shape}"
+
+
+def snake_case(name):
     """LeakyReLU -> leaky_relu, BatchNorm -> batch_norm."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.replace("ReLU", "Relu")).lower()
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.replace("LU", "lu")).lower()

@@ -8,8 +8,11 @@ import math
 
 import numpy as np
 
+from numgan.errors import ArgumentError, fraction, positive
 from numgan.kernels import optimizers as kernels
 from numgan.nn.calls import Call, in_order, runs
+
+__all__ = ["SGD", "Adam"]
 
 CHUNK = 32_768  # elements; five float32 arrays of this length take 640 KB
 
@@ -28,7 +31,7 @@ class Optimizer:
     def attach(self, network):
         """Take over a network's parameters: allocate the state and bind the update. One network per optimiser."""
         if self.network is not None:
-            raise ValueError(f"{self} already trains '{self.network.name}'; make a new one for '{network.name}'")
+            raise ArgumentError(f"{self} already trains '{self.network.name}'; make a new one for '{network.name}'")
         self.network, self.steps = network, 0
         self.state = {name: np.zeros_like(network.values) for name in self.state_names}
         self._constants = {name: np.array(value, network.dtype) for name, value in self._scalars().items()}
@@ -79,10 +82,10 @@ class Optimizer:
         """Raise ValueError unless `arrays` has exactly the names and shapes of `state_dict`."""
         shapes = {"steps": ()} | {name: value.shape for name, value in self.state.items()}
         if arrays.keys() != shapes.keys():
-            raise ValueError(f"{self}: expected {sorted(shapes)}, got {sorted(arrays)}")
+            raise ArgumentError(f"{self}: expected {sorted(shapes)}, got {sorted(arrays)}")
         for name, shape in shapes.items():
             if np.shape(arrays[name]) != shape:
-                raise ValueError(f"{self}: {name} has shape {np.shape(arrays[name])}, expected {shape}")
+                raise ArgumentError(f"{self}: {name} has shape {np.shape(arrays[name])}, expected {shape}")
 
     def __repr__(self):
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"
@@ -98,8 +101,8 @@ class SGD(Optimizer):
     state_names = ("velocity",)
 
     def __init__(self, learning_rate=0.01, momentum=0.0):
-        self.learning_rate = _positive("SGD learning_rate", learning_rate)
-        self.momentum = _fraction("SGD momentum", momentum)
+        self.learning_rate = positive("SGD learning_rate", learning_rate)
+        self.momentum = fraction("SGD momentum", momentum)
 
     def _scalars(self):
         return {"rate": self.learning_rate, "momentum": self.momentum}
@@ -127,10 +130,10 @@ class Adam(Optimizer):
 
     def __init__(self, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-7, form="keras"):
         if form not in self.FORMS:
-            raise ValueError(f"Adam form must be one of {self.FORMS}, got {form!r}")
-        self.learning_rate = _positive("Adam learning_rate", learning_rate)
-        self.beta1, self.beta2 = _fraction("Adam beta1", beta1), _fraction("Adam beta2", beta2)
-        self.epsilon, self.form = _positive("Adam epsilon", epsilon), form
+            raise ArgumentError(f"Adam form must be one of {self.FORMS}, got {form!r}")
+        self.learning_rate = positive("Adam learning_rate", learning_rate)
+        self.beta1, self.beta2 = fraction("Adam beta1", beta1), fraction("Adam beta2", beta2)
+        self.epsilon, self.form = positive("Adam epsilon", epsilon), form
 
     def _scalars(self):
         return {"beta1": self.beta1, "beta2": self.beta2, "rate": 0.0, "epsilon": 0.0}
@@ -154,15 +157,3 @@ class Adam(Optimizer):
 
 
 OPTIMIZERS = {cls.__name__: cls for cls in (SGD, Adam)}
-
-
-def _positive(what, value):
-    if not (isinstance(value, (int, float)) and 0 < value < math.inf):
-        raise ValueError(f"{what} must be a positive finite number, got {value!r}")
-    return value
-
-
-def _fraction(what, value):
-    if not (isinstance(value, (int, float)) and 0 <= value < 1):
-        raise ValueError(f"{what} must be in [0, 1), got {value!r}")
-    return value

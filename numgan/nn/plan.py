@@ -5,6 +5,7 @@ pass is `for run in runs: run()`; it allocates no array and decides nothing.
 """
 
 import itertools
+import math
 
 import numpy as np
 
@@ -22,7 +23,7 @@ class Plan:
     x1, dx1         buffers to use in place of new ones: how the discriminator of a GAN's chain reads the generator's
                     output, and writes its gradient, where they are.
 
-    Samples are columns: x, y, dy, dx are (…, features, N), and `samples_first` is how they look from outside.
+    Samples are columns: x, y, dy, dx are (…, *shape, N), and `samples_first` is how they look from outside.
     Activations are kept as [x; 1] (…, features + 1, N), as the dense kernels want them. The row of ones is one piece of
     memory at the end, and the view without it is contiguous. (With samples as rows every elementwise pass would skip
     over the ones, which NumPy does through hidden copies: tanh on 256 × 784 takes 147 µs that way, 85 so.)
@@ -40,38 +41,35 @@ class Plan:
         x1=None,
         dx1=None,
     ):
-        layers, lead, dtype = network.layers[:depth], network.replicas, network.dtype
-        widths = network.widths[: len(layers) + 1]
-        activations = self._activations(layers, widths, (lead, batch, dtype), x1)
+        layers = network.layers[:depth]
+        shapes = network.shapes[: len(layers) + 1]
+
+        def columns(i):
+            return np.zeros((*network.replicas, math.prod(shapes[i]) + 1, batch), network.dtype)
+
+        activations = self._activations(layers, columns, x1)
         gradients = [None] * len(activations)
         if backward:
-            gradients = self._gradients(layers, widths, (lead, batch, dtype), input_gradient, dx1)
-        scratch = {}
-        pairs = [
-            (
-                layer,
-                Buffers(
-                    *(activations[i], activations[i + 1], gradients[i + 1], gradients[i]),
-                    scratch=scratch,
-                    training=training,
-                    network=network.name,
-                    layer=layer.name,
-                ),
+            gradients = self._gradients(layers, columns, input_gradient, dx1)
+        scratch, pairs = {}, []
+        for i, layer in enumerate(layers):
+            arrays = activations[i], activations[i + 1], gradients[i + 1], gradients[i]
+            pairs.append(
+                (layer, Buffers(network, layer, shapes[i : i + 2], *arrays, scratch=scratch, training=training))
             )
-            for i, layer in enumerate(layers)
-        ]
         self.forward, self.backward = [], []
-        for featurewise, group in itertools.groupby(pairs, lambda pair: pair[0].featurewise):
-            self._bind(list(group), featurewise)
+        for _, group in itertools.groupby(pairs, lambda pair: pair[0].featurewise and pair[1].x.shape):
+            self._bind(list(group))
         self._forward, self._backward = runs(self.forward), runs(self.backward)
         self.x1, self.y1, self.dx1, self.dy1 = activations[0], activations[-1], gradients[0], gradients[-1]
-        self.x, self.y, self.dx, self.dy = map(_head, (self.x1, self.y1, self.dx1, self.dy1))
+        self.x, self.dx = (_without_ones(a, shapes[0], network.replicas) for a in (self.x1, self.dx1))
+        self.y, self.dy = (_without_ones(a, shapes[-1], network.replicas) for a in (self.y1, self.dy1))
 
-    def _bind(self, pairs, featurewise):
+    def _bind(self, pairs):
         """Add the calls of neighbouring layers. Featurewise ones go block by block, all layers on one block before
         the next, so that a block is still in the cache when its next pass comes (5 % of the MNIST step).
         """
-        blocks = pairs[0][1].blocks() if featurewise else [slice(None)]
+        blocks = pairs[0][1].blocks() if pairs[0][0].featurewise else [slice(None)]
         backward = []
         for block in blocks:
             calls_of_block = []
@@ -84,35 +82,28 @@ class Plan:
         self.backward[:0] = backward
 
     @staticmethod
-    def _activations(layers, widths, layout, x1):
-        """A buffer per boundary, from the output down. A layer that can works in place, unless the layer below
-        reads its own output in the backward pass or the buffer is the network's input (an in-place pass moves half
-        the memory: 0.12 against 0.2 to 0.4 ns an element).
+    def _activations(layers, columns, x1):
+        """A buffer per boundary. A view's output is its input. A layer that can writes its output over its input,
+        unless that is the network's own, or the layer it comes from reads it in the backward pass (an in-place pass
+        moves half the memory: 0.12 against 0.2 to 0.4 ns an element).
         """
-        buffers = [None] * len(widths)
-        buffers[-1] = _with_ones(widths[-1], *layout)
-        for i in reversed(range(len(layers))):
-            if i > 0 and layers[i].in_place_forward and not layers[i - 1].reads_output:
-                buffers[i] = buffers[i + 1]
-            elif i > 0 or x1 is None:
-                buffers[i] = _with_ones(widths[i], *layout)
-            else:
-                buffers[i] = x1
+        buffers, source = [_with_ones(columns(0)) if x1 is None else x1], None  # the layer that the last buffer is from
+        for i, layer in enumerate(layers):
+            over = layer.in_place_forward and source is not None and not source.reads_output
+            buffers.append(buffers[-1] if layer.is_view or over else _with_ones(columns(i + 1)))
+            source = source if layer.is_view else layer
         return buffers
 
     @staticmethod
-    def _gradients(layers, widths, layout, input_gradient, dx1):
+    def _gradients(layers, columns, input_gradient, dx1):
         """A buffer per boundary that the backward pass reaches: down to the input, or the lowest with parameters."""
-        buffers = [None] * len(widths)
-        buffers[-1] = _columns(widths[-1] + 1, *layout)
-        lowest = 0 if input_gradient else 1 + next((i for i, layer in enumerate(layers) if layer.shapes), len(layers))
-        for i in reversed(range(lowest, len(layers))):
-            if i == 0 and dx1 is not None:
-                buffers[i] = dx1
-            elif layers[i].in_place_backward:
-                buffers[i] = buffers[i + 1]
-            else:
-                buffers[i] = _columns(widths[i] + 1, *layout)
+        lowest = (
+            0 if input_gradient else 1 + next((i for i, layer in enumerate(layers) if layer.shapes), len(layers) - 1)
+        )
+        buffers = [None] * lowest + [columns(lowest) if dx1 is None else dx1]
+        for i in range(lowest, len(layers)):
+            same = layers[i].is_view or layers[i].in_place_backward
+            buffers.append(buffers[-1] if same else columns(i + 1))
         return buffers
 
     def run_forward(self):
@@ -124,18 +115,12 @@ class Plan:
             run()
 
 
-def _head(a1):
-    """Without the last row, which belongs to the ones; None stays None."""
-    return None if a1 is None else a1[..., :-1, :]
+def _without_ones(a1, shape, replicas):
+    """Without the last row, which belongs to the ones, and in its own shape (…, *shape, N); None stays None."""
+    return None if a1 is None else a1[..., :-1, :].reshape(*replicas, *shape, a1.shape[-1])
 
 
-def _columns(width, lead, batch, dtype):
-    """Zeros (…, width, batch)."""
-    return np.zeros((*lead, width, batch), dtype)
-
-
-def _with_ones(width, lead, batch, dtype):
-    """A buffer (…, width + 1, batch) whose last row is and stays 1."""
-    buffer = _columns(width + 1, lead, batch, dtype)
-    buffer[..., -1, :] = 1
-    return buffer
+def _with_ones(a1):
+    """The array with a last row that is and stays 1."""
+    a1[..., -1, :] = 1
+    return a1

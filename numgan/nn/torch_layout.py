@@ -13,6 +13,7 @@ the momentum. Training on, PyTorch adds to running_var the unbiased variance, N/
 
 import numpy as np
 
+from numgan.errors import ArgumentError
 from numgan.nn.batch_norm import BatchNorm
 from numgan.nn.dense import Dense
 
@@ -49,12 +50,12 @@ def from_torch_layout(network, arrays):
     given = {name for name in arrays if not name.endswith("." + UNUSED)}
     missing, unknown = dict(pairs).keys() - given, given - dict(pairs).keys()
     if missing or unknown:
-        raise ValueError(f"{network.name}: in PyTorch's layout missing {sorted(missing)}, unknown {sorted(unknown)}")
+        raise ArgumentError(f"{network.name}: in PyTorch's layout missing {sorted(missing)}, unknown {sorted(unknown)}")
     entries = network.state_dict()
     for torch_name, name in pairs:
         array, expected = np.asarray(arrays[torch_name]), entries[name].shape
         if array.shape != expected:
-            raise ValueError(f"{network.name}: PyTorch's {torch_name} has shape {array.shape}, expected {expected}")
+            raise ArgumentError(f"{network.name}: PyTorch's {torch_name} has shape {array.shape}, expected {expected}")
         entries[name] = array
     network.load_state_dict(entries)
 
@@ -62,10 +63,10 @@ def from_torch_layout(network, arrays):
 def _pairs(network):
     """[(PyTorch's name, numgan's name)], "0.weight" with "dense_1.weight", for all that the network holds."""
     if network.replicas:
-        raise ValueError(f"{network.name}: {network.replicas[0]} replicas have no PyTorch layout")
+        raise ArgumentError(f"{network.name}: {network.replicas[0]} replicas have no PyTorch layout")
     pairs = []
     for i, layer in enumerate(network.layers):
         if type(layer) not in NAMES and (layer.shapes or layer.state_shapes):
-            raise ValueError(f"{network.name}: {layer.name} ({type(layer).__name__}) has no PyTorch layout")
+            raise ArgumentError(f"{network.name}: {layer.name} ({type(layer).__name__}) has no PyTorch layout")
         pairs += [(f"{i}.{theirs}", f"{layer.name}.{ours}") for theirs, ours in NAMES.get(type(layer), {}).items()]
     return pairs

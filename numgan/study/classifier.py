@@ -62,7 +62,7 @@ def _trunk():
     """The classifier without its last layer."""
     whole = _shipped()
     layers = [copy_layer(layer) for layer in whole.layers[:-1]]
-    trunk = Sequential(layers, whole.widths[0], np.random.default_rng(0), name="features")
+    trunk = Sequential(layers, whole.shapes[0], np.random.default_rng(0), name="features")
     arrays = whole.state_dict()
     trunk.load_state_dict({name: arrays[name] for name in trunk.state_dict()})
     return trunk

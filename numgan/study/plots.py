@@ -157,7 +157,7 @@ def data_set(digits, rng, path):
 def _class_row(digits, label, rng):
     """Ten random images of a class side by side, fewer where it has fewer, the rest of the row white."""
     members = rng.permutation(np.flatnonzero(digits.labels == label))[:10]
-    row = np.ones((10, digits.features), np.float32)
+    row = np.ones((10, *digits.shape), np.float32)
     row[: len(members)] = to_unit_range(digits.images[members])
     return digit_grid(row, 10)
 

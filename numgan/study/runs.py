@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from numgan import __version__
+from numgan.errors import Error
 from numgan.files import atomic_write
 from numgan.gan.equilibrium import Equilibrium
 from numgan.gan.fit import NonFiniteError
@@ -24,7 +25,7 @@ from numgan.study import plots, recipes
 QUALITY_SAMPLES = 5_000  # as many as the closing figures are computed from
 
 
-class RunError(ValueError):
+class RunError(Error, ValueError):
     """A run directory that cannot be made or read; the message says why."""
 
 
@@ -192,9 +193,9 @@ def open_run(path):
         gan = GAN.load(directory / "model.npz")
     except ModelFileError as error:
         raise RunError(str(error)) from None
-    made = gan.generator.widths[-1]
-    if made != recipe.features:
-        raise RunError(f"{directory}: model.npz makes {made} features, its recipe {recipe.name} has {recipe.features}")
+    made = gan.generator.shapes[-1]
+    if made != recipe.shape:
+        raise RunError(f"{directory}: model.npz makes rows of shape {made}, its recipe {recipe.name} {recipe.shape}")
     return recipe, config, gan
 
 

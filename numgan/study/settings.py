@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from numgan.errors import Error
 from numgan.gan.model import GAN
 from numgan.gan.objectives import MEAN_OR_SUM, OBJECTIVES
 from numgan.gan.steps import SCHEDULES, SEPARATE
@@ -13,7 +14,7 @@ from numgan.nn.optimizers import Adam
 RULES = {name for rules in OBJECTIVES.values() for name in rules.takes}  # settings that are the objective's
 
 
-class SettingError(ValueError):
+class SettingError(Error, ValueError):
     """A setting that a recipe does not have, or a value it cannot take; the message lists what is right."""
 
 

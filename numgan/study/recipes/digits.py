@@ -28,7 +28,7 @@ class Mnist:
     name = "mnist"
     title = "handwritten digits: the Keras listing's dense GAN with batch norm, 2,000 steps"
     settings = MnistSettings()
-    features = 784
+    shape = (784,)
     look_every = 50  # steps between two looks at the losses, about a second
     sample_count = 64
     snapshot_count = 16

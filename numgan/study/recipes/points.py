@@ -36,7 +36,7 @@ class Sine:
     name = "sine"
     title = "points (t, sin t): the sine article's GAN with one hidden layer, 100,000 steps"
     settings = SineSettings()
-    features = 2
+    shape = (2,)
     look_every = 1000
     sample_count = 1000
     snapshot_count = 500
@@ -106,8 +106,8 @@ class SineDiscriminator(Sine):
     frame = (-3.8, 3.8, -7.6, 7.6)
 
     def build(self, s, rng, dtype):
-        def line(rng, n_in, n_out, dtype):
-            return np.array([[1, 2]], dtype)
+        def line(rng, shape, fan_in, fan_out, dtype):
+            return np.array([[1], [2]], dtype)
 
         generator = Sequential([Dense(2, line)], 1, rng, dtype, name="generator")
         return s.gan(generator, self.discriminator(s, rng, dtype))

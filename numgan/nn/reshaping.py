@@ -1,0 +1,57 @@
+"""`Reshape` and `Flatten`: another shape for the same memory. Nothing is copied, no kernel runs."""
+
+import math
+
+from numgan.errors import ArgumentError, whole
+from numgan.nn.layer import Layer
+
+__all__ = ["Flatten", "Reshape"]
+
+
+class Reshape(Layer):
+    """The same numbers in another shape, in row-major order as in Keras. `shape` is a tuple of positive integers."""
+
+    is_view = True
+
+    def __init__(self, shape):
+        axes = shape if isinstance(shape, (tuple, list)) else (shape,)
+        self.shape = tuple(whole("Reshape(shape)", n) for n in axes)
+        if not self.shape:
+            raise ArgumentError("Reshape(shape) must have at least one axis, got ()")
+
+    def build(self, shape):
+        if math.prod(shape) != math.prod(self.shape):
+            raise ArgumentError(f"{self.name}: the shape {shape} does not fit into {self.shape}")
+        return self.shape
+
+    def bind(self, io):
+        pass
+
+    def config(self):
+        return {"shape": list(self.shape)}
+
+    @classmethod
+    def examples(cls):
+        return [(cls((2, 3)), (6,)), (cls((6,)), (3, 2, 1))]
+
+    def plain(self, rows, training):
+        return rows
+
+
+class Flatten(Layer):
+    """All axes as one axis of features."""
+
+    is_view = True
+
+    def build(self, shape):
+        return (math.prod(shape),)
+
+    def bind(self, io):
+        pass
+
+    @classmethod
+    def examples(cls):
+        return [(cls(), (2, 3)), (cls(), (5,))]
+
+    def plain(self, rows, training):
+        return rows
