@@ -1,6 +1,6 @@
-"""Activations: ReLU, LeakyReLU, tanh and sigmoid, each with its gradient.
+"""Activations: ReLU, LeakyReLU, tanh, sigmoid and SiLU, each with its gradient.
 
-Elementwise, so ∂L/∂x = dy · f'(x), element by element. Each backward pass below reads f' off the output y: the
+Elementwise, so ∂L/∂x = dy · f'(x), element by element. Each backward pass but SiLU's reads f' off the output y: the
 input need not be kept, and the forward pass may overwrite it.
 
 `temp` is scratch of the data's shape and dtype, `mask` of its shape and bool. Masks go by way of a bool array and
@@ -85,4 +85,24 @@ def sigmoid_backward(dy, y, temp, out):
     """
     np.subtract(1, y, out=temp)
     np.multiply(temp, y, out=temp)
+    np.multiply(dy, temp, out=out)
+
+
+def silu_forward(x, temp, out):
+    """y = x·σ(x), Hendrycks & Gimpel 2016, arXiv:1606.08415. `out` must not be x, which is read to the end."""
+    sigmoid_forward(x, temp, out)
+    np.multiply(out, x, out=out)
+
+
+def silu_backward(dy, x, temp, temp2, out):
+    """dx = dy·σ(x)·(1 + x·(1 − σ(x))).
+
+    (x·σ)' = σ + x·σ' = σ + x·σ·(1 − σ). y does not say which x it came from: it falls to −0.28 at x = −1.28 and rises
+    on both sides, so x is kept and σ(x) worked out again. `out` may be dy.
+    """
+    sigmoid_forward(x, temp2, temp)
+    np.subtract(1, temp, out=temp2)
+    np.multiply(temp2, x, out=temp2)
+    np.add(temp2, 1, out=temp2)
+    np.multiply(temp, temp2, out=temp)
     np.multiply(dy, temp, out=out)

@@ -1,4 +1,4 @@
-"""Activations as layers: ReLU, LeakyReLU, Tanh, Sigmoid."""
+"""Activations as layers: ReLU, LeakyReLU, Tanh, Sigmoid, SiLU."""
 
 import math
 
@@ -8,7 +8,7 @@ from numgan.errors import fraction
 from numgan.kernels import activations as kernels
 from numgan.nn.layer import Layer
 
-__all__ = ["LeakyReLU", "ReLU", "Sigmoid", "Tanh"]
+__all__ = ["LeakyReLU", "ReLU", "SiLU", "Sigmoid", "Tanh"]
 
 
 class Activation(Layer):
@@ -83,3 +83,17 @@ class Sigmoid(Activation):
 
     def formula(self, x):
         return 1 / (1 + math.exp(-x))
+
+
+class SiLU(Activation):
+    """y = x·σ(x), also called swish. Smooth, and its backward pass reads the input, which is therefore kept."""
+
+    in_place_forward = False
+    reads_output = False
+
+    def bind(self, io):
+        io.forward(kernels.silu_forward)
+        io.backward(kernels.silu_backward)
+
+    def formula(self, x):
+        return x / (1 + math.exp(-x))

@@ -94,3 +94,32 @@ def _(dy, y, temp, out):
 @fault("sigmoid: σ(−x)", "sigmoid", "sigmoid_forward")
 def _(x, temp, out):
     np.divide(1, 1 + np.exp(x), out=out)
+
+
+@fault("silu: derivative σ alone, without the product rule's second term", "silu", "silu_backward")
+def _(dy, x, temp, temp2, out):
+    np.multiply(dy, 1 / (1 + np.exp(-x)), out=out)
+
+
+@fault("silu: the second term without its x", "silu", "silu_backward")
+def _(dy, x, temp, temp2, out):
+    s = 1 / (1 + np.exp(-x))
+    np.multiply(dy, s + s * (1 - s), out=out)
+
+
+@fault("silu: the second term from the output instead of the input", "silu", "silu_backward")
+def _(dy, x, temp, temp2, out):
+    s = 1 / (1 + np.exp(-x))
+    np.multiply(dy, s + (x * s) * s * (1 - s), out=out)
+
+
+@fault("silu: both scratch arrays taken for one", "silu", "silu_backward")
+def _(dy, x, temp, temp2, out):
+    temp[...] = 1 / (1 + np.exp(-x))
+    temp[...] = (1 - temp) * x + 1
+    np.multiply(dy, temp * temp, out=out)
+
+
+@fault("silu: x·σ(−x)", "silu", "silu_forward")
+def _(x, temp, out):
+    np.divide(x, 1 + np.exp(x), out=out)
