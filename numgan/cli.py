@@ -2,9 +2,12 @@
 run that failed, 130 for one that was interrupted.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +24,7 @@ from numgan.study import checks, plots, profiling, recipes, runs, seeds
 from numgan.study.settings import SettingError, setting_rows, with_overrides
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line on `argv` (default: sys.argv) and return the exit status."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -1,7 +1,10 @@
 """What numgan raises by intent, all of it an `Error`, and the checks of plain arguments that raise it."""
 
+from __future__ import annotations
+
 import math
 from numbers import Integral, Real
+from typing import Any
 
 
 class Error(Exception):
@@ -24,7 +27,7 @@ class MissingMethodError(Error, NotImplementedError):
     """A layer of one's own without a method that it needs."""
 
 
-def whole(what, value, least=1, expects=None):
+def whole(what: str, value: Any, least: int = 1, expects: str | None = None) -> int:
     """`value` as an int, if it is a whole number from `least` up, of Python or of NumPy; a bool is none."""
     if isinstance(value, Integral) and not isinstance(value, bool) and value >= least:
         return int(value)
@@ -32,17 +35,17 @@ def whole(what, value, least=1, expects=None):
     raise ArgumentError(f"{what} must be {expects}, got {value!r}")
 
 
-def positive(what, value):
+def positive(what: str, value: Any) -> float:
     """`value` as a float, if it is a finite number above 0."""
     return _number(what, value, lambda v: 0 < v < math.inf, "a positive finite number")
 
 
-def fraction(what, value, top=1):
+def fraction(what: str, value: Any, top: float = 1) -> float:
     """`value` as a float, if it is a number in [0, top)."""
     return _number(what, value, lambda v: 0 <= v < top, f"a number in [0, {top:g})")
 
 
-def between(what, value, low, high):
+def between(what: str, value: Any, low: float, high: float) -> float:
     """`value` as a float, if it is a number in (low, high)."""
     return _number(what, value, lambda v: low < v < high, f"a number in ({low:g}, {high:g})")
 

@@ -1,12 +1,17 @@
 """Files written whole or not at all."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
+
+from numgan.hints import FileName
 
 
 @contextlib.contextmanager
-def atomic_write(path):
+def atomic_write(path: FileName) -> Iterator[str]:
     """A temporary file name beside `path`, moved onto it when the block ends well and removed when it does not."""
     path = os.fspath(path)
     handle, temporary = tempfile.mkstemp(

@@ -1,7 +1,11 @@
 """Text tables: columns as wide as their widest cell."""
 
+from __future__ import annotations
 
-def aligned(rows, left):
+from collections.abc import Iterable, Sequence
+
+
+def aligned(rows: Sequence[Sequence[str]], left: Iterable[int]) -> list[str]:
     """A line of text per row of cells (strings): columns in `left` flush left, the others right, two spaces between."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [

@@ -11,7 +11,16 @@ import numgan
 
 PACKAGE = Path(numgan.__file__).parent
 # From the ground up. Neighbours on one floor do not know each other; a module may import its own wing and those below.
-FLOORS = (("errors", "files", "tables"), ("kernels", "data"), ("nn",), ("gan",), ("gradcheck",), ("study",), ("cli",))
+FLOORS = (
+    ("errors", "hints"),
+    ("files", "tables"),
+    ("kernels", "data"),
+    ("nn",),
+    ("gan",),
+    ("gradcheck",),
+    ("study",),
+    ("cli",),
+)
 TOP = ("__init__", "__main__", "cli")  # these may read the public face itself
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

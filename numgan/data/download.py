@@ -1,10 +1,15 @@
 """Fetch the full MNIST set into the user's cache directory: checked, resumable, never half-written."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 import secrets
 import sys
 from pathlib import Path
+from typing import Any
+
+from numgan.hints import FileName
 
 from .idx import DataError
 
@@ -32,7 +37,7 @@ MIRRORS = (
 CHUNK = 1 << 16  # bytes
 
 
-def cache_dir():
+def cache_dir() -> Path:
     """Return the directory (a Path, perhaps not there yet) that downloaded data lives in.
 
     It is $NUMGAN_CACHE if set; else ~/Library/Caches/numgan on macOS, %LOCALAPPDATA%\\numgan\\Cache on
@@ -48,7 +53,14 @@ def cache_dir():
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "numgan"
 
 
-def download_mnist(directory=None, mirrors=MIRRORS, progress=True, *, report=print, timeout=30.0):
+def download_mnist(
+    directory: FileName | None = None,
+    mirrors: Any = MIRRORS,
+    progress: Any = True,
+    *,
+    report: Any = print,
+    timeout: float = 30.0,
+) -> Path:
     """Fetch the four MNIST files; those already there with the right SHA-256 are kept.
 
     directory: where to put them, made if missing; default `cache_dir()`.

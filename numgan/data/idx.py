@@ -4,6 +4,8 @@ An IDX file is a big-endian magic number (0x00000803 for images, 0x00000801 for 
 dimensions as 32-bit big-endian integers, then the bytes, row by row. It may be gzipped as a whole.
 """
 
+from __future__ import annotations
+
 import gzip
 import math
 import struct
@@ -12,6 +14,7 @@ import zlib
 import numpy as np
 
 from numgan.errors import Error
+from numgan.hints import Array, FileName
 
 IMAGES_MAGIC, LABELS_MAGIC = 0x00000803, 0x00000801
 SIDE = 28  # pixels
@@ -27,7 +30,7 @@ class DataError(Error, ValueError):
     """Data is missing, damaged or not what was expected; the message says what and where."""
 
 
-def read_images(path):
+def read_images(path: FileName) -> Array:
     """Read an images file, plain or gzipped (told by its content, not its name).
 
     Returns a uint8 array (N, 784): one image per row, 0 is background, 255 is ink.
@@ -36,7 +39,7 @@ def read_images(path):
     return _read_idx(path, IMAGES_MAGIC, (SIDE, SIDE), "images").reshape(-1, SIDE * SIDE)
 
 
-def read_labels(path, count):
+def read_labels(path: FileName, count: int | None) -> Array:
     """Read the labels file that belongs to `count` images, plain or gzipped.
 
     Returns a uint8 array (count,) of digits 0 to 9.

@@ -1,9 +1,13 @@
 """MNIST digits as a data source: load them, and draw random batches scaled to [-1, 1]."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 
 import numpy as np
+
+from numgan.hints import Array, DType, FileName, Numbers, Rng
 
 from .download import cache_dir
 from .idx import SIDE, DataError, read_images, read_labels
@@ -29,7 +33,7 @@ class Digits:
 
     shape = (SIDE * SIDE,)
 
-    def __init__(self, images, labels=None, source="digits"):
+    def __init__(self, images: Array, labels: Array | None = None, source: str = "digits") -> None:
         _check("images", images, (len(images), *self.shape))
         if len(images) == 0:
             raise DataError("Digits got no images, expected at least one")
@@ -42,11 +46,11 @@ class Digits:
         self._scratch = {}
         self._index = np.empty(0, np.intp)
 
-    def __len__(self):
+    def __len__(self) -> int:
         """The number of images, N."""
         return len(self.images)
 
-    def sample(self, n, rng, out):
+    def sample(self, n: int, rng: Rng, out: Array) -> None:
         """Fill `out` with n images drawn uniformly with replacement, scaled from 0..255 to [-1, 1].
 
         rng: numpy.random.Generator, asked once for n uniform numbers.
@@ -59,7 +63,7 @@ class Digits:
             raise DataError(f"Digits.sample: out has {out.shape[0]} rows, expected {n}")
         self.take(self._draw(n, rng), out)
 
-    def take(self, index, out):
+    def take(self, index: Array, out: Array) -> None:
         """Fill `out` (n, 784) with the images at `index`, n integers from 0 to N − 1, scaled as by `sample`."""
         n = len(index)
         if out.shape != (n, *self.shape) or out.dtype not in _SCALE:
@@ -73,7 +77,7 @@ class Digits:
         if work is not out:
             np.copyto(out, work)
 
-    def split(self, every=5):
+    def split(self, every: int = 5) -> tuple[Digits, Digits]:
         """(the others, every `every`-th image): two sets without a digit in common, the same at every call.
 
         The embedded digits lie in the order of their classes, so both parts hold every class in equal shares.
@@ -104,7 +108,7 @@ class Digits:
         return self._scratch[dtype][:n]
 
 
-def to_unit_range(images, dtype=np.float32):
+def to_unit_range(images: Array, dtype: DType = np.float32) -> Array:
     """Return a copy of `images`, uint8 of any shape, scaled from 0..255 to [-1, 1].
 
     dtype: float32 (default) or float64. Raises DataError for other dtypes on either side.
@@ -117,7 +121,7 @@ def to_unit_range(images, dtype=np.float32):
     return out
 
 
-def to_pixels(x):
+def to_pixels(x: Numbers) -> Array:
     """Return floats of any shape as uint8 pixels, the inverse of `to_unit_range`.
 
     [-1, 1] becomes 0..255, rounded to the nearest; values outside are clipped and NaN becomes 0.
@@ -127,7 +131,7 @@ def to_pixels(x):
     return np.fmin(np.fmax(pixels, 0), 255).astype(np.uint8)
 
 
-def load_mnist(source=None, *, kind="train"):
+def load_mnist(source: FileName | None = None, *, kind: str = "train") -> Digits:
     """Load MNIST digits.
 
     source: None for the 5,000 embedded training digits (500 of each class, in the order of the classes);
@@ -157,7 +161,7 @@ def load_mnist(source=None, *, kind="train"):
     return Digits(images, labels, f"{len(images):,} MNIST {kind} digits from {directory}")
 
 
-def load_mnist_split(source=None):
+def load_mnist_split(source: FileName | None = None) -> tuple[Digits, Digits]:
     """(training, held-out) Digits of a source as for `load_mnist`: what a GAN trains on, and what it never sees.
 
     Held out is the test set (the t10k files) where the source has one, else every fifth training image: 1,000 of

@@ -1,6 +1,10 @@
 """Points on the sine curve, the real data of the sine GAN: (t, sin t) with t standard normal."""
 
+from __future__ import annotations
+
 import numpy as np
+
+from numgan.hints import Array, Rng
 
 
 class SinePoints:
@@ -9,10 +13,10 @@ class SinePoints:
     shape = (2,)
     source = "points (t, sin t), t standard normal"
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._t = np.empty(0, np.float32)  # scratch, because standard_normal fills only contiguous arrays
 
-    def sample(self, n, rng, out):
+    def sample(self, n: int, rng: Rng, out: Array) -> None:
         """Fill `out` (n, 2), float32 or float64, with n random points."""
         if self._t.shape != (n,) or self._t.dtype != out.dtype:
             self._t = np.empty(n, out.dtype)

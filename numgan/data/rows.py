@@ -1,14 +1,17 @@
 """An array of rows as a data source."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from numgan.errors import ArgumentError
+from numgan.hints import Array, Numbers, Rng
 
 
 class Rows:
     """An array of real rows (n, *shape) as a data source: points (n, features), images (n, channels, height, width)."""
 
-    def __init__(self, rows):
+    def __init__(self, rows: Numbers) -> None:
         self.rows = np.asarray(rows)
         if self.rows.ndim < 2 or self.rows.size == 0 or self.rows.dtype.kind not in "fiu":
             raise ArgumentError(
@@ -17,13 +20,13 @@ class Rows:
             )
         self.shape = self.rows.shape[1:]
 
-    def sample(self, n, rng, out):
+    def sample(self, n: int, rng: Rng, out: Array) -> None:
         """Fill `out` with n rows drawn uniformly with replacement."""
         self.take(rng.integers(0, len(self.rows), n), out)
 
-    def take(self, index, out):
+    def take(self, index: Array, out: Array) -> None:
         """Fill `out` with the rows at `index`."""
         out[...] = self.rows[index]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.rows)

@@ -5,9 +5,17 @@ proposition 1 and theorem 1). On the rows it was trained on a discriminator may 
 stopped knowing anything, so it is asked about real rows held out from training and about fresh fakes.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from numgan.errors import ArgumentError, between
+from numgan.hints import Rng, Source
+
+if TYPE_CHECKING:
+    from numgan.gan.model import GAN
 
 ROWS = 1_000  # real rows and fakes per check
 PATIENCE = 5  # checks running: a game that swings passes ½ now and then
@@ -21,7 +29,7 @@ class Equilibrium:
     tolerance  in (0, ½): the largest mean of |D − ½| that counts as undecided, on real rows and on fakes.
     """
 
-    def __init__(self, gan, held_out, tolerance, rng):
+    def __init__(self, gan: GAN, held_out: Source, tolerance: float, rng: Rng) -> None:
         tolerance = between("the equilibrium's tolerance", tolerance, 0, 0.5)
         if gan.objective.undecided is None:
             raise ArgumentError(
@@ -33,7 +41,7 @@ class Equilibrium:
         self._running = 0
         self.step = self.on_real = self.on_fake = None
 
-    def check(self, step):
+    def check(self, step: int) -> bool:
         """Ask the discriminator; True when it has been undecided for PATIENCE checks running."""
         self._held_out.sample(ROWS, self._rng, self._rows)
         real = self._gan.discriminator.predict(self._rows)
@@ -46,7 +54,7 @@ class Equilibrium:
         return self.reached
 
     @property
-    def reached(self):
+    def reached(self) -> bool:
         return self._running >= PATIENCE
 
     def __str__(self):

@@ -4,9 +4,12 @@ A training step is so many discriminator steps, then so many generator steps. A 
 training steps, each ending in a look: the logged scores become history, and the state is copied if all of it is finite.
 """
 
+from __future__ import annotations
+
 import itertools
 import sys
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +17,12 @@ from numgan.data.rows import Rows
 from numgan.data.stream import Shuffled, data_stream, epoch_stream, noise_stream
 from numgan.errors import ArgumentError, Error, whole
 from numgan.gan.history import History, ScoreLog
+from numgan.hints import Numbers, Rng, Source
+
+if TYPE_CHECKING:
+    from numgan.gan.model import GAN
+
+Callback = Callable[[int, History], Any]  # callback(steps done, history); True ends the training
 
 
 class NonFiniteError(Error, FloatingPointError):
@@ -31,7 +40,7 @@ class Part(NamedTuple):
 class Stretch(NamedTuple):
     """So many equal training steps in a row: `done` steps are done then, and `report` says whether to tell."""
 
-    step: "TrainingStep"
+    step: TrainingStep
     length: int
     done: int
     report: bool
@@ -52,7 +61,16 @@ class TrainingStep:
             step. A side that does not play has none.
     """
 
-    def __init__(self, gan, data, batch_size, rng, discriminator_steps=1, generator_steps=1, order=None):
+    def __init__(
+        self,
+        gan: GAN,
+        data: Source,
+        batch_size: int,
+        rng: Rng | None,
+        discriminator_steps: int = 1,
+        generator_steps: int = 1,
+        order: Shuffled | None = None,
+    ) -> None:
         rows = gan.rows_per_step(batch_size)
         dtype, lead = gan.generator.dtype, gan.generator.replicas
         latent = gan.generator.shapes[0]
@@ -71,20 +89,31 @@ class TrainingStep:
         if self.generator:
             self.scores.append(self.generator.scores)
 
-    def log(self, steps):
+    def log(self, steps: int) -> ScoreLog:
         """A `ScoreLog` for so many of these."""
         kept = iter(self.scores)
         plays = (self.discriminator, self.discriminator, self.generator)
         return ScoreLog(steps, [next(kept).shape if side else None for side in plays], self.scores[0].dtype)
 
-    def run(self):
+    def run(self) -> None:
         for _ in self.discriminator_steps:
             self.discriminator.run(self.real.next(), self.noise.next())
         for _ in self.generator_steps:
             self.generator.run(self.generator_noise.next())
 
 
-def fit(gan, data, steps, batch_size, rng, every, callback, epochs, discriminator_steps, generator_steps):
+def fit(
+    gan: GAN,
+    data: Source | Numbers,
+    steps: int | None,
+    batch_size: int,
+    rng: Rng | None,
+    every: int,
+    callback: Callback | None,
+    epochs: int | None,
+    discriminator_steps: int,
+    generator_steps: int,
+) -> History:
     """See `GAN.fit`."""
     by_epochs = epochs is not None
     if steps is not None and by_epochs:
@@ -126,7 +155,7 @@ def fit(gan, data, steps, batch_size, rng, every, callback, epochs, discriminato
     return history
 
 
-def as_source(gan, data):
+def as_source(gan: GAN, data: Source | Numbers) -> Source:
     """The data as a source of rows that the discriminator can read."""
     data = data if hasattr(data, "sample") else Rows(data)
     wanted = gan.discriminator.shapes[0]
@@ -135,7 +164,7 @@ def as_source(gan, data):
     return data
 
 
-def epoch(gan, length, batch_size, discriminator_steps):
+def epoch(gan: GAN, length: int, batch_size: int, discriminator_steps: int) -> list[Part]:
     """The `Part`s of an epoch: the training steps that see each of `length` rows once.
 
     Each discriminator step takes a batch. When the whole batches of an epoch do not divide by the discriminator
@@ -163,7 +192,7 @@ def _bind_epoch(gan, data, batch_size, rng, discriminator_steps, generator_steps
     ]
 
 
-def stretches(parts, total, every):
+def stretches(parts: list[tuple[TrainingStep, Part]], total: int, every: int) -> Iterator[Stretch]:
     """`Stretch`es up to `total` steps of [(TrainingStep, Part)], repeated. They are cut after every `every` steps,
     which is when to report; also at the end of an epoch, but not before its last, partial batch.
     """
@@ -179,7 +208,7 @@ def stretches(parts, total, every):
             return
 
 
-def look(gan, history, log):
+def look(gan: GAN, history: History, log: ScoreLog) -> Look:
     """Move the logged steps to the history; returns the `Look`, or raises NonFiniteError."""
     start = len(history)
     bad_loss, state = history.add(log), gan.state_dict()

@@ -5,9 +5,18 @@ steps or so one vectorised pass turns them into the columns of the objective (at
 than a step of the sine GAN; logged and measured a thousand steps at a time, 7).
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from numgan.gan import objectives
+from numgan.hints import Array, DType, FileName, Shape
+
+if TYPE_CHECKING:
+    from numgan.gan.objectives import Objective
 
 
 class ScoreLog:
@@ -15,19 +24,19 @@ class ScoreLog:
     (steps, *shape). A side that does not play has None in place of a shape, and of scores.
     """
 
-    def __init__(self, steps, shapes, dtype):
+    def __init__(self, steps: int, shapes: Sequence[Shape | None], dtype: DType) -> None:
         self.arrays = [None if shape is None else np.empty((steps, *shape), dtype) for shape in shapes]
         self._kept = [a for a in self.arrays if a is not None]
         self._rows = list(zip(*map(list, self._kept), strict=True))  # views made once: 0.1 µs each to make
         self.used = 0
 
-    def write(self, scores):
+    def write(self, scores: list[Array]) -> None:
         """Log one step: the scores of the sides that play, in order."""
         for row, array in zip(self._rows[self.used], scores, strict=True):
             np.copyto(row, array)
         self.used += 1
 
-    def take(self):
+    def take(self) -> list[Array | None]:
         """(real, fake, generator): what was logged, None for a side that does not play; and empties the log."""
         taken = [None if a is None else a[: self.used] for a in self.arrays]
         self.used = 0
@@ -50,14 +59,14 @@ class History:
     objective  an `Objective` or its name; default "non-saturating".
     """
 
-    def __init__(self, objective="non-saturating"):
+    def __init__(self, objective: Objective | str = "non-saturating") -> None:
         self.objective = objectives.get(objective)
         self._blocks = {name: [] for name in self.objective.columns}
 
-    def __len__(self):
+    def __len__(self) -> int:
         return sum(map(len, self._blocks[self.objective.columns[-1]]))
 
-    def add(self, log):
+    def add(self, log: ScoreLog) -> tuple[int, str] | None:
         """Take over the logged steps and empty the log.
 
         Returns None, or (step, column) of the first value among them that is not finite.
@@ -78,16 +87,16 @@ class History:
         return min(bad, key=lambda found: found[0], default=None)
 
     @property
-    def looks(self):
+    def looks(self) -> int:
         """How many times `add` has been called."""
         return len(self._blocks[self.objective.columns[-1]])
 
-    def cut(self, looks):
+    def cut(self, looks: Any) -> None:
         """Keep what the first `looks` calls of `add` brought."""
         for blocks in self._blocks.values():
             del blocks[looks:]
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str) -> Array:
         """A column by name: an array (steps,), or (steps, R) with replicas."""
         if name == "step":
             return np.arange(1, len(self) + 1)
@@ -96,11 +105,11 @@ class History:
         blocks = self._blocks[name]
         return np.concatenate(blocks) if blocks else np.empty(0)
 
-    def has(self, name):
+    def has(self, name: str) -> bool:
         """Whether a column has values, and not gaps alone."""
         return len(self) > 0 and not np.isnan(self[name]).all()
 
-    def write_csv(self, path):
+    def write_csv(self, path: FileName) -> None:
         """Write a header line and a line per step, shortest digits that read back as the same float32; gaps are empty.
 
         With replicas each column is written once per replica: d_loss_real[0], d_loss_real[1], …

@@ -5,7 +5,11 @@ Generator step: noise → generator → frozen discriminator; only the generator
 What either side minimises is the `Objective`'s business, see `numgan.gan.objectives`.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +17,17 @@ from numgan.errors import ArgumentError, whole
 from numgan.gan import objectives
 from numgan.gan.fit import epoch, fit
 from numgan.gan.steps import SCHEDULES, SEPARATE, DiscriminatorStep, GeneratorStep
+from numgan.hints import Array, FileName, Named, Numbers, Rng, Source
 from numgan.nn.model_file import open_model, write_model
 from numgan.nn.optimizers import Adam
+
+if TYPE_CHECKING:
+    from numgan.gan.fit import Callback
+    from numgan.gan.history import History
+    from numgan.gan.objectives import Objective
+    from numgan.nn.layer import Layer
+    from numgan.nn.network import Sequential
+    from numgan.nn.optimizers import Optimizer
 
 STEPS_KEPT = 8  # of each kind; a GAN forgets its oldest steps beyond this, as a network its plans
 
@@ -35,13 +48,13 @@ class GAN:
 
     def __init__(
         self,
-        generator,
-        discriminator,
-        generator_optimizer=None,
-        discriminator_optimizer=None,
-        objective="non-saturating",
-        schedule="concatenated",
-    ):
+        generator: Sequential,
+        discriminator: Sequential,
+        generator_optimizer: Optimizer | None = None,
+        discriminator_optimizer: Optimizer | None = None,
+        objective: Objective | str = "non-saturating",
+        schedule: str = "concatenated",
+    ) -> None:
         g, d = generator, discriminator
         if g.shapes[-1] != d.shapes[0]:
             raise ArgumentError(
@@ -64,13 +77,13 @@ class GAN:
         self._steps = {}
 
     @property
-    def latent_dim(self):
+    def latent_dim(self) -> int:
         """How many noise values make one sample."""
         return math.prod(self.generator.shapes[0])
 
     # ---------------------------------------------------------------------------------------------------- training
 
-    def train_discriminator(self, real, noise):
+    def train_discriminator(self, real: Numbers, noise: Numbers) -> Any:
         """One discriminator step on real rows (…, batch, *shape) and noise (…, batch, *shape).
 
         Nothing of the generator changes. Returns the objective's metrics, such as `DiscriminatorMetrics`: floats, or
@@ -84,7 +97,7 @@ class GAN:
         step.run(real, noise)
         return _as_numbers(self.objective.discriminator_metrics(step.real_scores, step.fake_scores))
 
-    def train_generator(self, noise):
+    def train_generator(self, noise: Numbers) -> Any:
         """One generator step on noise (…, batch, *shape), through the frozen discriminator.
 
         Not one bit of the discriminator changes: weights, gradients, optimiser state, batch-norm statistics.
@@ -95,11 +108,11 @@ class GAN:
         step.run(noise)
         return _as_numbers(self.objective.generator_metrics(step.scores))
 
-    def discriminator_step(self, batch):
+    def discriminator_step(self, batch: int) -> DiscriminatorStep:
         """The bound discriminator step for a batch size, made at first use."""
         return self._step(DiscriminatorStep, batch)
 
-    def generator_step(self, batch):
+    def generator_step(self, batch: int) -> GeneratorStep:
         """The bound generator step for a batch size, made at first use."""
         return self._step(GeneratorStep, batch)
 
@@ -111,7 +124,7 @@ class GAN:
             self._steps[kind, batch] = kind(self, batch)
         return self._steps[kind, batch]
 
-    def rows_per_step(self, batch_size):
+    def rows_per_step(self, batch_size: int) -> int:
         """How many real rows a discriminator step takes: `batch_size`, or half of it when "separate"."""
         if self.schedule == SEPARATE and batch_size % 2:
             raise ArgumentError(f"batch_size must be even for half-batches, got {batch_size}")
@@ -119,16 +132,16 @@ class GAN:
 
     def fit(
         self,
-        data,
-        steps=None,
-        batch_size=128,
-        rng=None,
-        every=100,
-        callback=None,
-        epochs=None,
-        discriminator_steps=1,
-        generator_steps=1,
-    ):
+        data: Source | Numbers,
+        steps: int | None = None,
+        batch_size: int = 128,
+        rng: Rng | None = None,
+        every: int = 100,
+        callback: Callback | None = None,
+        epochs: int | None = None,
+        discriminator_steps: int = 1,
+        generator_steps: int = 1,
+    ) -> History:
         """Train for `steps` steps or `epochs` epochs and return the `History`, a row per step.
 
         A step is `discriminator_steps` steps of the discriminator, then `generator_steps` of the generator.
@@ -150,19 +163,19 @@ class GAN:
         """
         return fit(self, data, steps, batch_size, rng, every, callback, epochs, discriminator_steps, generator_steps)
 
-    def steps_per_epoch(self, length, batch_size, discriminator_steps=1):
+    def steps_per_epoch(self, length: int, batch_size: int, discriminator_steps: int = 1) -> int:
         """How many training steps it takes to go through `length` rows once."""
         return sum(part.times for part in epoch(self, length, batch_size, discriminator_steps))
 
     # ----------------------------------------------------------------------------------------------------- sampling
 
-    def sample(self, n, rng):
+    def sample(self, n: int, rng: Rng) -> Array:
         """n generated rows (…, n, *shape), in inference mode, from standard normal noise drawn from `rng`."""
         n = whole("sample(n)", n)
         shape = (*self.generator.replicas, n, *self.generator.shapes[0])
         return self.generator.predict(rng.standard_normal(shape, dtype=self.generator.dtype))
 
-    def predict(self, noise):
+    def predict(self, noise: Numbers) -> Array:
         """The discriminator's probabilities D(G(z)) (…, rows, 1) that generated rows are real, in inference mode."""
         return self.discriminator.predict(self.generator.predict(noise))
 
@@ -176,11 +189,11 @@ class GAN:
             "discriminator_optimizer": self.discriminator_optimizer,
         }
 
-    def state_dict(self):
+    def state_dict(self) -> Named:
         """name -> copy of everything that training changes: "generator.dense_1.weight", "generator_optimizer.m" …"""
         return {f"{part}.{name}": a for part, owner in self._parts().items() for name, a in owner.state_dict().items()}
 
-    def load_state_dict(self, arrays):
+    def load_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
         """Set everything in `state_dict`; on any wrong name or shape nothing changes."""
         parts = {part: {} for part in self._parts()}
         for name, array in arrays.items():
@@ -193,7 +206,7 @@ class GAN:
         for part, owner in self._parts().items():
             owner.load_state_dict(parts[part])
 
-    def save(self, path):
+    def save(self, path: FileName) -> None:
         """Write networks, optimisers and settings to one .npz file, whole or not at all; see `load`."""
         settings = {
             "generator": self.generator.config(),
@@ -209,7 +222,7 @@ class GAN:
         write_model(path, settings, self.state_dict())
 
     @classmethod
-    def load(cls, path, layers=()):
+    def load(cls, path: FileName, layers: Sequence[type[Layer]] = ()) -> GAN:
         """The GAN that `save` wrote, ready to sample or to train on; `layers` are Layer subclasses of your own.
 
         Raises ModelFileError with one sentence for a file that is damaged or holds something else.

@@ -8,19 +8,29 @@ at the equilibrium. Steps, history, plots, command line and checker ask it; none
 To add one: subclass `Objective`, its kernels in `numgan.kernels.losses`, and list it in OBJECTIVES.
 """
 
+from __future__ import annotations
+
 import functools
+from abc import ABC, abstractmethod
 from collections import namedtuple
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from numgan.errors import ArgumentError, positive
+from numgan.hints import Array, Config, Named
 from numgan.kernels import losses as kernels
 from numgan.kernels.activations import sigmoid_forward
 from numgan.kernels.optimizers import clip_weights
 from numgan.nn.activations import Sigmoid
 from numgan.nn.calls import Call
 from numgan.nn.losses import BinaryCrossEntropy, logit_constants
+
+if TYPE_CHECKING:
+    from numgan.nn.layer import Layer
+    from numgan.nn.network import Sequential
 
 MEAN_OR_SUM = ("mean", "sum")
 
@@ -29,12 +39,12 @@ class Panel(NamedTuple):
     """One panel of history.png: curves [(column, label, colour)], and lines [(height, label)] that theory draws."""
 
     title: str
-    curves: list
-    lines: tuple | list = ()
-    limits: tuple = (None, None)  # lowest and highest value shown
+    curves: list[tuple[str, str, str]]
+    lines: Sequence[tuple[float, str]] = ()
+    limits: tuple[float | None, float | None] = (None, None)  # lowest and highest value shown
 
 
-class Objective:
+class Objective(ABC):
     """What both sides of the game minimise. Scores are arrays (…, 1, N) or (…, N, 1), whatever the caller has.
 
     name         what settings and model files call it.
@@ -50,18 +60,21 @@ class Objective:
     name = ""
     undecided: float | None = None
     columns: tuple[str, ...] = ()
-    at_rest: ClassVar[dict] = {}
+    derived: Mapping[str, Callable[[Any], Array]] = MappingProxyType({})
+    at_rest: Mapping[str, tuple[float, str]] = MappingProxyType({})
+    panels: Sequence[Panel] = ()
+    watched: Sequence[tuple[str, str, str]] = ()
     takes: tuple[str, ...] = ()
 
-    def config(self):
+    def config(self) -> Config:
         """The keyword arguments that make this objective again, as JSON-ready values."""
         return {name: getattr(self, name) for name in self.takes}
 
-    def closing(self):
+    def closing(self) -> list[Layer]:
         """New layers for the discriminator to end in, behind its one score."""
         return []
 
-    def check(self, discriminator):
+    def check(self, discriminator: Sequential) -> None:
         """Raise unless the discriminator ends in what this objective reads."""
         probability = discriminator.logit_depth < len(discriminator.layers)
         if discriminator.shapes[-1] != (1,) or probability != bool(self.closing()):
@@ -71,23 +84,55 @@ class Objective:
                 f"in {discriminator.layers[-1]!r} and gives {discriminator.shapes[-1]}"
             )
 
-    def after_update(self, network):
+    def after_update(self, network: Sequential) -> list[Call]:
         """Calls that follow every update of the discriminator."""
         return []
 
-    def shares(self):
+    # ------------------------------------------------------------------------- what every objective has to say itself
+
+    @abstractmethod
+    def discriminator_gradient(self, z: Array, out: Array, reals: int) -> list[Call]:
+        """Calls that write ∂L/∂z for scores z whose first `reals` columns are of real rows, all others of fakes."""
+
+    @abstractmethod
+    def generator_gradient(self, z: Array, out: Array) -> list[Call]:
+        """Calls that write ∂L/∂z for the scores z of fakes."""
+
+    @abstractmethod
+    def real_losses(self, z: Array) -> Array:
+        """The discriminator's loss on every real row, from its score."""
+
+    @abstractmethod
+    def fake_losses(self, z: Array) -> Array:
+        """The discriminator's loss on every generated row."""
+
+    @abstractmethod
+    def generator_losses(self, z: Array) -> Array:
+        """The generator's loss on every generated row."""
+
+    @abstractmethod
+    def measure_discriminator(self, real: Array, fake: Array) -> Named:
+        """name -> value of the discriminator's columns, from scores (…, batch, 1) of real and of generated rows."""
+
+    @abstractmethod
+    def measure_generator(self, z: Array) -> Named:
+        """name -> value of the generator's columns, from scores (…, batch, 1) of its rows."""
+
+    # --------------------------------------------------------------------------------------------- what follows from it
+
+    def shares(self) -> tuple[float, float]:
         """(real, fake): the weights of the two means in the discriminator's loss on both at once."""
         return 1.0, 1.0
 
-    def discriminator_metrics(self, real, fake):
+    def discriminator_metrics(self, real: Array, fake: Array) -> Any:
         """A record of the discriminator's columns, from scores (…, batch, 1) of real and of generated rows."""
         return _record("DiscriminatorMetrics", self.measure_discriminator(real, fake))
 
-    def generator_metrics(self, z):
+    def generator_metrics(self, z: Array) -> Any:
         """A record of the generator's columns, from scores (…, batch, 1) of its rows."""
         return _record("GeneratorMetrics", self.measure_generator(z))
 
-    def summary(self, last):
+    def summary(self, last: Callable[[str, str], str]) -> list[str]:
         """Lines on the end of a run, from the last means of its columns: last(column, format) is one as text."""
         return [f"{heading:<26} {last(column, form)}" for heading, column, form in self.watched]
 
@@ -115,7 +160,7 @@ class DiscriminatorMetrics(NamedTuple):
     loss: float
 
     @property
-    def accuracy(self):
+    def accuracy(self) -> float:
         return (self.accuracy_real + self.accuracy_fake) / 2
 
 
@@ -148,7 +193,7 @@ class _CrossEntropyGame(Objective):
     )
     _target, _weight = 1.0, 1  # the generator minimises weight × cross-entropy against this label
 
-    def __init__(self, label_smoothing=0.0, discriminator_loss="mean"):
+    def __init__(self, label_smoothing: float = 0.0, discriminator_loss: Any = "mean") -> None:
         if discriminator_loss not in MEAN_OR_SUM:
             raise ArgumentError(f"discriminator_loss must be one of {MEAN_OR_SUM}, got {discriminator_loss!r}")
         self._loss = BinaryCrossEntropy(from_logits=True, label_smoothing=label_smoothing)
@@ -164,47 +209,45 @@ class _CrossEntropyGame(Objective):
         self.derived = {"d_loss": lambda h: self._whole(h, "loss"), "d_accuracy": lambda h: self._whole(h, "accuracy")}
 
     @property
-    def summed(self):
+    def summed(self) -> Any:
         return self.discriminator_loss == "sum"
 
     def _whole(self, history, what):
         both = history[f"d_{what}_real"] + history[f"d_{what}_fake"]
         return both if what == "loss" and self.summed else both / 2
 
-    def closing(self):
+    def closing(self) -> list[Layer]:
         return [Sigmoid()]
 
     # ------------------------------------------------------------------------------------------------- gradients
 
-    def discriminator_gradient(self, z, out, reals):
-        """Calls that write ∂L/∂z for scores z whose first `reals` columns are of real rows, all others of fakes."""
+    def discriminator_gradient(self, z: Array, out: Array, reals: int) -> list[Call]:
         count = z.shape[-1]
         target = np.repeat(np.array([self.real_target, 0.0], z.dtype), [reals, count - reals])
         both = 0 < reals < count
         return [_cross_entropy_gradient(z, out, target, 2 if both and self.summed else 1)]  # a sum is twice the mean
 
-    def generator_gradient(self, z, out):
-        """Calls that write ∂L/∂z for the scores z of fakes."""
+    def generator_gradient(self, z: Array, out: Array) -> list[Call]:
         return [_cross_entropy_gradient(z, out, np.array(self._target, z.dtype), self._weight)]
 
     # ---------------------------------------------------------------------------------------------------- values
 
-    def real_losses(self, z):
+    def real_losses(self, z: Array) -> Array:
         """The discriminator's loss on every real row, from its score."""
         return self._loss.elements(z, 1.0)
 
-    def fake_losses(self, z):
+    def fake_losses(self, z: Array) -> Array:
         """The discriminator's loss on every generated row."""
         return self._loss.elements(z, 0.0)
 
-    def shares(self):
+    def shares(self) -> tuple[float, float]:
         return (1.0, 1.0) if self.summed else (0.5, 0.5)
 
-    def generator_losses(self, z):
+    def generator_losses(self, z: Array) -> Array:
         """The generator's loss on every generated row: no label is smoothed here."""
         return self._weight * BinaryCrossEntropy(from_logits=True).elements(z, self._target)
 
-    def measure_discriminator(self, real, fake):
+    def measure_discriminator(self, real: Array, fake: Array) -> Named:
         """name -> value of the discriminator's columns, from scores (…, batch, 1) of real and of generated rows."""
         loss_real, loss_fake = _mean(self.real_losses(real)), _mean(self.fake_losses(fake))
         # V has label 1 whatever the target: (log(1 + eᶻ) − z) is (log(1 + eᶻ) − t·z) less (1 − t)·z
@@ -219,23 +262,23 @@ class _CrossEntropyGame(Objective):
             "value": value,
         }
 
-    def measure_generator(self, z):
+    def measure_generator(self, z: Array) -> Named:
         """name -> value of the generator's columns, from scores (…, batch, 1) of its rows."""
         return {"g_loss": _mean(self.generator_losses(z)), "g_accuracy": _mean(z > 0)}
 
-    def discriminator_metrics(self, real, fake):
+    def discriminator_metrics(self, real: Array, fake: Array) -> Any:
         m = self.measure_discriminator(real, fake)
         losses = m["d_loss_real"], m["d_loss_fake"]
         loss = (losses[0] + losses[1]) * (1 if self.summed else 0.5)
         return DiscriminatorMetrics(*losses, m["d_accuracy_real"], m["d_accuracy_fake"], loss)
 
-    def generator_metrics(self, z):
+    def generator_metrics(self, z: Array) -> Any:
         return GeneratorMetrics(*self.measure_generator(z).values())
 
     # -------------------------------------------------------------------------------------------------- pictures
 
     @property
-    def panels(self):
+    def panels(self) -> Any:
         rest, both = self.at_rest, "sum" if self.summed else "mean"
 
         def two(what, whole):
@@ -265,7 +308,7 @@ class _CrossEntropyGame(Objective):
             ),
         ]
 
-    def summary(self, last):
+    def summary(self, last: Callable[[str, str], str]) -> list[str]:
         return [
             f"discriminator   loss {last('d_loss', '.3f')}   accuracy {last('d_accuracy_real', '.0%')} on real, "
             f"{last('d_accuracy_fake', '.0%')} on generated",
@@ -303,7 +346,7 @@ class Wasserstein(Objective):
 
     name, takes = "wasserstein", ("clip",)
     columns = ("score_real", "score_fake", "g_loss")
-    derived: ClassVar = {"distance": lambda h: h["score_real"] - h["score_fake"]}
+    derived = MappingProxyType({"distance": lambda h: h["score_real"] - h["score_fake"]})
     watched = (("critic: on real", "score_real", ".4f"), ("on generated", "score_fake", ".4f"),
                ("their distance", "distance", ".4f"))  # fmt: skip
     panels = (
@@ -312,26 +355,26 @@ class Wasserstein(Objective):
         Panel("Generator loss (wasserstein)", [("g_loss", "generator", "darkorange")]),
     )
 
-    def __init__(self, clip=0.01):
+    def __init__(self, clip: float = 0.01) -> None:
         self.clip = positive("clip", clip)
 
-    def discriminator_gradient(self, z, out, reals):
+    def discriminator_gradient(self, z: Array, out: Array, reals: int) -> list[Call]:
         fakes = z.shape[-1] - reals
         slope = np.repeat(np.array([-1 / max(reals, 1), 1 / max(fakes, 1)], z.dtype), [reals, fakes])
         return [Call(kernels.critic_backward, {"slope": slope, "out": out}, layer="loss", direction="backward")]
 
-    def generator_gradient(self, z, out):
+    def generator_gradient(self, z: Array, out: Array) -> list[Call]:
         return self.discriminator_gradient(z, out, z.shape[-1])  # fakes are to be scored as real rows are
 
-    def after_update(self, network):
+    def after_update(self, network: Sequential) -> list[Call]:
         theta, bounds = network.values, (np.array(c, network.dtype) for c in (-self.clip, self.clip))
         arguments = dict(zip(("theta", "low", "high"), (theta, *bounds), strict=True))
         return [Call(clip_weights, arguments, network.name, "all parameters", "update")]
 
-    def real_losses(self, z):
+    def real_losses(self, z: Array) -> Array:
         return self._elements(z, -1)
 
-    def fake_losses(self, z):
+    def fake_losses(self, z: Array) -> Array:
         return self._elements(z, 1)
 
     generator_losses = real_losses
@@ -341,10 +384,10 @@ class Wasserstein(Objective):
         kernels.critic_forward(z, sign, out)
         return out
 
-    def measure_discriminator(self, real, fake):
+    def measure_discriminator(self, real: Array, fake: Array) -> Named:
         return {"score_real": _mean(real), "score_fake": _mean(fake)}
 
-    def measure_generator(self, z):
+    def measure_generator(self, z: Array) -> Named:
         return {"g_loss": _mean(self.generator_losses(z))}
 
 
@@ -380,7 +423,7 @@ def _mean_probability(z):
 OBJECTIVES = {cls.name: cls for cls in (NonSaturating, Minimax, Wasserstein)}
 
 
-def get(objective):
+def get(objective: Objective | str) -> Objective:
     """The objective of that name with its defaults; an `Objective` is returned as it is."""
     if isinstance(objective, Objective):
         return objective

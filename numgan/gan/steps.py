@@ -4,16 +4,24 @@ Frozen means that nothing of the discriminator is written: the chain binds it in
 statistics used, not updated), without parameter gradients, and its optimiser is not in the list of calls.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from numgan.hints import Array
 from numgan.nn.calls import Call, listing, runs
 from numgan.nn.plan import Plan
+
+if TYPE_CHECKING:
+    from numgan.gan.model import GAN
 
 # The discriminator learns from real and generated rows as one batch, or from one after the other.
 JOINT, SEPARATE = SCHEDULES = ("concatenated", "separate")
 
 
-def learning_calls(gan, plan, reals):
+def learning_calls(gan: GAN, plan: Plan, reals: int) -> list[Call]:
     """Forward, the objective's gradient, backward and update of the discriminator on a batch whose first `reals` rows
     are real ones.
     """
@@ -27,7 +35,7 @@ class Step:
 
     title = ""
 
-    def __init__(self, calls):
+    def __init__(self, calls: list[Call]) -> None:
         self.calls, self._runs = calls, runs(calls)
 
     def _run(self):
@@ -41,7 +49,7 @@ class Step:
 class DiscriminatorStep(Step):
     """One discriminator step at one batch size; see `GAN` for the schedules."""
 
-    def __init__(self, gan, batch):
+    def __init__(self, gan: GAN, batch: int) -> None:
         g, d = gan.generator, gan.discriminator
         joint = gan.schedule == JOINT
 
@@ -67,7 +75,7 @@ class DiscriminatorStep(Step):
         self.real, self.noise = d.samples_first(real.x[..., :batch]), g.samples_first(source.x)
         self.real_scores, self.fake_scores = (d.samples_first(a) for a in (real.y[..., :batch], fake.y[fakes]))
 
-    def run(self, real, noise):
+    def run(self, real: Array, noise: Array) -> None:
         np.copyto(self.real, real)
         np.copyto(self.noise, noise)
         self._run()
@@ -76,7 +84,7 @@ class DiscriminatorStep(Step):
 class GeneratorStep(Step):
     """One generator step at one batch size: through the frozen discriminator and back."""
 
-    def __init__(self, gan, batch):
+    def __init__(self, gan: GAN, batch: int) -> None:
         g, d = gan.generator, gan.discriminator
         source = Plan(g, batch, training=True, backward=True)
         critic = Plan(
@@ -104,6 +112,6 @@ class GeneratorStep(Step):
         )
         self.noise, self.scores = g.samples_first(source.x), d.samples_first(critic.y)
 
-    def run(self, noise):
+    def run(self, noise: Array) -> None:
         np.copyto(self.noise, noise)
         self._run()

@@ -28,9 +28,12 @@ Speed
     evaluated copy by copy.
 """
 
+from __future__ import annotations
+
 import math
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +41,7 @@ from numgan.errors import ArgumentError, ArgumentTypeError
 from numgan.gan.model import GAN
 from numgan.gradcheck.problems import as_network, gan_problems, loss_problem, network_problem
 from numgan.gradcheck.report import Report, Row
+from numgan.hints import Numbers
 from numgan.nn.layer import Layer
 from numgan.nn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from numgan.nn.network import Sequential
@@ -53,8 +57,16 @@ NOISE = 8 * np.finfo(np.float64).eps  # of a term of the function, relative: a f
 
 
 def check_gradients(
-    subject, x, *, target=None, training=True, tolerance=TOLERANCE, coordinates=None, directions=0, seed=0
-):
+    subject: Any,
+    x: Any,
+    *,
+    target: Numbers | None = None,
+    training: bool = True,
+    tolerance: float = TOLERANCE,
+    coordinates: int | None = None,
+    directions: int = 0,
+    seed: int = 0,
+) -> Report:
     """Check every hand-written gradient of `subject` against central differences; returns a `Report`.
 
     subject      a `Layer` (built in or your own), a `Sequential`, a loss of numgan, or a `GAN`.

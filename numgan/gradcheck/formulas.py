@@ -4,21 +4,28 @@ optimiser updates.
 A check is a function (seed, tolerance) -> Report.
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from numgan.gradcheck.report import Report, Row
+from numgan.hints import Numbers, Shape
 from numgan.nn.batch_norm import BatchNorm
 from numgan.nn.dense import Dense
 from numgan.nn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from numgan.nn.network import Sequential, copy_layer
 from numgan.nn.optimizers import SGD, Adam
 
+if TYPE_CHECKING:
+    from numgan.nn.layer import Layer
+
 VALUE_TOLERANCE = 1e-12  # relative, for float64 values against the same formula in another order of operations
 
 
-def compare(report, name, ours, expected):
+def compare(report: Report, name: str, ours: Numbers, expected: Numbers) -> None:
     """Add a row: largest difference between two arrays, relative to the largest expected value."""
     ours, expected = np.asarray(ours, np.float64), np.asarray(expected, np.float64)
     difference = np.abs(ours - expected)
@@ -45,7 +52,7 @@ def compare(report, name, ours, expected):
     )
 
 
-def layer_values(layer, shape, training, seed, tolerance):
+def layer_values(layer: Layer, shape: Shape, training: bool, seed: int, tolerance: float) -> Report:
     """A layer's outputs, element by element, against its own formula in plain Python floats."""
     rng = np.random.default_rng(seed)
     network = Sequential([copy_layer(layer)], shape, rng, "float64", name="layer")
@@ -61,7 +68,7 @@ def layer_values(layer, shape, training, seed, tolerance):
     return report
 
 
-def running_statistics(seed, tolerance):
+def running_statistics(seed: int, tolerance: float) -> Report:
     """Batch norm's running statistics over three training passes: momentum weighs the old value, variance is biased."""
     rng = np.random.default_rng(seed)
     layer = BatchNorm(momentum=0.8)
@@ -82,7 +89,7 @@ def running_statistics(seed, tolerance):
     return report
 
 
-def loss_values(from_logits, seed, tolerance):
+def loss_values(from_logits: bool, seed: int, tolerance: float) -> Report:
     """Binary cross-entropy with one-sided smoothing, element by element in plain Python."""
     rng = np.random.default_rng(seed)
     z, target = rng.normal(0, 3, (6, 2)), rng.integers(0, 2, (6, 2))
@@ -101,7 +108,7 @@ def loss_values(from_logits, seed, tolerance):
     return report
 
 
-def extreme_logits(seed, tolerance):
+def extreme_logits(seed: int, tolerance: float) -> Report:
     """Loss and gradient from float32 logits of up to ±10⁴: finite, and right."""
     z = np.array([[-1e4], [-100.0], [0.0], [100.0], [1e4]], np.float32)
     report = Report("BinaryCrossEntropy from extreme float32 logits", 1e-6)
@@ -114,7 +121,7 @@ def extreme_logits(seed, tolerance):
     return report
 
 
-def softmax_values(seed, tolerance):
+def softmax_values(seed: int, tolerance: float) -> Report:
     """Softmax cross-entropy in plain Python."""
     rng = np.random.default_rng(seed)
     z, target = rng.normal(0, 3, (6, 4)), rng.dirichlet(np.ones(4), 6)
@@ -127,7 +134,7 @@ def softmax_values(seed, tolerance):
     return report
 
 
-def extreme_softmax(seed, tolerance):
+def extreme_softmax(seed: int, tolerance: float) -> Report:
     """Loss and gradient from float32 logits of up to ±10⁴: finite, and right."""
     z, classes = np.array([[1e4, -1e4, 0], [-1e4, -1e4, -1e4]], np.float32), np.eye(3, dtype=np.float32)
     report = Report("SoftmaxCrossEntropy from extreme float32 logits", 1e-6)
@@ -156,7 +163,7 @@ def _trained_vector(optimizer, gradients):
     return network.values
 
 
-def adam_updates(form, seed, tolerance):
+def adam_updates(form: str, seed: int, tolerance: float) -> Report:
     """Twelve steps of Adam against the recurrence of Kingma & Ba, one parameter at a time."""
     gradients = np.random.default_rng(seed).normal(0, [1.0, 1e-3, 1e-6, 10.0], (12, 4))
     rate, beta1, beta2, epsilon = 0.01, 0.5, 0.99, 1e-4
@@ -176,7 +183,7 @@ def adam_updates(form, seed, tolerance):
     return report
 
 
-def sgd_updates(seed, tolerance):
+def sgd_updates(seed: int, tolerance: float) -> Report:
     """Twelve steps of SGD with momentum against its recurrence."""
     gradients = np.random.default_rng(seed).normal(0, 1, (12, 4))
     wanted = []

@@ -4,17 +4,25 @@ A `Problem` pairs the gradient that the hand-written code claims with a way to e
 points at once, perturbed copies stacked on the replica axis.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from numgan.errors import ArgumentError, ArgumentTypeError
 from numgan.gan.model import GAN
 from numgan.gan.steps import SEPARATE, DiscriminatorStep, GeneratorStep
+from numgan.hints import Named, Numbers, Rng
 from numgan.nn.calls import runs
 from numgan.nn.network import Sequential, copy_layer
 from numgan.nn.plan import Plan
+
+if TYPE_CHECKING:
+    from numgan.gradcheck.report import Report
 
 
 @dataclass
@@ -35,7 +43,7 @@ class Problem:
     prefix: str = ""
 
 
-def as_network(subject, x, rng):
+def as_network(subject: Any, x: Numbers, rng: Rng) -> Sequential:
     """The subject as a float64 network; a lone layer gets random parameters, as it has none yet."""
     if isinstance(subject, Sequential):
         return subject.copy("float64")
@@ -51,7 +59,7 @@ def as_network(subject, x, rng):
     return network
 
 
-def network_problem(network, x, training, rng):
+def network_problem(network: Sequential, x: Numbers, training: bool, rng: Rng) -> Problem:
     """L = Σ y·c for random c of y's shape."""
     x = np.asarray(network.check_input(x), np.float64)
     plan = Plan(network, len(x), training=training, backward=True, input_gradient=True)
@@ -89,7 +97,7 @@ def _problem_of(network, plan, x, input_name, terms, training, depth=None):
     return Problem(base, analytic, stackable(make, base), 8 * size)
 
 
-def stackable(make, base):
+def stackable(make: Callable[[int | None], Any], base: Named) -> Callable[[int], Any]:
     """`make` itself if its stacked copies give what single ones give; else a form that runs copies one by one."""
     single, run_single = make(None)
     points = [base, {name: 1.01 * array + 0.01 for name, array in base.items()}]
@@ -120,7 +128,7 @@ def stackable(make, base):
     return one_by_one
 
 
-def loss_problem(loss, prediction, target):
+def loss_problem(loss: Any, prediction: Numbers, target: Numbers | None) -> Problem:
     """L = mean ℓ over the batch, a function of the predictions."""
     if target is None:
         raise ArgumentTypeError("checking a loss needs target=…, of the predictions' shape")
@@ -140,7 +148,7 @@ def loss_problem(loss, prediction, target):
     return Problem({"prediction": prediction}, {"prediction": gradient}, make, 8 * 4 * prediction.size)
 
 
-def gan_problems(gan, x, report):
+def gan_problems(gan: GAN, x: Any, report: Report) -> list[Problem]:
     """The gradients that a GAN's two steps compute, each with the loss that they are of."""
     real, noise = (np.asarray(a, np.float64) for a in x)
     if len(real) != len(noise):

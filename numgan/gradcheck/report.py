@@ -1,6 +1,9 @@
 """The report of a gradient check: a row per tensor, a table to print, a dictionary for scripts."""
 
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from numgan.errors import Error
 from numgan.tables import aligned
@@ -40,24 +43,24 @@ class Report:
     seconds: float = 0.0
 
     @property
-    def passed(self):
+    def passed(self) -> bool:
         return not self.broken and all(row.verdict in ("ok", "zero") for row in self.rows)
 
     @property
-    def checked(self):
+    def checked(self) -> int:
         return sum(row.checked for row in self.rows)
 
     @property
-    def worst(self):
+    def worst(self) -> float:
         """The largest relative error of all rows."""
         return max((row.error for row in self.rows), default=0.0)
 
-    def raise_for_failure(self):
+    def raise_for_failure(self) -> None:
         """Raise GradientError with the table unless the report passed."""
         if not self.passed:
             raise GradientError("\n" + str(self))
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The report as JSON-ready values."""
         return asdict(self) | {
             "passed": self.passed,

@@ -3,7 +3,10 @@
 A check is a function (seed, tolerance) -> Report.
 """
 
+from __future__ import annotations
+
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +15,7 @@ from numgan.gan.objectives import OBJECTIVES, Minimax, NonSaturating
 from numgan.gan.steps import SCHEDULES
 from numgan.gradcheck import formulas
 from numgan.gradcheck.differences import check_gradients
+from numgan.hints import DType, Shape
 from numgan.nn.activations import LeakyReLU, Tanh
 from numgan.nn.batch_norm import BatchNorm
 from numgan.nn.dense import Dense
@@ -19,28 +23,35 @@ from numgan.nn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from numgan.nn.network import Sequential, snake_case
 from numgan.nn.registry import LAYERS
 
+if TYPE_CHECKING:
+    from numgan.gan.objectives import Objective
+    from numgan.gradcheck.report import Report
+    from numgan.nn.layer import Layer
 
-def layer_gradients(layer, shape, training, seed, tolerance):
+
+def layer_gradients(layer: Layer, shape: Shape, training: bool, seed: int, tolerance: float) -> Report:
     """A layer's gradients, on as many rows as features: then a wrong axis or transpose fits, and shows."""
     x = np.random.default_rng(seed).normal(0.2, 1.3, (5, *shape))
     return check_gradients(layer, x, training=training, tolerance=tolerance, seed=seed)
 
 
-def loss_gradients(from_logits, seed, tolerance):
+def loss_gradients(from_logits: bool, seed: int, tolerance: float) -> Report:
     rng = np.random.default_rng(seed)
     prediction = rng.normal(0, 3, (6, 3)) if from_logits else rng.uniform(0.02, 0.98, (6, 3))
     loss = BinaryCrossEntropy(from_logits, label_smoothing=0.1)
     return check_gradients(loss, prediction, target=rng.integers(0, 2, (6, 3)), tolerance=tolerance, seed=seed)
 
 
-def softmax_gradients(seed, tolerance):
+def softmax_gradients(seed: int, tolerance: float) -> Report:
     """More rows than classes, so that 1/N cannot pass for 1/n; targets that are neither 0 nor 1."""
     rng = np.random.default_rng(seed)
     logits, target = rng.normal(0, 3, (6, 4)), rng.dirichlet(np.ones(4), 6)
     return check_gradients(SoftmaxCrossEntropy(), logits, target=target, tolerance=tolerance, seed=seed)
 
 
-def gan_with_batch_norm(objective, schedule="concatenated", seed=0, dtype="float64"):
+def gan_with_batch_norm(
+    objective: Objective, schedule: str = "concatenated", seed: int = 0, dtype: DType = "float64"
+) -> GAN:
     """A small GAN with batch norm in both networks: frozen, its discriminator has statistics that could move."""
     rng = np.random.default_rng(seed)
     generator = Sequential(
@@ -71,7 +82,7 @@ def gan_with_batch_norm(objective, schedule="concatenated", seed=0, dtype="float
     return GAN(generator, discriminator, objective=objective, schedule=schedule)
 
 
-def chain_gradients(objective, schedule, seed, tolerance):
+def chain_gradients(objective: Objective, schedule: str, seed: int, tolerance: float) -> Report:
     """Both steps of the small GAN with batch norm on either side, whole."""
     rng = np.random.default_rng(seed)
     x = rng.normal(0, 1, (7, 4)), rng.standard_normal((7, 3))
@@ -79,7 +90,7 @@ def chain_gradients(objective, schedule, seed, tolerance):
     return titled(f"batch norm in both networks, {schedule} schedule, {objective!r}", report)
 
 
-def titled(name, report):
+def titled(name: str, report: Report) -> Report:
     report.subject = f"{name}: {report.subject}"
     return report
 

@@ -1,12 +1,19 @@
 """Activations as layers: ReLU, LeakyReLU, Tanh, Sigmoid, SiLU."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from numgan.errors import fraction
+from numgan.hints import Config, Rows, Shape
 from numgan.kernels import activations as kernels
 from numgan.nn.layer import Layer
+
+if TYPE_CHECKING:
+    from numgan.nn.buffers import Buffers
 
 __all__ = ["LeakyReLU", "ReLU", "SiLU", "Sigmoid", "Tanh"]
 
@@ -21,18 +28,18 @@ class Activation(Layer):
     in_place_backward = True
     featurewise = True
 
-    def plain(self, rows, training):
+    def plain(self, rows: Rows, training: bool) -> Rows:
         return [[self.formula(x) for x in row] for row in rows]
 
 
 class ReLU(Activation):
     """y = max(x, 0)."""
 
-    def bind(self, io):
+    def bind(self, io: Buffers) -> None:
         io.forward(kernels.relu_forward, zeros=np.zeros_like(io.x))
         io.backward(kernels.relu_backward, zero=0.0)
 
-    def formula(self, x):
+    def formula(self, x: float) -> float:
         return max(x, 0.0)
 
 
@@ -42,32 +49,32 @@ class LeakyReLU(Activation):
     PyTorch's default is 0.01.
     """
 
-    def __init__(self, slope=0.3):
+    def __init__(self, slope: float = 0.3) -> None:
         self.slope = fraction("LeakyReLU(slope)", slope)
 
-    def bind(self, io):
+    def bind(self, io: Buffers) -> None:
         io.forward(kernels.leaky_relu_forward, slope=self.slope)
         io.backward(kernels.leaky_relu_backward, slope=self.slope)
 
-    def formula(self, x):
+    def formula(self, x: float) -> float:
         return x if x > 0 else self.slope * x
 
     @classmethod
-    def examples(cls):
+    def examples(cls) -> list[tuple[Layer, Shape]]:
         return [(cls(0.2), (5,)), (cls(), (2, 3, 2))]
 
-    def config(self):
+    def config(self) -> Config:
         return {"slope": self.slope}
 
 
 class Tanh(Activation):
     """y = tanh x, in (−1, 1)."""
 
-    def bind(self, io):
+    def bind(self, io: Buffers) -> None:
         io.forward(kernels.tanh_forward)
         io.backward(kernels.tanh_backward)
 
-    def formula(self, x):
+    def formula(self, x: float) -> float:
         return math.tanh(x)
 
 
@@ -77,11 +84,11 @@ class Sigmoid(Activation):
     At the end of a discriminator it serves `predict`; training takes the loss from the logit below it.
     """
 
-    def bind(self, io):
+    def bind(self, io: Buffers) -> None:
         io.forward(kernels.sigmoid_forward)
         io.backward(kernels.sigmoid_backward)
 
-    def formula(self, x):
+    def formula(self, x: float) -> float:
         return 1 / (1 + math.exp(-x))
 
 
@@ -91,9 +98,9 @@ class SiLU(Activation):
     in_place_forward = False
     reads_output = False
 
-    def bind(self, io):
+    def bind(self, io: Buffers) -> None:
         io.forward(kernels.silu_forward)
         io.backward(kernels.silu_backward)
 
-    def formula(self, x):
+    def formula(self, x: float) -> float:
         return x / (1 + math.exp(-x))

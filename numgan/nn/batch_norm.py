@@ -1,12 +1,19 @@
 """`BatchNorm`: every feature, or every channel of an image, centred and scaled over the batch."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from numgan.errors import between, fraction
+from numgan.hints import Config, Rng, Rows, Shape
 from numgan.kernels import batch_norm as kernels
 from numgan.nn.layer import Layer
+
+if TYPE_CHECKING:
+    from numgan.nn.buffers import Buffers
 
 __all__ = ["BatchNorm"]
 
@@ -28,23 +35,23 @@ class BatchNorm(Layer):
     reads_output = False
     featurewise = True
 
-    def __init__(self, momentum=0.99, epsilon=1e-3):
+    def __init__(self, momentum: float = 0.99, epsilon: float = 1e-3) -> None:
         self.momentum = fraction("BatchNorm(momentum)", momentum)
         self.epsilon = between("BatchNorm(epsilon)", epsilon, 0, 1)
 
-    def build(self, shape):
+    def build(self, shape: Shape) -> Shape:
         n = shape[0]  # features, or the channels of an image, whose positions count as samples
         self.shapes = {"gamma": (n,), "beta": (n,)}
         self.state_shapes = {"running_mean": (n,), "running_variance": (n,)}
         return shape
 
-    def initialize(self, rng):
+    def initialize(self, rng: Rng) -> None:
         self.params["gamma"][...] = 1
         self.params["beta"][...] = 0
         self.state["running_mean"][...] = 0
         self.state["running_variance"][...] = 1
 
-    def bind(self, io):
+    def bind(self, io: Buffers) -> None:
         io.let(**{name: io.per_feature(a) for name, a in (self.params | self.state).items()}, epsilon=self.epsilon)
         if io.training:
             self._bind_training(io)
@@ -71,10 +78,10 @@ class BatchNorm(Layer):
         io.backward(kernels.batch_norm_inference_backward)
 
     @classmethod
-    def examples(cls):
+    def examples(cls) -> list[tuple[Layer, Shape]]:
         return [(cls(0.8, 0.1), (5,)), (cls(0.8, 0.1), (3, 2, 1))]
 
-    def plain(self, rows, training):
+    def plain(self, rows: Rows, training: bool) -> Rows:
         channels = len(self.params["gamma"])
         size = len(rows[0]) // channels  # positions of a channel, one after the other
         out = [list(row) for row in rows]
@@ -91,5 +98,5 @@ class BatchNorm(Layer):
                 ]
         return out
 
-    def config(self):
+    def config(self) -> Config:
         return {"momentum": self.momentum, "epsilon": self.epsilon}

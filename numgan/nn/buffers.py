@@ -16,20 +16,29 @@ everything else is filled in by name:
 A number that the layer hands over becomes a 0-d array of the data's dtype, as the kernels want it.
 """
 
+from __future__ import annotations
+
 import copy
 import inspect
 import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from numgan.errors import ArgumentTypeError
+from numgan.hints import Array, Kernel, Shape
 from numgan.kernels.dense import fastest_product
 from numgan.nn.calls import Call
+
+if TYPE_CHECKING:
+    from numgan.nn.layer import Layer
+    from numgan.nn.network import Sequential
 
 BLOCK = 65_536  # values: 256 KB in float32, of which a core's L2 cache holds several
 
 
-def samples_first(columns, replicas):
+def samples_first(columns: Array, replicas: Shape) -> Array:
     """The public face of an array of columns: the memory of (*replicas, *shape, N) seen as (*replicas, N, *shape)."""
     return np.moveaxis(columns, -1, len(replicas))
 
@@ -48,7 +57,19 @@ class Buffers:
     buffers hold: all of them, or a block.
     """
 
-    def __init__(self, network, layer, shapes, x1, y1, dy1, dx1, *, scratch, training):
+    def __init__(
+        self,
+        network: Sequential,
+        layer: Layer,
+        shapes: Sequence[Shape],
+        x1: Array,
+        y1: Array,
+        dy1: Array | None,
+        dx1: Array | None,
+        *,
+        scratch: dict[Any, Array],
+        training: bool,
+    ) -> None:
         self.x1, self.out1, self.replicas = x1, dx1, network.replicas
         shape_in, shape_out = ((s[0], -1) if layer.featurewise else (*s, x1.shape[-1]) for s in shapes)
         self.x, self.dx = self._without_ones(x1, shape_in), self._without_ones(dx1, shape_in)
@@ -62,31 +83,31 @@ class Buffers:
 
     # ------------------------------------------------------------------------------------------ for a layer's `bind`
 
-    def let(self, **own):
+    def let(self, **own: Any) -> None:
         """Hand over arrays and numbers of the layer's own, by name, for all calls that follow."""
         self._own |= own
 
-    def forward(self, kernel, **own):
+    def forward(self, kernel: Kernel, **own: Any) -> None:
         """Bind a kernel of the forward pass; `own` are arguments for this call alone."""
         self.forward_calls.append(self._call(kernel, own, "forward", out=self.y))
 
-    def backward_parameters(self, kernel, **own):
+    def backward_parameters(self, kernel: Kernel, **own: Any) -> None:
         """Bind a kernel that writes parameter gradients. Dropped in a network that does not learn."""
         if self.dy is not None:
             why = "" if self.training else "frozen, its parameters get no gradient"
             self.backward_calls.append(self._call(kernel, own, "backward", skipped=why))
 
-    def backward(self, kernel, **own):
+    def backward(self, kernel: Kernel, **own: Any) -> None:
         """Bind a kernel of the way to the input's gradient. Dropped where nobody reads that."""
         if self.dy is not None:
             why = "nobody reads the input's gradient" if self.dx is None else ""
             self.backward_calls.append(self._call(kernel, own, "backward", out=self.dx, skipped=why))
 
-    def samples_first(self, columns):
+    def samples_first(self, columns: Array | None) -> Any:
         """One of these buffers as it looks from outside: (…, N, *shape); None stays None."""
         return None if columns is None else samples_first(columns, self.replicas)
 
-    def per_feature(self, array):
+    def per_feature(self, array: Array) -> Array:
         """A parameter (…, n) as a column (…, n, 1) of the features that these buffers hold."""
         return array[..., self.features, None]
 
@@ -130,7 +151,7 @@ class Buffers:
 
     # ---------------------------------------------------------------------------------------------------- for a plan
 
-    def block(self, features):
+    def block(self, features: slice) -> Buffers:
         """The same for a slice of features; without the ones, which only a layer that mixes features needs."""
         block = copy.copy(self)
         block.x1 = block.out1 = None
@@ -141,7 +162,7 @@ class Buffers:
             setattr(block, name, None if whole is None else whole[..., features, :])
         return block
 
-    def blocks(self):
+    def blocks(self) -> list[slice]:
         """Slices of the features of x that hold about BLOCK values each."""
         features = self.x.shape[-2]
         count = min(features, max(1, round(self.x.size / BLOCK)))

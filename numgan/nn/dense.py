@@ -1,13 +1,20 @@
 """`Dense`: every output is a weighted sum of all inputs."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from numgan.errors import ArgumentError, whole
+from numgan.hints import Config, Initializer, Named, Rng, Rows, Shape
 from numgan.kernels import dense as kernels
 from numgan.nn import initializers
 from numgan.nn.layer import Layer
+
+if TYPE_CHECKING:
+    from numgan.nn.buffers import Buffers
 
 __all__ = ["Dense"]
 
@@ -25,11 +32,11 @@ class Dense(Layer):
 
     reads_output = False
 
-    def __init__(self, units, initializer="glorot_uniform"):
+    def __init__(self, units: int, initializer: str | Initializer = "glorot_uniform") -> None:
         self.units = whole("Dense(units)", units)
         self.initializer = initializers.get(initializer)
 
-    def build(self, shape):
+    def build(self, shape: Shape) -> Shape:
         if len(shape) != 1:
             raise ArgumentError(
                 f"{self.name}: Dense expects one axis of features, got the shape {shape}; Flatten first"
@@ -37,32 +44,32 @@ class Dense(Layer):
         self.shapes = {"weight_and_bias": (self.units, shape[0] + 1)}
         return (self.units,)
 
-    def attach(self, params, grads, state):
+    def attach(self, params: Named, grads: Named, state: Named) -> None:
         self.matrix, self.grad_matrix = params["weight_and_bias"], grads["weight_and_bias"]
         super().attach(_weight_and_bias(self.matrix), _weight_and_bias(self.grad_matrix), state)
 
-    def initialize(self, rng):
+    def initialize(self, rng: Rng) -> None:
         weight = self.params["weight"]
         *replicas, n_out, n_in = weight.shape
         for replica in np.ndindex(*replicas):
             weight[replica] = self.initializer(rng, (n_out, n_in), n_in, n_out, weight.dtype)
         self.params["bias"][...] = 0
 
-    def bind(self, io):
+    def bind(self, io: Buffers) -> None:
         io.let(weight=self.matrix)
         io.forward(kernels.dense_forward)
         io.backward_parameters(kernels.dense_backward_weight, out=self.grad_matrix)
         io.backward(kernels.dense_backward_input)
 
     @classmethod
-    def examples(cls):
+    def examples(cls) -> list[tuple[Layer, Shape]]:
         return [(cls(5), (5,)), (cls(1), (5,))]
 
-    def plain(self, rows, training):
+    def plain(self, rows: Rows, training: bool) -> Rows:
         units = list(zip(self.params["weight"].tolist(), self.params["bias"].tolist(), strict=True))
         return [[math.fsum([*(w * x for w, x in zip(ws, row, strict=True)), b]) for ws, b in units] for row in rows]
 
-    def config(self):
+    def config(self) -> Config:
         return {"units": self.units}
 
 

@@ -7,14 +7,17 @@ variance: U(−a, a) has variance a²/3. Keras's *_normal truncates at two stand
 PyTorch's, do not.
 """
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
 
 from numgan.errors import ArgumentError, positive
+from numgan.hints import Array, DType, Initializer, Rng, Shape
 
 
-def normal(stddev):
+def normal(stddev: float) -> Initializer:
     """Normal with mean 0 and the given standard deviation; Keras's RandomNormal. `stddev` must be positive."""
     stddev = positive("normal(stddev)", stddev)
 
@@ -35,27 +38,27 @@ def _uniform(rng, limit, shape, dtype):
     return _drawn(lambda size: rng.uniform(-limit, limit, size), shape).astype(dtype)
 
 
-def glorot_uniform(rng, shape, fan_in, fan_out, dtype):
+def glorot_uniform(rng: Rng, shape: Shape, fan_in: int, fan_out: int, dtype: DType) -> Array:
     """U(−a, a) with a = √(6/(fan_in + fan_out)): variance 2/(fan_in + fan_out). The default, as in Keras."""
     return _uniform(rng, math.sqrt(6 / (fan_in + fan_out)), shape, dtype)
 
 
-def glorot_normal(rng, shape, fan_in, fan_out, dtype):
+def glorot_normal(rng: Rng, shape: Shape, fan_in: int, fan_out: int, dtype: DType) -> Array:
     """Normal with variance 2/(fan_in + fan_out)."""
     return normal(math.sqrt(2 / (fan_in + fan_out)))(rng, shape, fan_in, fan_out, dtype)
 
 
-def he_uniform(rng, shape, fan_in, fan_out, dtype):
+def he_uniform(rng: Rng, shape: Shape, fan_in: int, fan_out: int, dtype: DType) -> Array:
     """U(−a, a) with a = √(6/fan_in): variance 2/fan_in, which keeps a ReLU network's signal level."""
     return _uniform(rng, math.sqrt(6 / fan_in), shape, dtype)
 
 
-def he_normal(rng, shape, fan_in, fan_out, dtype):
+def he_normal(rng: Rng, shape: Shape, fan_in: int, fan_out: int, dtype: DType) -> Array:
     """Normal with variance 2/fan_in."""
     return normal(math.sqrt(2 / fan_in))(rng, shape, fan_in, fan_out, dtype)
 
 
-def zeros(rng, shape, fan_in, fan_out, dtype):
+def zeros(rng: Rng, shape: Shape, fan_in: int, fan_out: int, dtype: DType) -> Array:
     """All zeros. A layer of zero weights passes no gradient to its input: for output layers and tests."""
     return np.zeros(shape, dtype)
 
@@ -63,7 +66,7 @@ def zeros(rng, shape, fan_in, fan_out, dtype):
 INITIALIZERS = {f.__name__: f for f in (glorot_uniform, glorot_normal, he_uniform, he_normal, zeros)}
 
 
-def get(initializer):
+def get(initializer: str | Initializer) -> Initializer:
     """The function for a name from INITIALIZERS; a function is returned as it is."""
     if callable(initializer):
         return initializer

@@ -9,9 +9,15 @@ and `backward_parameters`; the inherited `bind` does the rest. To add one to num
 (`numgan.gradcheck.faults`); everything else finds it in `numgan.nn.registry`.
 """
 
-from typing import ClassVar
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
 
 from numgan.errors import MissingMethodError
+from numgan.hints import Array, Config, Named, Rng, Rows, Shape
+
+if TYPE_CHECKING:
+    from numgan.nn.buffers import Buffers
 
 
 class Layer:
@@ -32,32 +38,32 @@ class Layer:
     shapes: ClassVar[dict] = {}  # trainable parameters, name -> shape, in arena order; set by build()
     state_shapes: ClassVar[dict] = {}  # what is kept but not trained (running statistics)
 
-    def build(self, shape):
+    def build(self, shape: Shape) -> Shape:
         """Fix the parameters' shapes for inputs of `shape`, (features,) or (channels, height, width), and return the
         outputs' shape.
         """
         return shape
 
-    def initialize(self, rng):
+    def initialize(self, rng: Rng) -> None:
         """Set the starting values of self.params and self.state (they start as zeros) for every replica."""
 
-    def attach(self, params, grads, state):
+    def attach(self, params: Named, grads: Named, state: Named) -> None:
         """Take the views, name -> array (…, *shape), of the network's arenas."""
         self.params, self.grads, self.state = params, grads, state
 
-    def forward(self, x, out):
+    def forward(self, x: Array, out: Array) -> None:
         """Write the output (…, batch, *shape) for x (…, batch, *shape) into `out`."""
         raise MissingMethodError(f"{type(self).__name__} must define forward(x, out)")
 
-    def backward_input(self, x, y, dy, out):
+    def backward_input(self, x: Array, y: Array, dy: Array, out: Array) -> None:
         """Write ∂L/∂x into `out`, given the input, the output and ∂L/∂y."""
         raise MissingMethodError(f"{type(self).__name__} must define backward_input(x, y, dy, out)")
 
-    def backward_parameters(self, x, y, dy):
+    def backward_parameters(self, x: Array, y: Array, dy: Array) -> None:
         """Write (not add) ∂L/∂parameter into every array of self.grads."""
         raise MissingMethodError(f"{type(self).__name__} has parameters and must define backward_parameters(x, y, dy)")
 
-    def bind(self, io):
+    def bind(self, io: Buffers) -> None:
         """Bind this layer's kernels to the `Buffers` io: io.forward(kernel, …), io.backward(kernel, …) and
         io.backward_parameters(kernel, …), whose arguments are filled in by name; see `numgan.nn.buffers`.
 
@@ -71,17 +77,17 @@ class Layer:
         io.backward(self.backward_input, out=dx)
 
     @classmethod
-    def examples(cls):
+    def examples(cls) -> list[tuple[Layer, Shape]]:
         """[(layer, shape of its input)]: what checks and tests try out. Default: the layer with no settings."""
         return [(cls(), (5,))]
 
-    def plain(self, rows, training):
+    def plain(self, rows: Rows, training: bool) -> Rows:
         """What `forward` computes, in plain Python floats: rows of numbers to rows of outputs, a list a sample, images
         in row-major order. Nothing runs it but the checker, which holds the kernels against it.
         """
         raise MissingMethodError(f"{type(self).__name__} has no plain(rows, training) to check its outputs against")
 
-    def config(self):
+    def config(self) -> Config:
         """The keyword arguments that make this layer again, as JSON-ready values."""
         return {}
 

@@ -4,18 +4,27 @@ The settings are JSON text in the entry "settings"; everything else is a plain a
 too. Nothing is pickled. Reading checks every entry's stored size, dtype and shape before memory is taken for it.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
 import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from numgan.errors import Error
 from numgan.files import atomic_write
+from numgan.hints import Array, Config, FileName, Named, Shape
 from numgan.nn.network import Sequential
 from numgan.nn.optimizers import OPTIMIZERS
 from numgan.nn.registry import LAYERS
+
+if TYPE_CHECKING:
+    from numgan.nn.layer import Layer
+    from numgan.nn.optimizers import Optimizer
 
 FORMAT = "numgan model 2"
 SETTINGS_LIMIT = 1_000_000  # characters
@@ -25,7 +34,7 @@ class ModelFileError(Error, ValueError):
     """A model file that is missing, damaged, or something else; the message says which."""
 
 
-def write_model(path, settings, arrays):
+def write_model(path: FileName, settings: Config, arrays: Mapping[str, Array]) -> None:
     """Write settings (JSON-ready) and arrays (name -> array) to `path`."""
     text = json.dumps({"format": FORMAT} | settings)
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
@@ -35,7 +44,7 @@ def write_model(path, settings, arrays):
 class ModelFile:
     """An open model file; see `open_model`."""
 
-    def __init__(self, path, archive):
+    def __init__(self, path: FileName, archive: zipfile.ZipFile) -> None:
         self.path, self.archive = path, archive
         self.size = os.path.getsize(path)
         self.entries = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
@@ -72,7 +81,7 @@ class ModelFile:
         with self.archive.open(self.entries[name]) as file:
             return np.lib.format.read_array(file, allow_pickle=False)
 
-    def read_arrays(self, shapes):
+    def read_arrays(self, shapes: Mapping[str, Shape]) -> Named:
         """The arrays named in `shapes` (name -> shape), and no others in the file."""
         missing, unknown = shapes.keys() - self.entries.keys(), self.entries.keys() - shapes.keys() - {"settings"}
         if missing or unknown:
@@ -83,7 +92,7 @@ class ModelFile:
                 raise ModelFileError(f"{self.path}: '{name}' is {dtype} of shape {shape}, expected shape {expected}")
         return {name: self._read(name) for name in shapes}
 
-    def build_network(self, key, extra_layers=()):
+    def build_network(self, key: str, extra_layers: Sequence[type[Layer]] = ()) -> Sequential:
         """The `Sequential` that settings[key] describes, its parameters still to be loaded."""
         config, known = self.settings[key], LAYERS | {cls.__name__: cls for cls in extra_layers}
         layers = []
@@ -98,14 +107,14 @@ class ModelFile:
             layers, config["shape"], np.random.default_rng(0), config["dtype"], config["replicas"], config["name"]
         )
 
-    def build_optimizer(self, key):
+    def build_optimizer(self, key: str) -> Optimizer:
         """The optimiser that settings[key] describes."""
         kind, arguments = self.settings[key]
         return OPTIMIZERS[kind](**arguments)
 
 
 @contextlib.contextmanager
-def open_model(path):
+def open_model(path: FileName) -> Iterator[ModelFile]:
     """Open a model file for reading; whatever is wrong with it comes out as one ModelFileError."""
     try:
         with zipfile.ZipFile(path) as archive:

@@ -4,18 +4,27 @@ All parameters of a network live in one array `values` (…, P), their gradients
 in `state`; layers hold reshaped views. An optimiser then walks flat memory, not a list of tensors.
 """
 
+from __future__ import annotations
+
 import copy
 import math
 import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from numgan.errors import ArgumentError, ArgumentTypeError, StateError, whole
+from numgan.hints import Array, Config, DType, Named, Numbers, Rng, Shape
 from numgan.nn.activations import Sigmoid
 from numgan.nn.buffers import samples_first
 from numgan.nn.layer import Layer
 from numgan.nn.losses import BinaryCrossEntropy
 from numgan.nn.plan import Plan
+
+if TYPE_CHECKING:
+    from numgan.nn.losses import Loss
+    from numgan.nn.optimizers import Optimizer
 
 PREDICT_ROWS = 256  # predict works through its input in blocks of this many rows
 EXPECTED_REPLICAS = "None or a positive integer"
@@ -36,7 +45,15 @@ class Sequential:
     Layers are named by kind and position, parameters by layer: "dense_1.weight".
     """
 
-    def __init__(self, layers, shape, rng, dtype="float32", replicas=None, name="network"):
+    def __init__(
+        self,
+        layers: Iterable[Layer],
+        shape: int | Sequence[int],
+        rng: Rng,
+        dtype: DType = "float32",
+        replicas: int | None = None,
+        name: str = "network",
+    ) -> None:
         layers = list(layers)
         if not any(dtype == known or np.dtype(dtype) == known for known in (np.float32, np.float64)):
             raise ArgumentError(f"{name}: dtype must be float32 or float64, got {dtype!r}")
@@ -85,7 +102,7 @@ class Sequential:
             )
 
     @staticmethod
-    def parameter_count(layers, shape):
+    def parameter_count(layers: Sequence[Layer], shape: int | Sequence[int]) -> int:
         """How many numbers, trained and kept, a network of these layers would hold; allocates nothing."""
         shape = as_shape("shape", shape)
         for layer in layers:
@@ -94,7 +111,9 @@ class Sequential:
 
     # -------------------------------------------------------------------------------------------------- running it
 
-    def plan(self, batch, *, training, backward, input_gradient=False, depth=None):
+    def plan(
+        self, batch: int, *, training: bool, backward: bool, input_gradient: bool = False, depth: int | None = None
+    ) -> Plan:
         """The plan for a batch size and mode, made at first use and kept."""
         key = (batch, training, backward, input_gradient, depth)
         if key not in self._plans:
@@ -105,7 +124,7 @@ class Sequential:
                 self._plans.pop(next(iter(self._plans)))
         return self._plans[key]
 
-    def forward(self, x, training=False):
+    def forward(self, x: Numbers, training: bool = False) -> Array:
         """The output (…, batch, *shape) for x (…, batch, *shape). Borrowed: the next call overwrites it."""
         x = self.check_input(x)
         plan = self.plan(self.rows_of(x), training=training, backward=True, input_gradient=True)
@@ -114,7 +133,7 @@ class Sequential:
         self._last = plan
         return self.samples_first(plan.y)
 
-    def backward(self, dy):
+    def backward(self, dy: Numbers) -> Array:
         """∂L/∂x (…, batch, *shape) for ∂L/∂y, after `forward`. Borrowed. After a training pass `grads` is set too."""
         plan = self._last
         if plan is None:
@@ -126,7 +145,7 @@ class Sequential:
         plan.run_backward()
         return self.samples_first(plan.dx)
 
-    def predict(self, x):
+    def predict(self, x: Numbers) -> Array:
         """The output for x in inference mode: a new array (…, rows, *shape), for any number of rows."""
         x = self.check_input(x)
         rows, lead = self.rows_of(x), (slice(None),) * (x.ndim - 1 - len(self.shapes[0]))
@@ -141,15 +160,15 @@ class Sequential:
             result[(*own, block)] = self.samples_first(plan.y)
         return result
 
-    def samples_first(self, columns):
+    def samples_first(self, columns: Array) -> Array:
         """The public face of one of its buffers: the memory of (…, *shape, N) seen as (…, N, *shape)."""
         return samples_first(columns, self.replicas)
 
-    def rows_of(self, x):
+    def rows_of(self, x: Array) -> int:
         """How many samples an input or target (…, batch, *shape) holds."""
         return x.shape[-1 - len(self.shapes[0])]
 
-    def check_input(self, x):
+    def check_input(self, x: Numbers) -> Array:
         """x as an array, or an error that says which layer expected what."""
         x, shape = np.asarray(x), self.shapes[0]
         axes = len(shape)
@@ -166,18 +185,18 @@ class Sequential:
         return x
 
     @property
-    def logit_depth(self):
+    def logit_depth(self) -> int:
         """How many layers lead to the logit: all but a closing Sigmoid."""
         return len(self.layers) - isinstance(self.layers[-1], Sigmoid)
 
     # ------------------------------------------------------------------------------------------------- training it
 
-    def compile(self, optimizer, loss=None):
+    def compile(self, optimizer: Optimizer, loss: Loss | None = None) -> None:
         """Set the optimiser, whose state this network then owns, and the loss (default: binary cross-entropy)."""
         optimizer.attach(self)
         self._optimizer, self._loss = optimizer, loss or BinaryCrossEntropy()
 
-    def train_on_batch(self, x, target):
+    def train_on_batch(self, x: Numbers, target: Numbers) -> tuple[Any, Any]:
         """One update on x (…, batch, *shape) and target (…, batch, n_out); returns (loss, accuracy).
 
         Both are of the batch before the update: floats, or arrays (R,) with replicas. A network that ends in
@@ -203,25 +222,25 @@ class Sequential:
 
     # ------------------------------------------------------------------------------------------------ its contents
 
-    def parameters(self):
+    def parameters(self) -> Named:
         """name -> view (…, *shape) of every trainable parameter, in arena order."""
         return {f"{layer.name}.{k}": v for layer in self.layers for k, v in layer.params.items()}
 
-    def gradients(self):
+    def gradients(self) -> Named:
         """name -> view of every parameter's gradient, as the last training pass left it."""
         return {f"{layer.name}.{k}": v for layer in self.layers for k, v in layer.grads.items()}
 
-    def state_dict(self):
+    def state_dict(self) -> Named:
         """name -> copy of every parameter and running statistic."""
         return {k: v.copy() for k, v in self._entries().items()}
 
-    def load_state_dict(self, arrays):
+    def load_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
         """Set every entry of `state_dict` from `arrays`; on any wrong name or shape nothing changes."""
         self.check_state_dict(arrays)
         for name, view in self._entries().items():
             view[...] = arrays[name]
 
-    def check_state_dict(self, arrays):
+    def check_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
         """Raise ValueError unless `arrays` has exactly the names and shapes of `state_dict`."""
         entries = self._entries()
         missing, unknown = entries.keys() - arrays.keys(), arrays.keys() - entries.keys()
@@ -239,7 +258,7 @@ class Sequential:
         state = {f"{layer.name}.{k}": v for layer in self.layers for k, v in layer.state.items()}
         return self.parameters() | state
 
-    def copy(self, dtype=None, replicas=None):
+    def copy(self, dtype: DType | None = None, replicas: int | None = None) -> Sequential:
         """A new network with the same values: in another dtype, or as a stack of `replicas` equal copies.
 
         Only a network without replicas of its own can be copied. The copy has no optimiser.
@@ -257,7 +276,7 @@ class Sequential:
         twin.values[...], twin.state[...] = self.values, self.state
         return twin
 
-    def summary(self):
+    def summary(self) -> str:
         """A table of layers, output shapes and parameter counts, as Keras prints it; returned as a string."""
         rows = [
             (f"{layer.name} ({type(layer).__name__})", _batch(shape), _count(layer.shapes, layer.state_shapes))
@@ -283,7 +302,7 @@ class Sequential:
             ]
         )
 
-    def config(self):
+    def config(self) -> Config:
         """What `from_config` needs to build the same architecture, as JSON-ready values."""
         return {
             "name": self.name,
@@ -294,7 +313,7 @@ class Sequential:
         }
 
 
-def copy_layer(layer):
+def copy_layer(layer: Layer) -> Layer:
     """The same layer without name and parameters, ready for another network."""
     twin = copy.copy(layer)
     for attribute in ("name", "params", "grads", "state"):
@@ -331,7 +350,7 @@ def _count(*shape_tables):
     return sum(math.prod(shape) for table in shape_tables for shape in table.values())
 
 
-def as_shape(what, shape):
+def as_shape(what: str, shape: Any) -> Shape:
     """A shape as a tuple of positive integers; an integer n is (n,)."""
     axes = shape if isinstance(shape, (tuple, list)) else (shape,)
     if not axes:
@@ -347,6 +366,6 @@ def _in_words(shape):
     return f"{shape[0]} features" if len(shape) == 1 else f"images of (channels, height, width) {shape}"
 
 
-def snake_case(name):
+def snake_case(name: str) -> str:
     """LeakyReLU -> leaky_relu, BatchNorm -> batch_norm."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.replace("LU", "lu")).lower()

@@ -4,20 +4,29 @@ The walk goes in chunks that stay in the processor's cache through all passes of
 842,000 parameters that takes four fifths of the time of ten passes over whole arrays.
 """
 
+from __future__ import annotations
+
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from numgan.errors import ArgumentError, fraction, positive
+from numgan.hints import Array, Config, Kernel, Named, Numbers
 from numgan.kernels import optimizers as kernels
 from numgan.nn.calls import Call, in_order, runs
+
+if TYPE_CHECKING:
+    from numgan.nn.network import Sequential
 
 __all__ = ["SGD", "Adam"]
 
 CHUNK = 32_768  # elements; five float32 arrays of this length take 640 KB
 
 
-class Optimizer:
+class Optimizer(ABC):
     """What SGD and Adam share: state arrays as long as the arena, and kernel calls bound chunk by chunk.
 
     A kernel's arguments are found by name: theta, gradient, temp, the arrays of `state_names`, the numbers of
@@ -28,7 +37,7 @@ class Optimizer:
     network = None
     steps = 0
 
-    def attach(self, network):
+    def attach(self, network: Sequential) -> None:
         """Take over a network's parameters: allocate the state and bind the update. One network per optimiser."""
         if self.network is not None:
             raise ArgumentError(f"{self} already trains '{self.network.name}'; make a new one for '{network.name}'")
@@ -45,7 +54,7 @@ class Optimizer:
         ]
         self._runs = runs(self._chunks)
 
-    def step(self):
+    def step(self) -> None:
         """Update the parameters from the gradients."""
         self.steps += 1
         self._before_step()
@@ -57,28 +66,41 @@ class Optimizer:
         return Call(self.kernel, in_order(self.kernel, arrays | self._constants), self.network.name)
 
     @property
-    def call(self):
+    def call(self) -> Call:
         """The whole update as one line of a training step."""
         arrays = {"theta": self.network.values, "gradient": self.network.grads} | self.state
         return Call(
             self.kernel, arrays, self.network.name, "all parameters", "update", run=self.step, parts=self._chunks
         )
 
-    def _before_step(self):
+    def _before_step(self):  # noqa: B027, SGD has none
         """Set the constants that change from step to step."""
 
-    def state_dict(self):
+    @property
+    @abstractmethod
+    def kernel(self) -> Kernel:
+        """The kernel of one update; looked up anew, so that a planted fault is seen."""
+
+    @abstractmethod
+    def config(self) -> Config:
+        """The keyword arguments that make this optimiser again, as JSON-ready values."""
+
+    @abstractmethod
+    def _scalars(self) -> dict[str, float]:
+        """The numbers that the kernel asks for, by name."""
+
+    def state_dict(self) -> Named:
         """steps and a copy of every state array."""
         return {"steps": np.array(self.steps)} | {k: v.copy() for k, v in self.state.items()}
 
-    def load_state_dict(self, arrays):
+    def load_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
         """Set the state from `state_dict`'s result; on any wrong name or shape nothing changes."""
         self.check_state_dict(arrays)
         for name, value in self.state.items():
             value[...] = arrays[name]
         self.steps = int(arrays["steps"])
 
-    def check_state_dict(self, arrays):
+    def check_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
         """Raise ValueError unless `arrays` has exactly the names and shapes of `state_dict`."""
         shapes = {"steps": ()} | {name: value.shape for name, value in self.state.items()}
         if arrays.keys() != shapes.keys():
@@ -100,7 +122,7 @@ class SGD(Optimizer):
 
     state_names = ("velocity",)
 
-    def __init__(self, learning_rate=0.01, momentum=0.0):
+    def __init__(self, learning_rate: float = 0.01, momentum: float = 0.0) -> None:
         self.learning_rate = positive("SGD learning_rate", learning_rate)
         self.momentum = fraction("SGD momentum", momentum)
 
@@ -108,10 +130,10 @@ class SGD(Optimizer):
         return {"rate": self.learning_rate, "momentum": self.momentum}
 
     @property
-    def kernel(self):
+    def kernel(self) -> Kernel:
         return kernels.sgd_update
 
-    def config(self):
+    def config(self) -> Config:
         return {"learning_rate": self.learning_rate, "momentum": self.momentum}
 
 
@@ -128,7 +150,14 @@ class Adam(Optimizer):
     state_names = ("m", "v")
     FORMS = ("keras", "paper")
 
-    def __init__(self, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-7, form="keras"):
+    def __init__(
+        self,
+        learning_rate: float = 1e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-7,
+        form: str = "keras",
+    ) -> None:
         if form not in self.FORMS:
             raise ArgumentError(f"Adam form must be one of {self.FORMS}, got {form!r}")
         self.learning_rate = positive("Adam learning_rate", learning_rate)
@@ -139,7 +168,7 @@ class Adam(Optimizer):
         return {"beta1": self.beta1, "beta2": self.beta2, "rate": 0.0, "epsilon": 0.0}
 
     @property
-    def kernel(self):
+    def kernel(self) -> Kernel:
         return kernels.adam_update
 
     def _before_step(self):
@@ -148,11 +177,11 @@ class Adam(Optimizer):
         self._constants["rate"][()] = self.learning_rate * (1 - self.beta1) / (1 - self.beta1**self.steps) / c
         self._constants["epsilon"][()] = self.epsilon / (c if self.form == "paper" else math.sqrt(1 - self.beta2))
 
-    def moments(self):
+    def moments(self) -> tuple[Array, Array]:
         """The paper's first and second moment estimates m_t, v_t, as new arrays (…, P)."""
         return self.state["m"] * (1 - self.beta1), self.state["v"] * (1 - self.beta2)
 
-    def config(self):
+    def config(self) -> Config:
         return {name: getattr(self, name) for name in ("learning_rate", "beta1", "beta2", "epsilon", "form")}
 
 

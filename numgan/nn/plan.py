@@ -4,13 +4,20 @@ At the first use of a batch size the buffers are allocated and every layer binds
 pass is `for run in runs: run()`; it allocates no array and decides nothing.
 """
 
+from __future__ import annotations
+
 import itertools
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from numgan.hints import Array
 from numgan.nn.buffers import Buffers
 from numgan.nn.calls import runs
+
+if TYPE_CHECKING:
+    from numgan.nn.network import Sequential
 
 
 class Plan:
@@ -31,16 +38,16 @@ class Plan:
 
     def __init__(
         self,
-        network,
-        batch,
+        network: Sequential,
+        batch: int,
         *,
-        training,
-        backward,
-        input_gradient=False,
-        depth=None,
-        x1=None,
-        dx1=None,
-    ):
+        training: bool,
+        backward: bool,
+        input_gradient: bool = False,
+        depth: int | None = None,
+        x1: Array | None = None,
+        dx1: Array | None = None,
+    ) -> None:
         layers = network.layers[:depth]
         shapes = network.shapes[: len(layers) + 1]
 
@@ -106,11 +113,11 @@ class Plan:
             buffers.append(buffers[-1] if same else columns(i + 1))
         return buffers
 
-    def run_forward(self):
+    def run_forward(self) -> None:
         for run in self._forward:
             run()
 
-    def run_backward(self):
+    def run_backward(self) -> None:
         for run in self._backward:
             run()
 

@@ -1,9 +1,17 @@
 """`Reshape` and `Flatten`: another shape for the same memory. Nothing is copied, no kernel runs."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from numgan.errors import ArgumentError, whole
+from numgan.hints import Config, Rows, Shape
 from numgan.nn.layer import Layer
+
+if TYPE_CHECKING:
+    from numgan.nn.buffers import Buffers
 
 __all__ = ["Flatten", "Reshape"]
 
@@ -13,28 +21,28 @@ class Reshape(Layer):
 
     is_view = True
 
-    def __init__(self, shape):
+    def __init__(self, shape: int | Sequence[int]) -> None:
         axes = shape if isinstance(shape, (tuple, list)) else (shape,)
         self.shape = tuple(whole("Reshape(shape)", n) for n in axes)
         if not self.shape:
             raise ArgumentError("Reshape(shape) must have at least one axis, got ()")
 
-    def build(self, shape):
+    def build(self, shape: Shape) -> Shape:
         if math.prod(shape) != math.prod(self.shape):
             raise ArgumentError(f"{self.name}: the shape {shape} does not fit into {self.shape}")
         return self.shape
 
-    def bind(self, io):
+    def bind(self, io: Buffers) -> None:
         pass
 
-    def config(self):
+    def config(self) -> Config:
         return {"shape": list(self.shape)}
 
     @classmethod
-    def examples(cls):
+    def examples(cls) -> list[tuple[Layer, Shape]]:
         return [(cls((2, 3)), (6,)), (cls((6,)), (3, 2, 1))]
 
-    def plain(self, rows, training):
+    def plain(self, rows: Rows, training: bool) -> Rows:
         return rows
 
 
@@ -43,15 +51,15 @@ class Flatten(Layer):
 
     is_view = True
 
-    def build(self, shape):
+    def build(self, shape: Shape) -> Shape:
         return (math.prod(shape),)
 
-    def bind(self, io):
+    def bind(self, io: Buffers) -> None:
         pass
 
     @classmethod
-    def examples(cls):
+    def examples(cls) -> list[tuple[Layer, Shape]]:
         return [(cls(), (2, 3)), (cls(), (5,))]
 
-    def plain(self, rows, training):
+    def plain(self, rows: Rows, training: bool) -> Rows:
         return rows

@@ -11,11 +11,20 @@ What a `state_dict` does not hold must be set equal on both sides: batch norm's 
 the momentum. Training on, PyTorch adds to running_var the unbiased variance, N/(N − 1) times the one numgan adds.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from numgan.errors import ArgumentError
+from numgan.hints import Named
 from numgan.nn.batch_norm import BatchNorm
 from numgan.nn.dense import Dense
+
+if TYPE_CHECKING:
+    from numgan.nn.network import Sequential
 
 # PyTorch's name -> numgan's, for each layer that has contents.
 NAMES = {
@@ -26,7 +35,7 @@ NAMES = {
 UNUSED = "num_batches_tracked"
 
 
-def to_torch_layout(network):
+def to_torch_layout(network: Sequential) -> Named:
     """The contents of a `Sequential` as PyTorch's `state_dict` of the same network names and shapes them.
 
     Returns {"0.weight": array, "0.bias": array, …} of new arrays in the network's dtype. To load them:
@@ -41,7 +50,7 @@ def to_torch_layout(network):
     return arrays
 
 
-def from_torch_layout(network, arrays):
+def from_torch_layout(network: Sequential, arrays: Mapping[str, Any]) -> None:
     """Set a `Sequential` from the `state_dict` of the same network in PyTorch; with a wrong name or shape, not at all.
 
     arrays  name -> array, or tensor in main memory: module.state_dict() as it is.

@@ -3,7 +3,10 @@
 A check is a function (seed, tolerance) -> Report.
 """
 
+from __future__ import annotations
+
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,8 +16,11 @@ from numgan.gradcheck.differences import check_gradients
 from numgan.gradcheck.targets import titled
 from numgan.study import recipes
 
+if TYPE_CHECKING:
+    from numgan.gradcheck.report import Report
 
-def sine_gradients(seed, tolerance):
+
+def sine_gradients(seed: int, tolerance: float) -> Report:
     """Every coordinate of the sine GAN: both networks, points and noise."""
     rng = np.random.default_rng(seed)
     recipe, real = recipes.get("sine"), np.empty((16, 2))
@@ -23,7 +29,7 @@ def sine_gradients(seed, tolerance):
     return titled("sine", check_gradients(model, (real, rng.standard_normal((16, 5))), tolerance=tolerance, seed=seed))
 
 
-def mnist_gradients(name, coordinates, directions, seed, tolerance):
+def mnist_gradients(name: str, coordinates: int | None, directions: int, seed: int, tolerance: float) -> Report:
     """A recipe's full GAN on digits: random directions through every tensor, and some of its coordinates."""
     rng = np.random.default_rng(seed)
     recipe, real = recipes.get(name), np.empty((8, 784))

@@ -8,9 +8,13 @@ epochs, seed 0) from the 4,000 training digits of the embedded set, each moved b
 reads 98.2 % of the 1,000 held-out digits right.
 """
 
+from __future__ import annotations
+
 import argparse
 import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -18,6 +22,7 @@ from tqdm import tqdm
 from numgan.data import load_mnist_split
 from numgan.data.idx import SIDE
 from numgan.data.mnist import to_unit_range
+from numgan.hints import Array, FileName
 from numgan.kernels import losses as kernels
 from numgan.nn.activations import ReLU
 from numgan.nn.batch_norm import BatchNorm
@@ -27,6 +32,9 @@ from numgan.nn.model_file import open_model, write_model
 from numgan.nn.network import Sequential, copy_layer
 from numgan.nn.optimizers import Adam
 
+if TYPE_CHECKING:
+    from numgan.data.mnist import Digits
+
 FILE = Path(__file__).parent.parent / "data" / "classifier.npz"
 CLASSES = 10
 BATCH = 128
@@ -34,19 +42,19 @@ SHIFT = 2  # pixels
 LEARNING_RATE = 4e-3  # at the start; it falls to 0 along a straight line
 
 
-def features(images):
+def features(images: Array) -> Array:
     """The features (n, 64), float32 and at least 0, of images (n, 784) with pixels from -1 to 1."""
     return _trunk().predict(images)
 
 
-def probabilities(images):
+def probabilities(images: Array) -> Array:
     """The probabilities (n, 10) of the digits 0 to 9 for images (n, 784) with pixels from -1 to 1."""
     z = _shipped().predict(images).T  # samples are columns
     kernels.softmax_forward(z, np.empty_like(z[:1]), out=z)
     return z.T
 
 
-def load_classifier(path=FILE):
+def load_classifier(path: FileName = FILE) -> Sequential:
     """The trained classifier, a `Sequential` (n, 784) -> logits (n, 10); by default the one in the package."""
     network = _build(np.random.default_rng(0))
     with open_model(path) as model:
@@ -76,7 +84,9 @@ def _build(rng):
 # ------------------------------------------------------------------------------------------------------- training
 
 
-def train(digits, epochs, seed, after_epoch=lambda network: None):
+def train(
+    digits: Digits, epochs: int, seed: int, after_epoch: Callable[[Sequential], Any] = lambda network: None
+) -> Sequential:
     """A classifier trained on labelled Digits; the same seed gives the same weights on the same machine.
 
     after_epoch is called with the network after every epoch.
@@ -106,7 +116,7 @@ def _accuracy(network, digits):
     return float((network.predict(to_unit_range(digits.images)).argmax(axis=1) == digits.labels).mean())
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """Train on the embedded digits, write the weights as float16, and print the accuracy of what was written."""
     parser = argparse.ArgumentParser(prog="python -m numgan.study.classifier", description=main.__doc__)
     parser.add_argument("--out", type=Path, default=FILE, metavar="FILE", help="default: the package's own weights")

@@ -1,13 +1,20 @@
 """How good samples are: measures of them, each beside what real data gets on the same measure."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from numgan.data import DataError, SinePoints
 from numgan.data.mnist import to_unit_range
+from numgan.hints import Array, Rng
 from numgan.study import classifier, metrics
+
+if TYPE_CHECKING:
+    from numgan.data.mnist import Digits
 
 NEIGHBOURS = 5  # k of precision and coverage
 PIXEL_ROWS = 1_000  # at most so many digits are held against every training digit, pixel by pixel
@@ -51,7 +58,7 @@ class Evaluation:
     collapsed: str | None
     class_shares: tuple | None = None
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The evaluation as JSON-ready values; a number that is not finite becomes None."""
         measures = [asdict(measure) for measure in self.measures]
         for row in measures:
@@ -61,7 +68,7 @@ class Evaluation:
         return about | {"class_shares": shares, "collapsed": self.collapsed}
 
 
-def evaluate_digits(samples, training, held_out, rng):
+def evaluate_digits(samples: Array, training: Digits, held_out: Digits, rng: Rng) -> Evaluation:
     """Compare generated digits (n, 784) with two sets of real ones, `Digits`. Pixels beyond [-1, 1] are clipped.
 
     In the feature space of `numgan.study.classifier`, against all held-out digits; real data: n random training digits.
@@ -126,7 +133,7 @@ def _why_collapsed(n, coverage, shares):
     return None
 
 
-def evaluate_points(samples, rng):
+def evaluate_points(samples: Array, rng: Rng) -> Evaluation:
     """Compare generated points (n, 2) with n real ones, (t, sin t) with t standard normal, drawn from `rng`.
 
     Real data: n more real points; the mean over 5 such draws.

@@ -13,14 +13,18 @@ Sources
             Journal of Statistical Planning and Inference 143(8).
 """
 
+from __future__ import annotations
+
 import numpy as np
+
+from numgan.hints import Array
 
 ROWS = 128  # of the first set, whose distances to the second are held at a time: 61 MB to 60,000 digits in float64
 
 # ----------------------------------------------------------------------------------------------- in feature space
 
 
-def frechet_distance(a, b):
+def frechet_distance(a: Array, b: Array) -> float:
     """The squared Fréchet distance of two sets of features (n, d) and (m, d), each taken for a normal distribution.
 
     |μ_a − μ_b|² + tr(Σ_a + Σ_b − 2·(Σ_a·Σ_b)^½), [DL]; [HRU] put it to this use. In float64; n and m at
@@ -37,7 +41,7 @@ def frechet_distance(a, b):
     return float(gap @ gap + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
 
 
-def precision_and_coverage(samples, real, k=5):
+def precision_and_coverage(samples: Array, real: Array, k: int = 5) -> tuple[float, float]:
     """How samples (n, d) and real rows (m, d), m > k, lie among each other: (precision, coverage), each in [0, 1].
 
     Every real row has a ball that reaches to its k-th nearest other real row.
@@ -58,12 +62,12 @@ def precision_and_coverage(samples, real, k=5):
 # -------------------------------------------------------------------------------------------- probabilities of classes
 
 
-def class_shares(probabilities):
+def class_shares(probabilities: Array) -> Array:
     """The share of rows (n, classes) whose most probable class is 0, 1, …: an array (classes,) that sums to 1."""
     return np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1]) / len(probabilities)
 
 
-def confident_share(probabilities, least=0.9):
+def confident_share(probabilities: Array, least: float = 0.9) -> float:
     """The share of rows (n, classes) whose most probable class has at least the probability `least`."""
     return float((probabilities.max(axis=1) >= least).mean())
 
@@ -71,12 +75,12 @@ def confident_share(probabilities, least=0.9):
 # ----------------------------------------------------------------------------------------------------------- distances
 
 
-def nearest_distances(a, b):
+def nearest_distances(a: Array, b: Array) -> Array:
     """The Euclidean distance from every row of a (n, d) to the nearest row of b (m, d): an array (n,)."""
     return np.sqrt(np.concatenate([_squares(rows, b).min(axis=1) for rows in _blocks(a)]))
 
 
-def energy_distance(a, b, within_b=None):
+def energy_distance(a: Array, b: Array, within_b: float | None = None) -> float:
     """2·E|A − B| − E|A − A′| − E|B − B′| over the rows of a (n, d) and b (m, d), [SR]; in float64.
 
     The means are over all pairs, a row with itself included: then the result is 0 for equal sets and, but for rounding,
@@ -87,7 +91,7 @@ def energy_distance(a, b, within_b=None):
     return 2 * mean_distance(a, b) - mean_distance(a, a) - within_b
 
 
-def mean_distance(a, b):
+def mean_distance(a: Array, b: Array) -> float:
     """The mean Euclidean distance over all pairs of a row of a (n, d) and a row of b (m, d)."""
     return sum(float(_distances(rows, b).sum()) for rows in _blocks(a)) / (len(a) * len(b))
 
@@ -117,7 +121,7 @@ def _squares(a, b):
 # -------------------------------------------------------------------------------------------------- points on the sine
 
 
-def sine_quality(points):
+def sine_quality(points: Array) -> dict[str, float]:
     """How well points (n, 2) follow (t, sin t), t standard normal: name -> float.
 
     curve_error   mean |y − sin x|: 0 on the curve, whatever x is.

@@ -4,13 +4,25 @@ Figures are made without pyplot: nothing global is touched and no display is nee
 not at all.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from numgan.data.mnist import to_pixels, to_unit_range
 from numgan.files import atomic_write
+from numgan.hints import Array, FileName, Rng
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
+
+    from numgan.data.mnist import Digits
+    from numgan.gan.history import History
+    from numgan.gan.model import GAN
 
 REAL, GENERATED = "tab:blue", "tab:red"
 SIDE = 28
@@ -19,13 +31,13 @@ SINE_FRAME = (-3.8, 3.8, -1.7, 1.7)  # left, right, bottom, top of pictures of p
 HISTORY_POINTS = 1_000  # a curve is averaged down to about this many points
 
 
-def save(figure, path):
+def save(figure: Figure, path: FileName) -> None:
     """Write a figure as PNG."""
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", dpi=100)
 
 
-def digit_grid(samples, columns):
+def digit_grid(samples: Array, columns: int) -> Array:
     """Images (n, 784) in [−1, 1] as one uint8 picture, `columns` to a row with a thin frame; unused cells white."""
     rows, cell = -(-len(samples) // columns), SIDE + 2
     picture = np.full((rows * cell, columns * cell), 255, np.uint8)
@@ -35,14 +47,14 @@ def digit_grid(samples, columns):
     return picture
 
 
-def draw_digits(axes, samples):
+def draw_digits(axes: Axes, samples: Array) -> None:
     """A grid of digits on one pair of axes."""
     columns = int(np.ceil(np.sqrt(len(samples))))
     axes.imshow(digit_grid(samples, columns), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.axis("off")
 
 
-def draw_points(axes, samples, size=6):
+def draw_points(axes: Axes, samples: Array, size: float = 6) -> None:
     """Generated points over the sine curve."""
     t = np.linspace(-3.5, 3.5, 200)
     axes.plot(t, np.sin(t), color="0.75", linewidth=2, zorder=0)
@@ -61,7 +73,7 @@ class Surface(NamedTuple):
     undecided: float | None
 
 
-def decision_surface(gan, frame, cells=(96, 72)):
+def decision_surface(gan: GAN, frame: tuple[float, float, float, float], cells: tuple[int, int] = (96, 72)) -> Surface:
     """The `Surface` of a GAN's discriminator."""
     left, right, bottom, top = frame
     columns, rows = cells
@@ -72,7 +84,7 @@ def decision_surface(gan, frame, cells=(96, 72)):
     return Surface(frame, answers, gan.objective.undecided)
 
 
-def draw_game(axes, moment):
+def draw_game(axes: Axes, moment: Any) -> AxesImage:
     """Real and generated points on the discriminator's map: blue where it says real, red where fake, line at ½.
 
     A critic's scores have no zero of their own: they are shown from their lowest to their highest, without a line.
@@ -90,7 +102,7 @@ def draw_game(axes, moment):
     return image
 
 
-def game(real, generated, surface, title, path):
+def game(real: Array, generated: Any, surface: Surface, title: str, path: FileName) -> None:
     """One picture of `draw_game`, with its scale."""
     figure = Figure(figsize=(8, 6), layout="constrained")
     axes = figure.subplots()
@@ -103,7 +115,7 @@ def game(real, generated, surface, title, path):
     save(figure, path)
 
 
-def digit_samples(samples, title, path):
+def digit_samples(samples: Array, title: str, path: FileName) -> None:
     """samples.png of a digit GAN."""
     figure = Figure(figsize=(8, 8.4), layout="constrained")
     axes = figure.subplots()
@@ -112,7 +124,7 @@ def digit_samples(samples, title, path):
     save(figure, path)
 
 
-def point_samples(samples, real, title, path):
+def point_samples(samples: Array, real: Array | None, title: str, path: FileName) -> None:
     """samples.png of the sine GAN: generated points, and real ones where given, over the curve."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
@@ -127,7 +139,7 @@ def point_samples(samples, real, title, path):
     save(figure, path)
 
 
-def data_set(digits, rng, path):
+def data_set(digits: Digits, rng: Rng, path: FileName) -> None:
     """mnist.png: random images, ten of each class to a row, beside a bar chart of the classes.
 
     Images without labels: the grid alone, a hundred at random.
@@ -179,7 +191,7 @@ def _panels(rows, columns, cell, margins):
     return figure, figure.subplots(rows, columns, squeeze=False).ravel()
 
 
-def evolution(snapshots, draw, path):
+def evolution(snapshots: Any, draw: Callable[..., Any], path: FileName) -> None:
     """evolution.png: [(step, samples)] in order, one panel a moment, `draw(axes, samples)` filling it.
 
     At most PANELS moments are shown, evenly chosen, the first and the last among them.
@@ -197,7 +209,7 @@ def evolution(snapshots, draw, path):
     save(figure, path)
 
 
-def history(record, path):
+def history(record: History, path: FileName) -> None:
     """history.png: the objective's panels, each with the values that theory gives. Gaps stay gaps: a side that does
     not play leaves its panels empty, and says so.
     """
@@ -217,7 +229,7 @@ def history(record, path):
     save(figure, path)
 
 
-def seeds(runs, path):
+def seeds(runs: Any, path: FileName) -> None:
     """seeds.png: a panel per measure with a dot per seed, crossed out where it collapsed, and real data's value."""
     evaluated = [run for run in runs if run.evaluation]
     measures = evaluated[0].evaluation["measures"]

@@ -5,15 +5,22 @@ clock in them and pay nothing. What a call does is not written down anywhere but
 count what every NumPy call reads, writes and computes.
 """
 
+from __future__ import annotations
+
 import math
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from numgan.gan.fit import TrainingStep
+from numgan.hints import Array, Rng, Source
 from numgan.nn.calls import Call
 from numgan.tables import aligned
+
+if TYPE_CHECKING:
+    from numgan.gan.model import GAN
 
 
 @dataclass
@@ -32,7 +39,7 @@ class Work:
     `bytes` read and written by all NumPy calls together.
     """
 
-    def __init__(self, calls):
+    def __init__(self, calls: list[Call]) -> None:
         self.flop = self.operations = self.bytes = 0
         for call in calls:
             call.kernel(*map(self._watched, call.arguments.values()))
@@ -44,7 +51,7 @@ class Work:
         value.work = self
         return value
 
-    def add(self, function, arrays):
+    def add(self, function: Any, arrays: list[Array]) -> None:
         self.bytes += sum(a.nbytes for a in arrays)
         if function in (np.matmul, np.dot):
             left, right, _ = arrays
@@ -73,7 +80,7 @@ class _Watched(np.ndarray):
         return function(*args, **keywords)
 
 
-def profile(gan, data, batch_size, rng, steps=30):
+def profile(gan: GAN, data: Source, batch_size: int, rng: Rng, steps: int = 30) -> tuple[list[Row], float]:
     """(rows, seconds of a whole step run without the clock) for a GAN on a data source; medians over `steps` steps."""
     step = TrainingStep(gan, data, batch_size, rng)
     d_step, g_step = step.discriminator, step.generator
@@ -118,7 +125,7 @@ def _step(phase, step):
             yield Row(phase, call, work.flop + work.operations, work.bytes)
 
 
-def table(rows, whole):
+def table(rows: list[Row], whole: float) -> str:
     """The profile as a text table, with totals and the share of the matrix products."""
     clocked = math.fsum(r.seconds for r in rows)
     head = ("phase", "network", "layer", "", "kernel", "shapes", "MFLOP", "kB", "µs", "share", "GFLOP/s")

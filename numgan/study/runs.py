@@ -3,12 +3,16 @@
 A run directory holds config.json, history.csv, model.npz, samples.png, evolution.png and history.png.
 """
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import json
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -19,8 +23,12 @@ from numgan.files import atomic_write
 from numgan.gan.equilibrium import Equilibrium
 from numgan.gan.fit import NonFiniteError
 from numgan.gan.model import GAN
+from numgan.hints import DType, FileName, Rng
 from numgan.nn.model_file import ModelFileError
 from numgan.study import plots, recipes
+
+if TYPE_CHECKING:
+    from numgan.gan.history import History
 
 QUALITY_SAMPLES = 5_000  # as many as the closing figures are computed from
 
@@ -37,7 +45,7 @@ class Run:
     equilibrium  None, or the `Equilibrium` that was watched for, as its last check found it.
     """
 
-    directory: Path
+    directory: FileName
     history: object
     seconds: float
     samples_per_second: float
@@ -46,7 +54,7 @@ class Run:
     equilibrium: Equilibrium | None
 
 
-def make_directory(out, name):
+def make_directory(out: FileName | None, name: str) -> Path:
     """Create the run directory: `out`, which must be new or empty, or else the next free runs/NAME-n."""
     if out is not None:
         out = Path(out)
@@ -62,14 +70,22 @@ def make_directory(out, name):
     raise RunError("runs/ is full")
 
 
-def streams(seed):
+def streams(seed: int) -> list[Rng]:
     """Three independent random generators of one seed: for initial weights, for training, for pictures."""
     return np.random.default_rng(seed).spawn(3)
 
 
 def train(
-    recipe, settings, seed=0, dtype="float32", source=None, out=None, quiet=False, say=print, until_equilibrium=None
-):
+    recipe: Any,
+    settings: Any,
+    seed: int = 0,
+    dtype: DType = "float32",
+    source: FileName | None = None,
+    out: FileName | None = None,
+    quiet: bool = False,
+    say: Callable[[str], None] = print,
+    until_equilibrium: float | None = None,
+) -> Run:
     """Train a recipe and leave a run directory; returns the `Run`.
 
     until_equilibrium  None, or the tolerance of an `Equilibrium` that is checked at every look and ends the training.
@@ -173,13 +189,13 @@ class _Watch:
         return "   ".join([f"{done:>8,}", *cells])
 
 
-def last_mean(record, column, steps, form):
+def last_mean(record: History, column: str, steps: int, form: str) -> str:
     """The mean of a column over its last steps as text, or a dash where the column has a gap."""
     value = float(record[column][-steps:].mean())
     return "—" if math.isnan(value) else format(value, form)
 
 
-def open_run(path):
+def open_run(path: FileName) -> tuple[Any, dict[str, Any], GAN]:
     """(recipe, config, GAN) of a run directory."""
     directory = Path(path)
     try:
@@ -199,7 +215,7 @@ def open_run(path):
     return recipe, config, gan
 
 
-def sample(path, n=None, seed=0, out=None):
+def sample(path: FileName, n: int | None = None, seed: int = 0, out: FileName | None = None) -> tuple[Path, int]:
     """Write n new samples of a run to `out`, a .png picture or a .npy array; returns (path written, n).
 
     n defaults to the recipe's own count, `out` to sample-seedN.png in the run directory. The array is float32

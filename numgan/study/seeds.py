@@ -4,6 +4,8 @@ What a GAN ends up as depends on the seed, so one run says little. A process tak
 at a time as the machine has cores.
 """
 
+from __future__ import annotations
+
 import json
 import math
 import os
@@ -14,10 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from tqdm import tqdm
 
 from numgan.files import atomic_write
+from numgan.hints import FileName
 from numgan.study import plots
 from numgan.tables import aligned
 
@@ -35,7 +39,7 @@ class SeedRun:
     error: str | None
 
 
-def parse(text):
+def parse(text: str) -> list[int]:
     """The seeds that "0-4" or "0,3,7-9" names, in order, each once; ValueError for anything else."""
     seeds = []
     for part in text.split(","):
@@ -47,7 +51,7 @@ def parse(text):
     return list(dict.fromkeys(seeds))
 
 
-def train(options, seeds, directory, quiet=False):
+def train(options: list[str], seeds: list[int], directory: FileName, quiet: bool = False) -> list[SeedRun]:
     """Train with `numgan train OPTIONS` once per seed, each in directory/seed-N, and evaluate; returns SeedRuns.
 
     Leaves seeds.json and seeds.png in the directory. A seed whose training fails, or whose numbers stop being finite,
@@ -92,7 +96,7 @@ def _numgan(*arguments):
     return subprocess.run(command, env=os.environ | one_thread, capture_output=True, encoding="utf-8", check=False)
 
 
-def table(runs):
+def table(runs: Any) -> str:
     """The spread as text: a row per measure, a column per seed, their median and extremes, and real data's value."""
     evaluated = [run for run in runs if run.evaluation]
     lines = [["measure", *(f"seed {run.seed}" for run in runs), "median", "lowest", "highest", "real data"]]

@@ -1,7 +1,11 @@
 """Settings: every number of a recipe as a named field that can be overridden, with what it may be."""
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +15,10 @@ from numgan.gan.objectives import MEAN_OR_SUM, OBJECTIVES
 from numgan.gan.steps import SCHEDULES, SEPARATE
 from numgan.nn.optimizers import Adam
 
+if TYPE_CHECKING:
+    from numgan.gan.objectives import Objective
+    from numgan.nn.network import Sequential
+
 RULES = {name for rules in OBJECTIVES.values() for name in rules.takes}  # settings that are the objective's
 
 
@@ -18,32 +26,32 @@ class SettingError(Error, ValueError):
     """A setting that a recipe does not have, or a value it cannot take; the message lists what is right."""
 
 
-def setting(default, help, check, expects):
+def setting(default: Any, help: str, check: Callable[[Any], bool], expects: str) -> Any:
     """A field of a Settings class: `check(value)` accepts it, `expects` says in words what is accepted."""
     return field(default=default, metadata={"help": help, "check": check, "expects": expects})
 
 
-def positive_int(default, help):
+def positive_int(default: Any, help: str) -> Any:
     return setting(default, help, lambda v: v > 0, "a positive integer")
 
 
-def natural(default, help):
+def natural(default: Any, help: str) -> Any:
     return setting(default, help, lambda v: v >= 0, "a whole number from 0 up")
 
 
-def positive(default, help):
+def positive(default: Any, help: str) -> Any:
     return setting(default, help, lambda v: 0 < v < np.inf, "a positive number")
 
 
-def fraction(default, help, top=1.0):
+def fraction(default: Any, help: str, top: float = 1.0) -> Any:
     return setting(default, help, lambda v: 0 <= v < top, f"a number from 0 up to, but not including, {top:g}")
 
 
-def choice(default, help, options):
+def choice(default: Any, help: str, options: tuple[str, ...]) -> Any:
     return setting(default, help, lambda v: v in options, "one of " + ", ".join(options))
 
 
-def widths(default, help):
+def widths(default: Any, help: str) -> Any:
     return setting(default, help, lambda v: len(v) > 0 and min(v) > 0, "positive integers with commas, as 128,256,512")
 
 
@@ -69,18 +77,18 @@ class TrainingSettings:
     discriminator_steps: int = natural(1, "discriminator steps in a training step; 0 freezes the discriminator")
     generator_steps: int = natural(1, "generator steps in a training step; 0 freezes the generator")
 
-    def adam(self):
+    def adam(self) -> Adam:
         return Adam(self.learning_rate, self.beta1, self.beta2, self.epsilon, self.adam_form)
 
-    def game(self):
+    def game(self) -> Objective:
         """The objective, with those of its settings that it takes."""
         rules = OBJECTIVES[self.objective]
         return rules(**{name: getattr(self, name) for name in rules.takes})
 
-    def gan(self, generator, discriminator):
+    def gan(self, generator: Sequential, discriminator: Sequential) -> GAN:
         return GAN(generator, discriminator, self.adam(), self.adam(), self.game(), self.schedule)
 
-    def length(self):
+    def length(self) -> dict[str, Any]:
         """How long to train and with how many steps of either side, as keywords of `GAN.fit`."""
         return {name: getattr(self, name) for name in ("steps", "discriminator_steps", "generator_steps")}
 
@@ -95,12 +103,12 @@ class DigitSettings(TrainingSettings):
     slope: float = fraction(0.2, "LeakyReLU's slope below zero")
     momentum: float = fraction(0.8, "weight of the old value in the batch norms' running statistics")
 
-    def length(self):
+    def length(self) -> dict[str, Any]:
         by_epochs = {"steps": None, "epochs": self.epochs} if self.epochs else {}
         return super().length() | by_epochs
 
 
-def with_overrides(settings, overrides):
+def with_overrides(settings: Any, overrides: Mapping[str, Any]) -> Any:
     """Settings with some replaced: `overrides` maps names to texts, as the command line has them, or to values."""
     fields = {f.name: f for f in dataclasses.fields(settings)}
     values = {}
@@ -152,6 +160,6 @@ def _text(value):
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
-def setting_rows(settings):
+def setting_rows(settings: Any) -> list[tuple[str, str, str]]:
     """(name, value as it would be typed, help) for every setting."""
     return [(f.name, _text(getattr(settings, f.name)), f.metadata["help"]) for f in dataclasses.fields(settings)]

@@ -1,6 +1,9 @@
 """The list that the chapters of faults fill: what a fault is, and how one is planted."""
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,7 +22,7 @@ class Fault:
     owner: Any
 
 
-def fault(name, target, attribute, owner):
+def fault(name: str, target: str, attribute: str, owner: Any) -> Callable[[Any], Any]:
     """Decorator: adds its function to the catalogue as the faulty form of owner.attribute."""
 
     def add(replacement):
@@ -29,13 +32,13 @@ def fault(name, target, attribute, owner):
     return add
 
 
-def chapter(kernels):
+def chapter(kernels: Any) -> Callable[..., Any]:
     """The decorator `fault` for the kernels of one chapter."""
     return partial(fault, owner=kernels)
 
 
 @contextlib.contextmanager
-def planted(fault):
+def planted(fault: Fault) -> Iterator[None]:
     """Put the fault in place, and take it out again whatever happens."""
     right = getattr(fault.owner, fault.attribute)
     setattr(fault.owner, fault.attribute, fault.replacement)

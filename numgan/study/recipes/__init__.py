@@ -2,6 +2,10 @@
 setting that can be overridden. A family a file.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 from numgan.study.recipes.digits import Mnist, MnistEpochs
 from numgan.study.recipes.points import Sine, SineDiscriminator
 from numgan.study.settings import SettingError
@@ -9,7 +13,7 @@ from numgan.study.settings import SettingError
 RECIPES = {recipe.name: recipe for recipe in (Mnist(), MnistEpochs(), Sine(), SineDiscriminator())}
 
 
-def get(name):
+def get(name: str) -> Any:
     """The recipe of that name, or SettingError with the names there are."""
     if name not in RECIPES:
         raise SettingError(f"no recipe {name!r}; the recipes are {', '.join(RECIPES)}")

@@ -1,9 +1,13 @@
 """Dense GANs for handwritten digits: the Keras listing and the 50-epoch study."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from numgan.data import load_mnist_split
 from numgan.gan.objectives import MEAN_OR_SUM
+from numgan.hints import Array, DType, FileName, Rng
 from numgan.nn import initializers
 from numgan.nn.activations import LeakyReLU, Tanh
 from numgan.nn.batch_norm import BatchNorm
@@ -11,6 +15,10 @@ from numgan.nn.dense import Dense
 from numgan.nn.network import Sequential
 from numgan.study import evaluation, plots
 from numgan.study.settings import DigitSettings, choice, fraction, natural, positive, positive_int, widths
+
+if TYPE_CHECKING:
+    from numgan.gan.model import GAN
+    from numgan.study.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
@@ -33,11 +41,11 @@ class Mnist:
     sample_count = 64
     snapshot_count = 16
 
-    def load(self, source):
+    def load(self, source: FileName | None) -> tuple[Any, Any]:
         """(training, held-out) digits: embedded (None), downloaded ("full") or from a directory of IDX files."""
         return load_mnist_split(source)
 
-    def build(self, s, rng, dtype):
+    def build(self, s: Any, rng: Rng, dtype: DType) -> GAN:
         """The GAN for settings `s`, its weights drawn from `rng`."""
 
         def hidden(batch_norm):
@@ -55,22 +63,22 @@ class Mnist:
 
     draw = staticmethod(plots.draw_digits)
 
-    def moment(self, gan, noise, rng):
+    def moment(self, gan: GAN, noise: Array, rng: Rng) -> Any:
         """What `draw` shows of a moment of the training."""
         return gan.generator.predict(noise)
 
-    def picture(self, samples, gan, title, path, rng):
+    def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng) -> None:
         plots.digit_samples(samples, title, path)
 
-    def quality(self, samples, gan, rng):
+    def quality(self, samples: Array, gan: GAN, rng: Rng) -> dict[str, float]:
         """Figures for the closing summary, name -> number: none for digits."""
         return {}
 
-    def evaluation_count(self, training, held_out):
+    def evaluation_count(self, training: Any, held_out: Any) -> int:
         """How many samples to evaluate unless told: as many as there are held-out digits."""
         return min(len(training), len(held_out))
 
-    def evaluate(self, samples, gan, training, held_out, rng):
+    def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng) -> Evaluation:
         """The `Evaluation` of generated digits beside both parts of the data."""
         return evaluation.evaluate_digits(samples, training, held_out, rng)
 
@@ -97,7 +105,7 @@ class MnistEpochs(Mnist):
     title = "handwritten digits: the 50-epoch study, three dense layers in either network"
     settings = MnistEpochsSettings()
 
-    def build(self, s, rng, dtype):
+    def build(self, s: Any, rng: Rng, dtype: DType) -> GAN:
         grow = [layer for n in s.hidden for layer in (Dense(n), LeakyReLU(s.slope), BatchNorm(s.momentum))]
         shrink = [layer for n in reversed(s.hidden) for layer in (Dense(n), LeakyReLU(s.slope))]
         generator = Sequential([*grow, Dense(784), Tanh()], s.latent_dim, rng, dtype, name="generator")

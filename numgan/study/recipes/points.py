@@ -1,17 +1,25 @@
 """GANs for points of the plane: the sine article's, and its discriminator alone."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from numgan.data import SinePoints
 from numgan.gan.steps import SCHEDULES
+from numgan.hints import Array, DType, FileName, Rng
 from numgan.nn import initializers
 from numgan.nn.activations import ReLU, Sigmoid
 from numgan.nn.dense import Dense
 from numgan.nn.network import Sequential
 from numgan.study import evaluation, metrics, plots
 from numgan.study.settings import SettingError, TrainingSettings, choice, natural, positive_int, setting
+
+if TYPE_CHECKING:
+    from numgan.gan.model import GAN
+    from numgan.study.evaluation import Evaluation
 
 
 @dataclass(frozen=True)
@@ -43,13 +51,13 @@ class Sine:
 
     frame = plots.SINE_FRAME
 
-    def load(self, source):
+    def load(self, source: FileName | None) -> tuple[Any, Any]:
         """(training, held-out) points: always fresh, so nothing need be held out."""
         if source is not None:
             raise SettingError(f"the {self.name} recipe draws its own points and takes no --data, got {source!r}")
         return SinePoints(), SinePoints()
 
-    def build(self, s, rng, dtype):
+    def build(self, s: Any, rng: Rng, dtype: DType) -> GAN:
         """The GAN for settings `s`, its weights drawn from `rng`."""
         output = [Sigmoid()] if s.output == "sigmoid" else []
         generator = Sequential(
@@ -58,28 +66,28 @@ class Sine:
         return s.gan(generator, self.discriminator(s, rng, dtype))
 
     @staticmethod
-    def discriminator(s, rng, dtype):
+    def discriminator(s: Any, rng: Rng, dtype: DType) -> Sequential:
         layers = [Dense(s.hidden, s.initializer), ReLU(), Dense(1), *s.game().closing()]
         return Sequential(layers, 2, rng, dtype, name="discriminator")
 
     draw = staticmethod(plots.draw_game)
 
-    def moment(self, gan, noise, rng):
+    def moment(self, gan: GAN, noise: Array, rng: Rng) -> Any:
         """Real and generated points, and what the discriminator says of the plane behind them."""
         points = gan.generator.predict(noise)
         return _real_points(len(points), rng), points, plots.decision_surface(gan, self.frame)
 
-    def picture(self, samples, gan, title, path, rng):
+    def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng) -> None:
         plots.point_samples(samples, _real_points(len(samples), rng), title, path)
 
-    def quality(self, samples, gan, rng):
+    def quality(self, samples: Array, gan: GAN, rng: Rng) -> dict[str, float]:
         return metrics.sine_quality(samples)
 
-    def evaluation_count(self, training, held_out):
+    def evaluation_count(self, training: Any, held_out: Any) -> int:
         """How many samples to evaluate unless told."""
         return 5_000
 
-    def evaluate(self, samples, gan, training, held_out, rng):
+    def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng) -> Evaluation:
         """The `Evaluation` of generated points beside fresh real ones."""
         return evaluation.evaluate_points(samples, rng)
 
@@ -105,24 +113,24 @@ class SineDiscriminator(Sine):
     look_every = 50
     frame = (-3.8, 3.8, -7.6, 7.6)
 
-    def build(self, s, rng, dtype):
+    def build(self, s: Any, rng: Rng, dtype: DType) -> GAN:
         def line(rng, shape, fan_in, fan_out, dtype):
             return np.array([[1], [2]], dtype)
 
         generator = Sequential([Dense(2, line)], 1, rng, dtype, name="generator")
         return s.gan(generator, self.discriminator(s, rng, dtype))
 
-    def picture(self, samples, gan, title, path, rng):
+    def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng) -> None:
         surface = plots.decision_surface(gan, self.frame)
         plots.game(_real_points(len(samples), rng), samples, surface, title, path)
 
-    def quality(self, samples, gan, rng):
+    def quality(self, samples: Array, gan: GAN, rng: Rng) -> dict[str, float]:
         """Accuracy on fresh points of either kind, as the article reports it."""
         real = gan.discriminator.predict(_real_points(len(samples), rng))
         fake = gan.discriminator.predict(samples)
         return {"accuracy on real": float((real > 0.5).mean()), "accuracy on fake": float((fake <= 0.5).mean())}
 
-    def evaluate(self, samples, gan, training, held_out, rng):
+    def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng) -> Evaluation:
         """The two accuracies. Beside them what a perfect discriminator has, since the curves meet in one point only."""
         article = {
             "accuracy on real": "higher; the article: 100 %",

@@ -1,0 +1,134 @@
+"""A user's program that touches every class and method of numgan's public face, for `mypy --strict`: every call is to a
+typed function, and what comes back has the type that the documentation says. It is checked, not run.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from numgan import (
+    GAN,
+    SGD,
+    Adam,
+    BatchNorm,
+    BinaryCrossEntropy,
+    Dense,
+    Error,
+    Flatten,
+    GradientError,
+    History,
+    Layer,
+    LeakyReLU,
+    Minimax,
+    ModelFileError,
+    NonFiniteError,
+    NonSaturating,
+    ReLU,
+    Reshape,
+    Sequential,
+    Sigmoid,
+    SiLU,
+    SoftmaxCrossEntropy,
+    Tanh,
+    Wasserstein,
+    check_gradients,
+    from_torch_layout,
+    normal,
+    to_torch_layout,
+)
+from numgan.data import Digits, SinePoints, load_mnist, load_mnist_split
+
+Array = NDArray[Any]
+
+
+class Cube(Layer):
+    """A layer of one's own."""
+
+    def forward(self, x: Array, out: Array) -> None:
+        out[...] = x**3
+
+    def backward_input(self, x: Array, y: Array, dy: Array, out: Array) -> None:
+        out[...] = 3 * x**2 * dy
+
+
+def networks(rng: np.random.Generator) -> tuple[Sequential, Sequential]:
+    g = [
+        Dense(8, normal(0.02)),
+        LeakyReLU(0.2),
+        BatchNorm(0.8),
+        SiLU(),
+        Dense(4, "he_uniform"),
+        Tanh(),
+        Reshape((1, 2, 2)),
+    ]
+    d = [Flatten(), Dense(8), ReLU(), Cube(), Dense(1), Sigmoid()]
+    return Sequential(g, 3, rng, "float64", name="generator"), Sequential(d, (1, 2, 2), rng, "float64")
+
+
+def one_network(network: Sequential, x: Array) -> None:
+    network.compile(Adam(1e-3, beta1=0.5, form="paper"), BinaryCrossEntropy(label_smoothing=0.1))
+    loss, accuracy = network.train_on_batch(x, np.ones((len(x), 1)))
+    y: Array = network.forward(x, training=True)
+    dx: Array = network.backward(np.ones_like(y))
+    predicted: Array = network.predict(x.tolist())
+    state: dict[str, Array] = network.state_dict()
+    network.load_state_dict(state)
+    names: list[str] = [*network.parameters(), *network.gradients()]
+    text: str = network.copy("float64", replicas=2).summary()
+    torch: dict[str, Array] = to_torch_layout(network)
+    from_torch_layout(network, torch)
+    print(loss, accuracy, dx.shape, predicted.shape, names, text)
+
+
+def a_game(rng: np.random.Generator, path: Path) -> History:
+    g, d = networks(rng)
+    for objective in (NonSaturating(0.1), Minimax(discriminator_loss="sum"), Wasserstein(clip=0.01), "non-saturating"):
+        print(objective)
+    gan = GAN(g, d, Adam(), SGD(0.1, momentum=0.9), NonSaturating(0.1), schedule="separate")
+
+    def callback(step: int, history: History) -> bool:
+        return step > 10 and bool(history["d_loss"][-1] > 1)
+
+    rows = rng.standard_normal((40, 1, 2, 2))
+    try:
+        history: History = gan.fit(rows, steps=20, batch_size=8, rng=rng, every=5, callback=callback)
+        history = gan.fit(rows, epochs=2, batch_size=8, rng=rng, discriminator_steps=2, generator_steps=1)
+    except (NonFiniteError, Error) as error:
+        raise SystemExit(str(error)) from error
+    samples: Array = gan.sample(16, rng)
+    answers: Array = gan.predict(rng.standard_normal((16, gan.latent_dim)))
+    print(
+        gan.train_discriminator(rows[:8], rng.standard_normal((8, 3))).loss, gan.train_generator(np.ones((8, 3))).loss
+    )
+    print(gan.discriminator_step(4), gan.generator_step(8), samples.shape, answers.shape, len(history))
+    gan.save(path)
+    try:
+        GAN.load(path, layers=[Cube]).load_state_dict(gan.state_dict())
+    except ModelFileError as error:
+        print(error)
+    history.write_csv(path.with_suffix(".csv"))
+    return history
+
+
+def the_proof(rng: np.random.Generator) -> None:
+    report = check_gradients(Cube(), rng.standard_normal((4, 3)), tolerance=1e-7, coordinates=5, directions=1)
+    loss = check_gradients(SoftmaxCrossEntropy(), rng.standard_normal((4, 3)), target=np.eye(4, 3))
+    try:
+        report.raise_for_failure()
+    except GradientError as error:
+        print(error)
+    passed: bool = report.passed and loss.passed
+    worst: float = report.worst
+    print(passed, worst, report.to_dict(), str(report))
+
+
+def data(rng: np.random.Generator) -> None:
+    digits: Digits = load_mnist()
+    training, held_out = load_mnist_split("full")
+    out = np.empty((8, *digits.shape), np.float32)
+    digits.sample(8, rng, out)
+    training.take(np.arange(8), out)
+    SinePoints().sample(8, rng, np.empty((8, 2)))
+    print(len(held_out))
