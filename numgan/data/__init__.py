@@ -1,4 +1,12 @@
-"""Data sources: where real samples come from. Arrays in, arrays out."""
+"""Data sources: where real samples come from. Arrays in, arrays out.
+
+    rows         any array; points: the sine curve; mnist: digits, from files that idx reads and download fetches
+    stream       batches, drawn many at a time
+    normal       standard normal numbers, for noise
+
+A source is an object with a `shape`, that of one row, and sample(n, rng, out); to be gone through in epochs it has a
+length and take(index, out) too.
+"""
 
 from .download import cache_dir, download_mnist
 from .idx import DataError

@@ -1,1 +1,13 @@
-"""The game: a generator against a discriminator."""
+"""The game: a generator against a discriminator.
+
+Read in this order:
+
+    objectives   the rules: what either side minimises, and what theory says of the end
+    steps        one step of either side at one batch size, as a list of kernel calls
+    fit          the training loop
+    model        `GAN`, the two networks and all of the above
+    history      what a run reports; equilibrium: when to stop
+
+To add an objective, subclass `objectives.Objective` and list it in `objectives.OBJECTIVES`: settings, steps, history,
+pictures, model files and gradient checks find it there.
+"""

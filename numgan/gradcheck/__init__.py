@@ -1,1 +1,14 @@
-"""The proof: every gradient against differences, every other formula against plain Python."""
+"""The proof: every gradient against differences, every other formula against plain Python, and the proof of the proof.
+
+Read in this order:
+
+    differences  `check_gradients`: the method and its error analysis
+    problems     layers, networks, losses and GAN steps as functions to differentiate
+    report       what was found, as a table and as data
+    formulas     what no gradient check can see: values, statistics, updates
+    targets      the named checks behind `numgan gradcheck`
+    faults       mistakes planted one by one, each of which a check has to notice
+
+To add a check, write a function (seed, tolerance) -> Report and list it in `targets.TARGETS`; layers and objectives are
+there already, from their registries. To add a fault, write the wrong kernel into the chapter of the right one.
+"""

@@ -1,1 +1,16 @@
-"""What one does with a GAN: recipes, runs, pictures, measures."""
+"""What one does with a GAN: recipes, runs, pictures, measures.
+
+Read in this order:
+
+    settings     every number of a recipe, by name, with what it may be
+    recipes/     the systems of the source documents, a family a file
+    runs         one training, from seed to run directory and back
+    seeds        several of them side by side
+    plots        pictures
+    metrics, classifier, evaluation   how good samples are, beside real data
+    profiling    where a step's time goes
+    checks       gradient checks of whole recipes
+
+To add a recipe, write a class like those in `recipes` and list it in `recipes.RECIPES`: the command line, the gradient
+checks and the tests find it there.
+"""

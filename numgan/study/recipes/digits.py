@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from numgan.data import load_mnist_split
 from numgan.gan.objectives import MEAN_OR_SUM
@@ -40,6 +40,7 @@ class Mnist:
     look_every = 50  # steps between two looks at the losses, about a second
     sample_count = 64
     snapshot_count = 16
+    gradient_check: ClassVar = {"rows": 8, "coordinates": 4, "directions": 2}  # whole, it would take hours
 
     def load(self, source: FileName | None) -> tuple[Any, Any]:
         """(training, held-out) digits: embedded (None), downloaded ("full") or from a directory of IDX files."""
@@ -104,6 +105,7 @@ class MnistEpochs(Mnist):
     name = "mnist-epochs"
     title = "handwritten digits: the 50-epoch study, three dense layers in either network"
     settings = MnistEpochsSettings()
+    gradient_check: ClassVar = {"rows": 8, "coordinates": 1, "directions": 1}
 
     def build(self, s: Any, rng: Rng, dtype: DType) -> GAN:
         grow = [layer for n in s.hidden for layer in (Dense(n), LeakyReLU(s.slope), BatchNorm(s.momentum))]

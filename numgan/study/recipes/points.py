@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -48,6 +48,7 @@ class Sine:
     look_every = 1000
     sample_count = 1000
     snapshot_count = 500
+    gradient_check: ClassVar = {"rows": 16}  # every coordinate
 
     frame = plots.SINE_FRAME
 

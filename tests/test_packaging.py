@@ -1,0 +1,76 @@
+"""The package as a user gets it: built, installed into a clean environment outside the checkout, and used there."""
+
+import os
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import numgan
+
+ROOT = Path(__file__).parent.parent
+
+pytestmark = pytest.mark.slow
+
+
+def run(*command, **keywords):
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=600, **keywords)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """(wheel, sdist): the wheel is made from the sdist, which therefore holds all that it takes."""
+    out = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--outdir", out, ROOT)
+    (wheel,), (sdist,) = out.glob("*.whl"), out.glob("*.tar.gz")
+    return wheel, sdist
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(built):
+    names = set(zipfile.ZipFile(built[0]).namelist())
+    modules = {str(p.relative_to(ROOT)) for p in (ROOT / "numgan").rglob("*.py")}
+    assert modules <= names
+    assert {"numgan/py.typed", "numgan/data/classifier.npz", "numgan/data/README.md"} <= names
+    assert len([name for name in names if name.startswith("numgan/data/mnist_5k/")]) >= 3
+    assert {name.split("/")[0].partition("-")[0] for name in names} == {"numgan"}
+
+
+def test_the_metadata_says_what_it_is_and_for_whom(built):
+    wheel = zipfile.ZipFile(built[0])
+    metadata = wheel.read(next(name for name in wheel.namelist() if name.endswith("METADATA"))).decode()
+    for line in (
+        "Requires-Python: >=3.10",
+        "License: MIT",
+        "Project-URL: Generative Adversarial Nets",
+        "Classifier: Programming Language :: Python :: 3.10",
+        "Classifier: Typing :: Typed",
+        f"Version: {numgan.__version__}",
+        "Requires-Dist: numpy>=2.0",
+    ):
+        assert line in metadata
+    assert "Keywords: GAN" in metadata
+
+
+def test_the_sdist_holds_licence_and_readme(built):
+    names = {Path(name).name for name in tarfile.open(built[1]).getnames()}
+    assert {"LICENSE", "README.md", "setup.cfg", "py.typed"} <= names
+
+
+def test_the_installed_wheel_trains_away_from_the_checkout(built, tmp_path):
+    run(sys.executable, "-m", "venv", tmp_path / "env")
+    scripts = tmp_path / "env" / ("Scripts" if os.name == "nt" else "bin")
+    run(scripts / "python", "-m", "pip", "install", "--quiet", built[0])
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    work = tmp_path / "work"
+    work.mkdir()
+    where = run(scripts / "python", "-c", "import numgan; print(numgan.__file__)", cwd=work, env=clean)
+    assert str(tmp_path / "env") in where
+    run(scripts / "numgan", "train", "mnist", "--steps", "20", "--out", "run", "--quiet", cwd=work, env=clean)
+    assert {path.name for path in (work / "run").iterdir()} >= {"model.npz", "history.csv", "samples.png"}
+    assert "frechet_distance" in run(scripts / "numgan", "evaluate", "run", "-n", "200", cwd=work, env=clean)
+    assert "checks passed" in run(scripts / "numgan", "gradcheck", "dense", "silu", cwd=work, env=clean)
