@@ -176,7 +176,9 @@ class GAN:
         return self.generator.predict(rng.standard_normal(shape, dtype=self.generator.dtype))
 
     def predict(self, noise: Numbers) -> Array:
-        """The discriminator's probabilities D(G(z)) (…, rows, 1) that generated rows are real, in inference mode."""
+        """What the discriminator says of generated rows, D(G(z)) (…, rows, 1), in inference mode: probabilities that
+        they are real, or a critic's scores.
+        """
         return self.discriminator.predict(self.generator.predict(noise))
 
     # ------------------------------------------------------------------------------------------------------- saving

@@ -51,8 +51,7 @@ class Objective(ABC):
     undecided    what a discriminator that can only guess answers, or None where answers are no probabilities.
     columns      of the history, worked out at every look.
     derived      column -> function of the history, worked out on asking.
-    at_rest      column -> (value, in words), what theory gives at the equilibrium.
-    panels       of history.png.
+    panels       of history.png, with the lines that theory gives the equilibrium.
     watched      the columns that a run's progress shows, in order: (heading, column, format).
     takes        the settings of the constructor.
     """
@@ -61,7 +60,6 @@ class Objective(ABC):
     undecided: float | None = None
     columns: tuple[str, ...] = ()
     derived: Mapping[str, Callable[[Any], Array]] = MappingProxyType({})
-    at_rest: Mapping[str, tuple[float, str]] = MappingProxyType({})
     panels: Sequence[Panel] = ()
     watched: Sequence[tuple[str, str, str]] = ()
     takes: tuple[str, ...] = ()
@@ -193,23 +191,16 @@ class _CrossEntropyGame(Objective):
     )
     _target, _weight = 1.0, 1  # the generator minimises weight × cross-entropy against this label
 
-    def __init__(self, label_smoothing: float = 0.0, discriminator_loss: Any = "mean") -> None:
+    def __init__(self, label_smoothing: float = 0.0, discriminator_loss: str = "mean") -> None:
         if discriminator_loss not in MEAN_OR_SUM:
             raise ArgumentError(f"discriminator_loss must be one of {MEAN_OR_SUM}, got {discriminator_loss!r}")
         self._loss = BinaryCrossEntropy(from_logits=True, label_smoothing=label_smoothing)
         self.label_smoothing, self.discriminator_loss = self._loss.label_smoothing, discriminator_loss
         self.real_target = self._loss.smooth(1.0)
-        sign = "−" if self._weight < 0 else ""
-        self.at_rest = {
-            "d_loss": (np.log(2) * (2 if self.summed else 1), f"log {4 if self.summed else 2}: undecided"),
-            "g_loss": (self._weight * np.log(2), f"{sign}log 2: undecided"),
-            "value": (-np.log(4), "equilibrium: V = −log 4"),
-            "d_real": (0.5, "equilibrium: D = ½"),
-        }
         self.derived = {"d_loss": lambda h: self._whole(h, "loss"), "d_accuracy": lambda h: self._whole(h, "accuracy")}
 
     @property
-    def summed(self) -> Any:
+    def summed(self) -> bool:
         return self.discriminator_loss == "sum"
 
     def _whole(self, history, what):
@@ -233,22 +224,19 @@ class _CrossEntropyGame(Objective):
     # ---------------------------------------------------------------------------------------------------- values
 
     def real_losses(self, z: Array) -> Array:
-        """The discriminator's loss on every real row, from its score."""
         return self._loss.elements(z, 1.0)
 
     def fake_losses(self, z: Array) -> Array:
-        """The discriminator's loss on every generated row."""
         return self._loss.elements(z, 0.0)
 
     def shares(self) -> tuple[float, float]:
         return (1.0, 1.0) if self.summed else (0.5, 0.5)
 
     def generator_losses(self, z: Array) -> Array:
-        """The generator's loss on every generated row: no label is smoothed here."""
+        # no label is smoothed here
         return self._weight * BinaryCrossEntropy(from_logits=True).elements(z, self._target)
 
     def measure_discriminator(self, real: Array, fake: Array) -> Named:
-        """name -> value of the discriminator's columns, from scores (…, batch, 1) of real and of generated rows."""
         loss_real, loss_fake = _mean(self.real_losses(real)), _mean(self.fake_losses(fake))
         # V has label 1 whatever the target: (log(1 + eᶻ) − z) is (log(1 + eᶻ) − t·z) less (1 − t)·z
         value = (1 - self.real_target) * _mean(real) - loss_real - loss_fake
@@ -263,7 +251,6 @@ class _CrossEntropyGame(Objective):
         }
 
     def measure_generator(self, z: Array) -> Named:
-        """name -> value of the generator's columns, from scores (…, batch, 1) of its rows."""
         return {"g_loss": _mean(self.generator_losses(z)), "g_accuracy": _mean(z > 0)}
 
     def discriminator_metrics(self, real: Array, fake: Array) -> Any:
@@ -278,9 +265,7 @@ class _CrossEntropyGame(Objective):
     # -------------------------------------------------------------------------------------------------- pictures
 
     @property
-    def panels(self) -> Any:
-        rest, both = self.at_rest, "sum" if self.summed else "mean"
-
+    def panels(self) -> Sequence[Panel]:
         def two(what, whole):
             return [
                 (f"d_{what}_real", "on real", "tab:blue"),
@@ -288,24 +273,20 @@ class _CrossEntropyGame(Objective):
                 (f"d_{what}", f"both: their {whole}", "0.2"),
             ]
 
-        below = self._weight < 0
+        generator = [("g_loss", "generator", "darkorange")]
+        undecided = (self._weight * np.log(2), f"{'−' if self._weight < 0 else ''}log 2: undecided")
+        side = (None, 0) if self._weight < 0 else (0, None)
+        says = [("d_real", "mean D(x) on real", "tab:blue"), ("d_fake", "mean D(G(z)) on generated", "tab:red")]
+        shares = (-0.03, 1.03)
         return [
-            Panel("Discriminator loss", two("loss", both), [(np.log(2), "log 2: undecided")], (0, None)),
             Panel(
-                f"Generator loss ({self.name})",
-                [("g_loss", "generator", "darkorange")],
-                [rest["g_loss"]],
-                (None, 0) if below else (0, None),
+                "Discriminator loss", two("loss", self.discriminator_loss), [(np.log(2), "log 2: undecided")], (0, None)
             ),
-            Panel("Value of the game", [("value", "V(D, G)", "purple")], [rest["value"]]),
-            Panel("Discriminator accuracy", two("accuracy", "mean"), [], (-0.03, 1.03)),
-            Panel("Generator accuracy", [("g_accuracy", "generator", "darkorange")], [], (-0.03, 1.03)),
-            Panel(
-                "What the discriminator says",
-                [("d_real", "mean D(x) on real", "tab:blue"), ("d_fake", "mean D(G(z)) on generated", "tab:red")],
-                [rest["d_real"]],
-                (-0.03, 1.03),
-            ),
+            Panel(f"Generator loss ({self.name})", generator, [undecided], side),
+            Panel("Value of the game", [("value", "V(D, G)", "purple")], [(-np.log(4), "equilibrium: V = −log 4")]),
+            Panel("Discriminator accuracy", two("accuracy", "mean"), [], shares),
+            Panel("Generator accuracy", [("g_accuracy", "generator", "darkorange")], [], shares),
+            Panel("What the discriminator says", says, [(self.undecided, "equilibrium: D = ½")], shares),
         ]
 
     def summary(self, last: Callable[[str, str], str]) -> list[str]:

@@ -69,8 +69,8 @@ class DiscriminatorStep(Step):
         super().__init__(calls)
         self.title = (
             f"discriminator step: {batch:,} real and {batch:,} generated rows, "
-            f"{'as one batch' if joint else 'one batch after the other'}; "
-            f"'{d.name}' learns, '{g.name}' is frozen and only runs forward"
+            f"{'as one batch' if joint else 'one batch after the other'}\n"
+            f"'{d.name}' learns; '{g.name}' is frozen and only runs forward"
         )
         self.real, self.noise = d.samples_first(real.x[..., :batch]), g.samples_first(source.x)
         self.real_scores, self.fake_scores = (d.samples_first(a) for a in (real.y[..., :batch], fake.y[fakes]))
@@ -107,8 +107,8 @@ class GeneratorStep(Step):
         ]
         super().__init__(calls)
         self.title = (
-            f"generator step: {batch:,} rows of noise, through '{g.name}' and the frozen '{d.name}', and back; "
-            f"'{g.name}' learns"
+            f"generator step: {batch:,} rows of noise, through '{g.name}' and '{d.name}', and back\n"
+            f"'{g.name}' learns; '{d.name}' is frozen"
         )
         self.noise, self.scores = g.samples_first(source.x), d.samples_first(critic.y)
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from numgan.gan.model import GAN
+from numgan.gan.objectives import Wasserstein
 from numgan.gradcheck.report import Report, Row
 from numgan.hints import Numbers, Shape
 from numgan.nn.batch_norm import BatchNorm
@@ -195,4 +197,19 @@ def sgd_updates(seed: int, tolerance: float) -> Report:
         wanted.append(theta)
     report = Report("twelve updates of SGD(learning_rate=0.05, momentum=0.9)", VALUE_TOLERANCE)
     compare(report, "parameters", _trained_vector(SGD(0.05, 0.9), gradients), wanted)
+    return report
+
+
+def clipped_weights(seed: int, tolerance: float) -> Report:
+    """A Wasserstein critic's parameters after one step of SGD: none beyond ±clip, and those within as SGD left them."""
+    rng = np.random.default_rng(seed)
+    generator = Sequential([Dense(2)], 3, rng, "float64", name="generator")
+    critic = Sequential([Dense(4), Dense(1)], 2, rng, "float64", name="critic")
+    critic.values[...] = rng.normal(0, 0.3, critic.values.shape)
+    gan, before = GAN(generator, critic, SGD(0.1), SGD(0.1), Wasserstein(clip=0.2)), critic.values.copy()
+    gan.train_discriminator(rng.standard_normal((6, 2)), rng.standard_normal((6, 3)))
+    steps = zip(before.tolist(), critic.grads.tolist(), strict=True)
+    wanted = [min(max(theta - 0.1 * slope, -0.2), 0.2) for theta, slope in steps]
+    report = Report("a critic's weights clipped after its update", VALUE_TOLERANCE)
+    compare(report, "parameters", critic.values, wanted)
     return report

@@ -190,7 +190,9 @@ def _claimed_gradients(step, network, optimizer, inputs):
         for call in step.calls:
             if call.run == optimizer.step:
                 claims.append({name: array.copy() for name, array in network.gradients().items()})
-            elif not call.skipped:
+            elif not (
+                call.skipped or any(array is network.values for array in call.arrays)
+            ):  # nor what follows an update
                 call.run()
     network.state[...] = state
     return claims

@@ -118,5 +118,6 @@ TARGETS |= {
         partial(chain_gradients, NonSaturating(label_smoothing=0.1), "concatenated"),
         partial(chain_gradients, NonSaturating(label_smoothing=0.1), "separate"),
         partial(chain_gradients, Minimax(label_smoothing=0.1, discriminator_loss="sum"), "concatenated"),
+        formulas.clipped_weights,
     ],
 }

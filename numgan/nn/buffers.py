@@ -43,6 +43,11 @@ def samples_first(columns: Array, replicas: Shape) -> Array:
     return np.moveaxis(columns, -1, len(replicas))
 
 
+def without_ones(a1: Array | None, replicas: Shape, shape: Shape) -> Any:
+    """A buffer without its last row, which belongs to the ones, seen as (*replicas, *shape); None stays None."""
+    return None if a1 is None else a1[..., :-1, :].reshape(*replicas, *shape)
+
+
 class Buffers:
     """What a layer binds to.
 
@@ -72,14 +77,11 @@ class Buffers:
     ) -> None:
         self.x1, self.out1, self.replicas = x1, dx1, network.replicas
         shape_in, shape_out = ((s[0], -1) if layer.featurewise else (*s, x1.shape[-1]) for s in shapes)
-        self.x, self.dx = self._without_ones(x1, shape_in), self._without_ones(dx1, shape_in)
-        self.y, self.dy = self._without_ones(y1, shape_out), self._without_ones(dy1, shape_out)
+        self.x, self.dx = (without_ones(a, self.replicas, shape_in) for a in (x1, dx1))
+        self.y, self.dy = (without_ones(a, self.replicas, shape_out) for a in (y1, dy1))
         self.training, self.features, self.block_name = training, slice(None), ""
         self.forward_calls, self.backward_calls = [], []
         self._names, self._scratch, self._own = (network.name, layer.name), scratch, {}
-
-    def _without_ones(self, a1, shape):
-        return None if a1 is None else a1[..., :-1, :].reshape(*self.replicas, *shape)
 
     # ------------------------------------------------------------------------------------------ for a layer's `bind`
 

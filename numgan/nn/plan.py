@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from numgan.hints import Array
-from numgan.nn.buffers import Buffers
+from numgan.nn.buffers import Buffers, without_ones
 from numgan.nn.calls import runs
 
 if TYPE_CHECKING:
@@ -69,8 +69,9 @@ class Plan:
             self._bind(list(group))
         self._forward, self._backward = runs(self.forward), runs(self.backward)
         self.x1, self.y1, self.dx1, self.dy1 = activations[0], activations[-1], gradients[0], gradients[-1]
-        self.x, self.dx = (_without_ones(a, shapes[0], network.replicas) for a in (self.x1, self.dx1))
-        self.y, self.dy = (_without_ones(a, shapes[-1], network.replicas) for a in (self.y1, self.dy1))
+        ends = (*shapes[0], batch), (*shapes[-1], batch)
+        self.x, self.dx = (without_ones(a, network.replicas, ends[0]) for a in (self.x1, self.dx1))
+        self.y, self.dy = (without_ones(a, network.replicas, ends[1]) for a in (self.y1, self.dy1))
 
     def _bind(self, pairs):
         """Add the calls of neighbouring layers. Featurewise ones go block by block, all layers on one block before
@@ -120,11 +121,6 @@ class Plan:
     def run_backward(self) -> None:
         for run in self._backward:
             run()
-
-
-def _without_ones(a1, shape, replicas):
-    """Without the last row, which belongs to the ones, and in its own shape (…, *shape, N); None stays None."""
-    return None if a1 is None else a1[..., :-1, :].reshape(*replicas, *shape, a1.shape[-1])
 
 
 def _with_ones(a1):

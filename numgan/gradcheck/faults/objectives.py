@@ -5,6 +5,7 @@ import numpy as np
 from numgan.gan import objectives
 from numgan.gradcheck.faults.catalogue import chapter
 from numgan.kernels import losses as kernels
+from numgan.nn.calls import Call
 
 fault = chapter(objectives)
 _gradient = objectives._cross_entropy_gradient
@@ -45,3 +46,21 @@ def _(slope, out):
 @fault("critic: the slope not divided by the batch size", "chain", "critic_backward", owner=kernels)
 def _(slope, out):
     np.sign(slope, out=out)
+
+
+@fault("critic: weights not clipped", "chain", "clip_weights")
+def _(theta, low, high):
+    pass
+
+
+@fault("critic: weights clipped from above alone", "chain", "clip_weights")
+def _(theta, low, high):
+    np.minimum(theta, high, out=theta)
+
+
+@fault("critic: gradients clipped instead of weights", "chain", "after_update", owner=objectives.Wasserstein)
+def _(self, network):
+    def clip():
+        np.clip(network.grads, -self.clip, self.clip, out=network.grads)
+
+    return [Call(clip, {}, network.name, "all parameters", "update")]
