@@ -5,7 +5,7 @@ from numgan.gan.fit import NonFiniteError
 from numgan.gan.history import History
 from numgan.gan.model import GAN
 from numgan.gan.objectives import Minimax, NonSaturating, Wasserstein
-from numgan.gradcheck.differences import check_gradients
+from numgan.gradcheck.check import check_adjoint, check_gradients
 from numgan.gradcheck.report import GradientError
 from numgan.nn import activations, batch_norm, dense, losses, optimizers, reshaping
 from numgan.nn.activations import *
@@ -33,6 +33,7 @@ __all__ = [
     "NonSaturating",
     "Sequential",
     "Wasserstein",
+    "check_adjoint",
     "check_gradients",
     "from_torch_layout",
     "normal",

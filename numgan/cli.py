@@ -19,7 +19,7 @@ from numgan.errors import Error
 from numgan.gan.equilibrium import PATIENCE
 from numgan.gan.equilibrium import TOLERANCE as TOLERANCE_OF_HALF
 from numgan.gradcheck import faults
-from numgan.gradcheck.differences import TOLERANCE
+from numgan.gradcheck.check import TOLERANCE
 from numgan.study import checks, plots, profiling, recipes, runs, seeds
 from numgan.study.settings import SettingError, setting_rows, with_overrides
 

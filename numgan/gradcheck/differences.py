@@ -1,4 +1,4 @@
-"""`check_gradients`: hand-written gradients against central differences, certified to 10⁻⁷ relative or better.
+"""Derivatives by central differences, certified to 10⁻⁷ relative or better, and what becomes of a claim beside them.
 
 Method
     Everything runs in float64. Along a coordinate (or direction) with scale s, central differences
@@ -11,17 +11,24 @@ Method
     f is a sum of terms, and the terms are subtracted before they are summed: a term that the coordinate does not
     touch cancels exactly and adds no rounding.
 
-Verdict on a coordinate, a the analytic and n the numeric value
+Verdict on a coordinate, a the claim and n the measured value
     certified  |a − n| ≤ tolerance·max(|a|, |n|). Nothing else certifies.
-    noise      not certified, but |a − n| ≤ max(4u, 64ε·G), G the largest gradient of all the tensors: the difference
-               is what rounding makes, in n (measured at the coordinate) or in a. It is counted and shown, never
-               counted as certified. A gradient that is wrong by 100 % fails as long as it is above 10⁻¹⁴ of G.
+    noise      not certified, but |a − n| ≤ r, the rounding in either, and r ≤ tolerance·G. Here r is the largest of 4u;
+               of what the claim itself moves by when every number of the point is moved by a few units in its last
+               place; and of 64ε·G. G is the largest gradient of all tensors as *measured*: no claim, right or wrong,
+               makes room for itself or for another.
+    hidden     |a − n| ≤ r, but r is larger than that: rounding so large that nothing is proven.
     kink       at no step is the function smooth: the slopes to the left and to the right of θ differ by something that
-               does not shrink with h (ReLU at 0), so no derivative exists there or none that can be measured.
-    failed     everything else.
-A tensor is "ok" when coordinates were certified and none failed, "zero" when all are noise about an analytic zero,
-"FAIL" when a coordinate failed, and "unproven" when nothing could be certified, for noise or for kinks. A report
-passes when every tensor is ok or zero.
+               does not shrink with h (ReLU at 0), so no derivative exists there or none that can be measured. The claim
+               lies between those two slopes, each give or take what it still moves by from step to step.
+    failed     everything else: a claim at a kink that lies beyond both slopes, and any that is not finite.
+Verdict on a tensor
+    ok         every coordinate certified, or a kink beside certified ones.
+    mostly     at least half of them certified, the rest noise.
+    zero       all of them noise about a gradient that is zero.
+    FAIL       a coordinate failed.
+    unproven   anything else: a coordinate hidden, more noise than certified, kinks alone.
+A report passes when every tensor is ok, mostly or zero; the table and its last line say how many numbers are certified.
 
 Speed
     Perturbed copies are stacked on the replica axis and evaluated in one pass. A layer that cannot take the axis is
@@ -31,107 +38,70 @@ Speed
 from __future__ import annotations
 
 import math
-import time
+from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numgan.errors import ArgumentError, ArgumentTypeError
-from numgan.gan.model import GAN
-from numgan.gradcheck.problems import as_network, gan_problems, loss_problem, network_problem
-from numgan.gradcheck.report import Report, Row
-from numgan.hints import Numbers
-from numgan.nn.layer import Layer
-from numgan.nn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
-from numgan.nn.network import Sequential
+from numgan.errors import ArgumentError
+from numgan.gradcheck.patterns import describe
+from numgan.gradcheck.report import Row
+from numgan.hints import Array, Rng
 
-TOLERANCE = 1e-7
+if TYPE_CHECKING:
+    from numgan.gradcheck.problems import Problem
+    from numgan.gradcheck.report import Report
+
+EPSILON = np.finfo(np.float64).eps
 FIRST_STEP = 0.1  # of the coordinate's scale
 RATIO = 4.0  # between one step and the next
 COARSE, FINE = 6, 5  # steps tried at every coordinate, and more where those settle nothing
-ROUNDING = 64 * np.finfo(np.float64).eps  # of an analytic gradient, relative to the largest one
+ROUNDING = 64 * EPSILON  # of a claim, relative to the largest gradient that was measured
+NUDGES = 3  # times that the point is moved in its last places, to see what rounding does to the claims
+NUDGE = 4 * EPSILON
+SPREAD = 8.0  # times what the claims moved by then
 STACK_BYTES = 64_000_000  # memory for perturbed copies
 STACK_LIMIT = 4_096
-NOISE = 8 * np.finfo(np.float64).eps  # of a term of the function, relative: a few operations' rounding
-
-
-def check_gradients(
-    subject: Any,
-    x: Any,
-    *,
-    target: Numbers | None = None,
-    training: bool = True,
-    tolerance: float = TOLERANCE,
-    coordinates: int | None = None,
-    directions: int = 0,
-    seed: int = 0,
-) -> Report:
-    """Check every hand-written gradient of `subject` against central differences; returns a `Report`.
-
-    subject      a `Layer` (built in or your own), a `Sequential`, a loss of numgan, or a `GAN`.
-                 It is not changed: the check works on float64 copies with the same values.
-    x            the input (batch, features); for a loss the predictions; for a GAN the pair (real rows, noise).
-    target       for a loss: the targets, of x's shape.
-    training     layers and networks: training mode, where parameters have gradients (default), or inference mode,
-                 where only the input has one.
-    tolerance    relative; default 10⁻⁷.
-    coordinates  how many coordinates of each tensor to check, drawn at random; default None: all.
-    directions   besides, how many random directions to check through each tensor whole; default 0.
-    seed         draws ∂L/∂y for layers and networks, the coordinates and the directions.
-
-    A layer or network is checked as L = Σ y·c with random c. A GAN is checked as it trains: the discriminator's step
-    on real and generated rows, and the generator's through the frozen discriminator, of which not a bit may change.
-
-    Raises ValueError for a function that gives two results for one input, TypeError for an unknown subject.
-    """
-    # Not default_rng(seed): whoever drew x from that would meet the same numbers again in ∂L/∂y, and a mask taken from
-    # the gradient instead of the input would look right.
-    rng = np.random.default_rng([seed, *b"check_gradients"])
-    start = time.perf_counter()
-    if isinstance(subject, GAN):
-        report = Report("GAN: discriminator step, and generator step through the frozen discriminator", tolerance)
-        problems = gan_problems(subject, x, report)
-    elif isinstance(subject, BinaryCrossEntropy):
-        form = "logits" if subject.from_logits else "probabilities"
-        report = Report(f"BinaryCrossEntropy from {form}", tolerance)
-        problems = [loss_problem(subject, x, target)]
-    elif isinstance(subject, SoftmaxCrossEntropy):
-        report = Report("SoftmaxCrossEntropy", tolerance)
-        problems = [loss_problem(subject, x, target)]
-    elif isinstance(subject, Layer | Sequential):
-        report = Report(_describe(subject, training), tolerance)
-        problems = [network_problem(as_network(subject, x, rng), x, training, rng)]
-    else:
-        raise ArgumentTypeError(
-            f"check_gradients expects a Layer, Sequential, loss or GAN, got {type(subject).__name__}"
-        )
-    for problem in problems:
-        _check(problem, report, rng, coordinates, directions)
-    report.seconds = time.perf_counter() - start
-    return report
-
-
-def _describe(subject, training):
-    what = repr(subject) if isinstance(subject, Layer) else f"Sequential '{subject.name}'"
-    return f"{what} in {'training' if training else 'inference'} mode"
-
-
-# ------------------------------------------------------------------------------------------------ the differences
+NOISE = 8 * EPSILON  # of a term of the function, relative: a few operations' rounding
 
 
 @dataclass
-class _Probe:
+class Probe:
     """One derivative to take: of tensor `name` along coordinate `index`, or along the whole array `direction`."""
 
     name: str
     index: int | None
-    direction: np.ndarray | None
+    direction: Array | None
     scale: float
-    claim: float
+
+    def of(self, gradient: Array) -> float:
+        """This derivative as a gradient of the tensor has it."""
+        return float(gradient.flat[self.index] if self.index is not None else np.vdot(gradient, self.direction))
 
 
-def _check(problem, report, rng, coordinates, directions):
+@dataclass
+class Measured:
+    """What differences found, arrays with a value per probe.
+
+    value, uncertainty   the derivative; infinite uncertainty where no step was smooth.
+    low, high            between which slopes the derivative lies there, from the left and from the right.
+    """
+
+    value: Array
+    uncertainty: Array
+    low: Array
+    high: Array
+
+    def put(self, where: list[int], other: Measured) -> None:
+        """Take over another measurement for some of the probes."""
+        for name, array in vars(self).items():
+            array[where] = getattr(other, name)
+
+
+def check_problem(
+    problem: Problem, report: Report, rng: Rng, coordinates: int | None = None, directions: int = 0
+) -> None:
     """Add a row per tensor of the problem to the report."""
     probes = [p for name in problem.base for p in _probes(problem, name, rng, coordinates, directions)]
     per_probe = 2 * (COARSE + FINE)
@@ -140,32 +110,49 @@ def _check(problem, report, rng, coordinates, directions):
     views, run = problem.make(copies)
     evaluate = _evaluator(problem, views, run, copies)
     _refuse_chance(problem, views, run)
-    rounding = ROUNDING * _largest(problem.analytic)
-    fate, numeric = _judge(probes, evaluate, range(COARSE), report.tolerance, rounding)
-    open_ = [i for i, f in enumerate(fate) if f != "certified"]
+    claims = np.array([p.of(problem.analytic[p.name]) for p in probes])
+    moves = _claims_move_by(problem, probes, claims, rng)
+    measured = _measure(probes, evaluate, range(COARSE))
+    fates = _fates(claims, moves, measured, report.tolerance)
+    open_ = [i for i, fate in enumerate(fates) if fate != "certified"]
     if open_:
-        closer = range(COARSE + FINE)
-        again, values = _judge([probes[i] for i in open_], evaluate, closer, report.tolerance, rounding)
-        for i, f, value in zip(open_, again, values, strict=True):
-            # a closer look can certify, or find what lies between kinks; otherwise it only adds noise
-            if f == "certified" or fate[i] == "kink":
-                fate[i], numeric[i] = f, value
+        closer = _measure([probes[i] for i in open_], evaluate, range(COARSE + FINE))
+        trial = Measured(*(array.copy() for array in vars(measured).values()))
+        trial.put(open_, closer)
+        again = _fates(claims, moves, trial, report.tolerance)
+        # a closer look can certify, or find what lies between kinks; otherwise it only adds noise
+        better = [i for i in open_ if again[i] == "certified" or np.isinf(measured.uncertainty[i])]
+        measured.put(better, Measured(*(array[better] for array in vars(trial).values())))
+        fates = _fates(claims, moves, measured, report.tolerance)
     for name in problem.base:
         chosen = [i for i, p in enumerate(probes) if p.name == name]
-        report.rows.append(_row(problem, name, [(probes[i], fate[i], numeric[i]) for i in chosen]))
+        report.rows.append(_row(problem, name, [(probes[i], claims[i], fates[i], measured.value[i]) for i in chosen]))
 
 
 def _probes(problem, name, rng, coordinates, directions):
-    base, claim = problem.base[name], problem.analytic[name]
+    base = problem.base[name]
     spread = math.sqrt(np.mean(base**2)) or 1.0
     indices = range(base.size)
     if coordinates is not None and coordinates < base.size:
         indices = sorted(rng.choice(base.size, coordinates, replace=False).tolist())
     for i in indices:
-        yield _Probe(name, i, None, max(abs(base.flat[i]), spread), float(claim.flat[i]))
+        yield Probe(name, i, None, max(abs(base.flat[i]), spread))
     for _ in range(directions):
-        direction = rng.standard_normal(base.shape) * spread
-        yield _Probe(name, None, direction, 1.0, float(np.vdot(claim, direction)))
+        yield Probe(name, None, rng.standard_normal(base.shape) * spread, 1.0)
+
+
+def _claims_move_by(problem, probes, claims, rng):
+    """How much each claim moves when the point is moved in its last places: rounding in the hand-written code, and
+    what the function itself turns rounding of its inputs into.
+    """
+    moves = np.zeros(len(probes))
+    for _ in range(NUDGES):
+        point = {name: a * (1 + NUDGE * rng.uniform(-1, 1, a.shape)) for name, a in problem.base.items()}
+        gradient = problem.claim(point)
+        with np.errstate(all="ignore"):
+            moved = np.abs(np.array([p.of(gradient[p.name]) for p in probes]) - claims)
+        moves = np.fmax(moves, moved)
+    return SPREAD * moves
 
 
 def _evaluator(problem, views, run, copies):
@@ -229,28 +216,47 @@ def _refuse_chance(problem, views, run):
         )
 
 
-def _largest(arrays):
-    return max(float(np.abs(array[np.isfinite(array)]).max(initial=0)) for array in arrays.values())
-
-
-def _judge(probes, evaluate, levels, tolerance, rounding):
-    """(fate, numeric value) of every probe, from differences at FIRST_STEP·RATIO^−level of its scale."""
+def _measure(probes, evaluate, levels):
+    """`Measured` from differences at FIRST_STEP·RATIO^−level of each probe's scale. No claim has a part in it."""
     scales = np.array([p.scale for p in probes])
-    claims = np.array([p.claim for p in probes])
     steps = np.array([scales * FIRST_STEP / RATIO**level for level in levels])
     # a step that the coordinate can hold exactly: no error from (θ + h) − θ
     steps = 2.0 ** np.round(np.log2(steps))
     central, forward, backward, noise = evaluate(probes, steps)
-    numeric, uncertainty = _ridders(central, steps, noise, _smooth(np.abs(forward - backward), noise))
-    difference = np.abs(claims - numeric)
-    size = np.maximum(np.abs(claims), np.abs(numeric))
+    smooth = _smooth(np.abs(forward - backward), noise)
+    return Measured(*_ridders(central, steps, noise, smooth), *_slopes(forward, backward, noise))
+
+
+def _fates(claims, moves, measured, tolerance):
+    """The verdict on every coordinate, as the top of this file defines them."""
+    n, u = measured.value, measured.uncertainty
+    found = np.isfinite(u)
+    largest = np.abs(n[found & np.isfinite(n)]).max(initial=0)
+    difference, size = np.abs(claims - n), np.maximum(np.abs(claims), np.abs(n))
     # two zeros prove something only where no rounding could hide a difference
-    certified = (difference <= tolerance * size) & ((size > 0) | (uncertainty == 0))
-    noise_explains = difference <= np.maximum(4 * uncertainty, rounding)
-    fate = np.where(certified, "certified", np.where(noise_explains, "noise", "failed"))
-    fate = np.where(np.isinf(uncertainty), "kink", fate)
-    fate = np.where(np.isfinite(claims), fate, "failed")
-    return list(fate), list(numeric)
+    certified = (difference <= tolerance * size) & ((size > 0) | (u == 0))
+    rounding = np.maximum(np.maximum(4 * u, moves), ROUNDING * largest)
+    fates = np.where(rounding <= tolerance * largest, "noise", "hidden")
+    fates = np.where((size <= rounding) & (fates == "noise"), "zero", fates)
+    fates = np.where(difference <= rounding, fates, "failed")
+    fates = np.where(certified, "certified", fates)
+    slack = tolerance * np.maximum(np.abs(measured.low), np.abs(measured.high)) + ROUNDING * largest
+    between = (claims >= measured.low - slack) & (claims <= measured.high + slack)
+    fates = np.where(found, fates, np.where(between, "kink", "failed"))
+    return list(np.where(np.isfinite(claims), fates, "failed"))
+
+
+def _slopes(forward, backward, noise):
+    """(low, high) per probe: between the slopes to the right and to the left, each with h taken out of its error,
+    (4·F(h/4) − F(h))/3, and widened by what it moved by over the last steps and by its rounding.
+    """
+    sides = []
+    for slope in (forward, backward):
+        straight = (RATIO * slope[1:] - slope[:-1]) / (RATIO - 1)
+        moved = np.abs(np.diff(straight[-3:], axis=0)).max(axis=0)
+        sides.append((straight[-1], moved + 8 * noise[-1]))
+    low = np.minimum(*(value - slack for value, slack in sides))
+    return low, np.maximum(*(value + slack for value, slack in sides))
 
 
 def _smooth(gap, noise):
@@ -289,38 +295,41 @@ def _ridders(central, steps, noise, smooth):
 
 
 def _row(problem, name, results):
-    """The report's row for one tensor."""
-    shape = problem.base[name].shape
-    counts = {f: sum(fate == f for _, fate, _ in results) for f in ("certified", "noise", "kink", "failed")}
+    """The report's row for one tensor, from [(probe, claim, fate, measured value)]."""
+    counts = Counter(fate for _, _, fate, _ in results)
     errors = []
-    for probe, fate, numeric in results:
-        size = max(abs(probe.claim), abs(numeric))
-        relative = abs(probe.claim - numeric) / size if size and np.isfinite(size) else 0.0
-        relative = relative if np.isfinite(probe.claim) else np.inf
+    for _, claim, fate, numeric in results:
+        size = max(abs(claim), abs(numeric))
+        relative = abs(claim - numeric) / size if size and np.isfinite(size) else 0.0
+        relative = relative if np.isfinite(claim) else np.inf
         errors.append((fate == "failed", relative if fate in ("certified", "failed") else -1.0))
     worst = max(range(len(results)), key=errors.__getitem__)
-    probe, _, numeric = results[worst]
-    judged = counts["certified"] + counts["failed"] > 0
-    rounding = ROUNDING * _largest(problem.analytic)
-    all_zero = counts["noise"] and not counts["kink"] and all(abs(p.claim) <= rounding for p, _, _ in results)
-    if counts["failed"]:
-        verdict = "FAIL"
-    elif all_zero:
-        verdict = "zero"
-    else:
-        verdict = "ok" if counts["certified"] else "unproven"
-    index = None if probe.index is None else tuple(int(i) for i in np.unravel_index(probe.index, shape))
+    probe, claim, _, numeric = results[worst]
+    shape = problem.base[name].shape
     return Row(
-        problem.prefix + name,
-        shape,
-        len(results),
-        counts["certified"],
-        counts["noise"],
-        counts["kink"],
-        counts["failed"],
-        errors[worst][1] if judged else 0.0,
-        index,
-        float(probe.claim),
-        float(numeric),
-        verdict,
+        tensor=problem.prefix + name,
+        shape=shape,
+        checked=len(results),
+        certified=counts["certified"],
+        noise=counts["noise"] + counts["zero"],
+        hidden=counts["hidden"],
+        kinks=counts["kink"],
+        failed=counts["failed"],
+        error=max(errors[worst][1], 0.0),
+        index=None if probe.index is None else tuple(int(i) for i in np.unravel_index(probe.index, shape)),
+        analytic=float(claim),
+        numeric=float(numeric),
+        verdict=_verdict(counts, results),
+        remark=describe(problem, name, results) if counts["failed"] else "",
     )
+
+
+def _verdict(counts, results):
+    noise = counts["noise"] + counts["zero"]
+    if counts["failed"]:
+        return "FAIL"
+    if counts["zero"] and all(f in ("zero", "kink") or claim == value == 0 for _, claim, f, value in results):
+        return "zero"
+    if counts["hidden"] or not counts["certified"] or noise > counts["certified"]:
+        return "unproven"
+    return "mostly" if noise else "ok"

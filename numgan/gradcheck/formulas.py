@@ -38,18 +38,16 @@ def compare(report: Report, name: str, ours: Numbers, expected: Numbers) -> None
     failed = int((difference > report.tolerance * size).sum())
     report.rows.append(
         Row(
-            name,
-            ours.shape,
-            ours.size,
-            ours.size - failed,
-            0,
-            0,
-            failed,
-            error,
-            tuple(map(int, index)),
-            float(ours[index]),
-            float(expected[index]),
-            "FAIL" if failed else "ok",
+            tensor=name,
+            shape=ours.shape,
+            checked=ours.size,
+            certified=ours.size - failed,
+            failed=failed,
+            error=error,
+            index=tuple(map(int, index)),
+            analytic=float(ours[index]),
+            numeric=float(expected[index]),
+            verdict="FAIL" if failed else "ok",
         )
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from numgan.errors import ArgumentError, ArgumentTypeError
 from numgan.gan.model import GAN
 from numgan.gan.steps import SEPARATE, DiscriminatorStep, GeneratorStep
-from numgan.hints import Named, Numbers, Rng
+from numgan.hints import Array, Named, Numbers, Rng
 from numgan.nn.calls import runs
 from numgan.nn.network import Sequential, copy_layer
 from numgan.nn.plan import Plan
@@ -30,17 +30,32 @@ class Problem:
     """A function of named tensors, f = Σ terms, and the gradient that is claimed for it.
 
     base       name -> float64 array: the point at which to differentiate.
-    analytic   name -> array of the same shape: the claim.
+    claim      function (point like base) -> name -> array of the same shape: the gradient claimed there.
     make       function (R) -> (views, run): views name -> (R, *shape) to write perturbed values to; run() -> (R, m),
                the terms of f for each of the R copies.
     bytes      memory of one copy, roughly.
+    rows       samples in a batch, for remarks on wrong gradients; 0 where there is no batch.
+    analytic   the claim at base, worked out twice, the first time after a pass on other numbers: buffers left stale and
+               gradients added up show in the second.
     """
 
-    base: dict
-    analytic: dict
-    make: object
+    base: Named
+    claim: Callable[[Named], Named]
+    make: Callable[[int], Any]
     bytes: int
     prefix: str = ""
+    rows: int = 0
+    analytic: Named = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.claim({name: -0.7 * a + 0.1 for name, a in self.base.items()})
+        self.analytic = self.claim(self.base)
+
+
+def learnt(view: Named, point: Named) -> None:
+    """Write a point into a network's views."""
+    for name, array in view.items():
+        array[...] = point[name]
 
 
 def as_network(subject: Any, x: Numbers, rng: Rng) -> Sequential:
@@ -63,24 +78,40 @@ def network_problem(network: Sequential, x: Numbers, training: bool, rng: Rng) -
     """L = Σ y·c for random c of y's shape."""
     x = np.asarray(network.check_input(x), np.float64)
     plan = Plan(network, len(x), training=training, backward=True, input_gradient=True)
-    weights, other = (rng.standard_normal(network.samples_first(plan.y).shape) for _ in range(2))
-    # The first pass is on other numbers: buffers left stale and gradients added up show in the second.
-    for factor, c in ((-0.7, other), (1.0, weights)):
-        np.copyto(network.samples_first(plan.x), factor * x)
-        plan.run_forward()
-        np.copyto(network.samples_first(plan.dy), c)
-        plan.run_backward()
-    return _problem_of(network, plan, x, "input", lambda y: y * weights, training)
+    weights = rng.standard_normal(network.samples_first(plan.y).shape)
+
+    def start():
+        np.copyto(network.samples_first(plan.dy), weights)
+
+    return network_terms(network, plan, x, start, lambda y: y * weights, training)
 
 
-def _problem_of(network, plan, x, input_name, terms, training, depth=None):
-    """A problem on a network's parameters and input, its gradients as the plan has just computed them."""
-    base, analytic = {}, {}
-    if training:
-        base |= {name: array.copy() for name, array in network.parameters().items()}
-        analytic |= {name: array.copy() for name, array in network.gradients().items()}
-    base[input_name], analytic[input_name] = x, network.samples_first(plan.dx).copy()
+def network_terms(
+    network: Sequential,
+    plan: Plan,
+    x: Array,
+    start: Callable[[], Any],
+    terms: Callable[[Array], Array],
+    training: bool,
+    depth: int | None = None,
+) -> Problem:
+    """A problem on a network's parameters and input: `start` writes ∂L/∂y, `terms` are those of L as y has them."""
+    views = network.parameters() if training else {}
+    base = {name: array.copy() for name, array in views.items()} | {"input": x}
     state = network.state.copy()  # running statistics as they are now, not as a training pass leaves them
+    columns = network.samples_first(plan.x)
+
+    def claim(point):
+        learnt(views | {"input": columns}, point)
+        network.state[...] = state
+        plan.run_forward()
+        start()
+        plan.run_backward()
+        found = {name: a.copy() for name, a in network.gradients().items()} if training else {}
+        found["input"] = network.samples_first(plan.dx).copy()
+        learnt(views, base)
+        network.state[...] = state
+        return found
 
     def make(replicas):
         twin = network.copy(replicas=replicas)
@@ -91,10 +122,10 @@ def _problem_of(network, plan, x, input_name, terms, training, depth=None):
             inner.run_forward()
             return terms(twin.samples_first(inner.y)).reshape(replicas or 1, -1)
 
-        return (twin.parameters() if training else {}) | {input_name: twin.samples_first(inner.x)}, run
+        return (twin.parameters() if training else {}) | {"input": twin.samples_first(inner.x)}, run
 
     size = network.values.size + 3 * len(x) * sum(math.prod(shape) + 1 for shape in network.shapes)
-    return Problem(base, analytic, stackable(make, base), 8 * size)
+    return Problem(base, claim, stackable(make, base), 8 * size, rows=len(x))
 
 
 def stackable(make: Callable[[int | None], Any], base: Named) -> Callable[[int], Any]:
@@ -134,7 +165,9 @@ def loss_problem(loss: Any, prediction: Numbers, target: Numbers | None) -> Prob
         raise ArgumentTypeError("checking a loss needs target=…, of the predictions' shape")
     prediction = np.array(prediction, np.float64)
     target = np.asarray(loss.check_target(target, prediction.shape), np.float64)
-    gradient = loss.gradient(prediction, target, np.full_like(prediction, np.nan))
+
+    def claim(point):
+        return {"prediction": loss.gradient(point["prediction"], target, np.full_like(prediction, np.nan))}
 
     def make(replicas):
         view = np.empty((replicas, *prediction.shape))
@@ -145,7 +178,7 @@ def loss_problem(loss: Any, prediction: Numbers, target: Numbers | None) -> Prob
 
         return {"prediction": view}, run
 
-    return Problem({"prediction": prediction}, {"prediction": gradient}, make, 8 * 4 * prediction.size)
+    return Problem({"prediction": prediction}, claim, make, 8 * 4 * prediction.size, rows=len(prediction))
 
 
 def gan_problems(gan: GAN, x: Any, report: Report) -> list[Problem]:
@@ -161,7 +194,8 @@ def gan_problems(gan: GAN, x: Any, report: Report) -> list[Problem]:
     else:
         batches = [("discriminator step", np.concatenate([real, fakes]), len(real))]
     before = _fingerprint(g, twin.generator_optimizer)
-    claims = _claimed_gradients(DiscriminatorStep(twin, len(real)), d, twin.discriminator_optimizer, (real, noise))
+    step = DiscriminatorStep(twin, len(real))
+    claims = _claimed_gradients(step, d, twin.discriminator_optimizer, (real, noise))
     if _fingerprint(g, twin.generator_optimizer) != before:
         report.broken.append("the discriminator's step changed the generator")
     problems = [
@@ -190,9 +224,7 @@ def _claimed_gradients(step, network, optimizer, inputs):
         for call in step.calls:
             if call.run == optimizer.step:
                 claims.append({name: array.copy() for name, array in network.gradients().items()})
-            elif not (
-                call.skipped or any(array is network.values for array in call.arrays)
-            ):  # nor what follows an update
+            elif not (call.skipped or any(array is network.values for array in call.arrays)):  # nor what follows it
                 call.run()
     network.state[...] = state
     return claims
@@ -218,12 +250,14 @@ def _discriminator_terms(objective, reals):
 def _critic_problem(objective, d, rows, reals, claim, name):
     """The discriminator's step on one batch; the input's gradient, which training never asks for, is added."""
     plan = Plan(d, len(rows), training=True, backward=True, input_gradient=True, depth=d.logit_depth)
-    np.copyto(d.samples_first(plan.x), rows)
-    start = objective.discriminator_gradient(plan.y, plan.dy, reals)
-    for run in runs([*plan.forward, *start, *plan.backward]):
-        run()
-    problem = _problem_of(d, plan, rows, "input", _discriminator_terms(objective, reals), True, d.logit_depth)
-    problem.analytic |= claim
+    calls = objective.discriminator_gradient(plan.y, plan.dy, reals)
+
+    def start():
+        for run in runs(calls):
+            run()
+
+    problem = network_terms(d, plan, rows, start, _discriminator_terms(objective, reals), True, d.logit_depth)
+    problem.analytic |= claim  # as training has it
     problem.prefix = name + ": "
     return problem
 
@@ -231,12 +265,20 @@ def _critic_problem(objective, d, rows, reals, claim, name):
 def _chain_problem(objective, g, d, noise, claim):
     """The generator's step through the frozen discriminator, with the noise's gradient added."""
     source, critic = _chain(g, d, len(noise), True)
-    np.copyto(g.samples_first(source.x), noise)
     start = objective.generator_gradient(critic.y, critic.dy)
-    for run in runs([*source.forward, *critic.forward, *start, *critic.backward, *source.backward]):
-        run()
-    base = {name: array.copy() for name, array in g.parameters().items()} | {"noise": noise}
-    analytic = claim | {"noise": g.samples_first(source.dx).copy()}
+    calls = runs([*source.forward, *critic.forward, *start, *critic.backward, *source.backward])
+    views, columns, state = g.parameters(), g.samples_first(source.x), g.state.copy()
+    base = {name: array.copy() for name, array in views.items()} | {"noise": noise}
+
+    def claims(point):
+        learnt(views | {"noise": columns}, point)
+        g.state[...] = state
+        for run in calls:
+            run()
+        found = {name: a.copy() for name, a in g.gradients().items()} | {"noise": g.samples_first(source.dx).copy()}
+        learnt(views, base)
+        g.state[...] = state
+        return found
 
     def make(replicas):
         g_twin, d_twin = g.copy(replicas=replicas), d.copy(replicas=replicas)
@@ -250,7 +292,9 @@ def _chain_problem(objective, g, d, noise, claim):
         return g_twin.parameters() | {"noise": g_twin.samples_first(inner.x)}, run
 
     size = g.values.size + d.values.size + 3 * len(noise) * sum(math.prod(shape) + 1 for shape in g.shapes + d.shapes)
-    return Problem(base, analytic, stackable(make, base), 8 * size, "generator step: ")
+    problem = Problem(base, claims, stackable(make, base), 8 * size, "generator step: ", len(noise))
+    problem.analytic |= claim
+    return problem
 
 
 def _chain(g, d, batch, backward):

@@ -13,22 +13,31 @@ class GradientError(Error, AssertionError):
     """Raised by `Report.raise_for_failure`."""
 
 
-@dataclass
+PASSED = ("ok", "mostly", "zero")  # verdicts on a tensor that a passing report may have
+
+
+@dataclass(kw_only=True)
 class Row:
-    """The check of one tensor. `error`, `analytic`, `numeric` are those of the worst coordinate, at `index`."""
+    """The check of one tensor. `error`, `analytic`, `numeric` are those of the worst coordinate, at `index`.
+
+    `noise` counts coordinates lost in rounding that is small beside the largest gradient, `hidden` those lost in more.
+    `remark` says what a wrong tensor looks like.
+    """
 
     tensor: str
-    shape: tuple
+    shape: tuple[int, ...]
     checked: int
     certified: int
-    noise: int
-    kinks: int
-    failed: int
+    noise: int = 0
+    hidden: int = 0
+    kinks: int = 0
+    failed: int = 0
     error: float
-    index: tuple | None
+    index: tuple[int, ...] | None
     analytic: float
     numeric: float
     verdict: str
+    remark: str = ""
 
 
 @dataclass
@@ -44,7 +53,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        return not self.broken and all(row.verdict in ("ok", "zero") for row in self.rows)
+        return not self.broken and all(row.verdict in PASSED for row in self.rows)
 
     @property
     def checked(self) -> int:
@@ -70,54 +79,28 @@ class Report:
         }
 
     def __str__(self):
-        head = (
-            "tensor",
-            "shape",
-            "checked",
-            "noise",
-            "kinks",
-            "failed",
-            "worst error",
-            "at",
-            "analytic",
-            "numeric",
-            "verdict",
-        )
-        table = [head]
+        head = ("tensor", "shape", "checked", "certified", "noise", "hidden", "kinks", "failed", "worst error", "at")
+        table = [(*head, "analytic", "numeric", "verdict")]
         for r in self.rows:
             where = "direction" if r.index is None else ",".join(map(str, r.index))
-            number = "{:.6e}".format
-            table.append(
-                (
-                    r.tensor,
-                    "×".join(map(str, r.shape)) or "scalar",
-                    f"{r.checked:,}",
-                    f"{r.noise:,}",
-                    f"{r.kinks:,}",
-                    f"{r.failed:,}",
-                    f"{r.error:.1e}",
-                    where,
-                    number(r.analytic),
-                    number(r.numeric),
-                    r.verdict,
-                )
-            )
-        lines = aligned(table, left=(0, 1, 10))
+            counts = (r.checked, r.certified, r.noise, r.hidden, r.kinks, r.failed)
+            shape = "×".join(map(str, r.shape)) or "scalar"
+            numbers = (f"{r.error:.1e}", where, f"{r.analytic:.6e}", f"{r.numeric:.6e}")
+            table.append((r.tensor, shape, *(f"{n:,}" for n in counts), *numbers, r.verdict))
+        lines = aligned(table, left=(0, 1, 12))
         lines.insert(1, "─" * len(lines[0]))
         rate = (
             f", {self.seconds:.2f} s, {self.checked / self.seconds:,.0f} coordinates per second" if self.seconds else ""
         )
-        verdict = "passed" if self.passed else "FAILED"
+        certified = sum(r.certified for r in self.rows)
         lines = [
             self.subject,
             *lines,
+            *(f"{r.tensor}: {r.remark}" for r in self.rows if r.remark),
             *(f"BROKEN: {text}" for text in self.broken),
             *(f"note: {text}" for text in self.notes),
+            f"{'passed' if self.passed else 'FAILED'}: {self.checked:,} numbers, "
+            f"{certified:,} of them certified, worst relative error {self.worst:.1e} (tolerance {self.tolerance:.0e})"
+            + rate,
         ]
-        return "\n".join(
-            [
-                *lines,
-                f"{verdict}: {self.checked:,} numbers, worst relative error {self.worst:.1e} "
-                f"(tolerance {self.tolerance:.0e}){rate}",
-            ]
-        )
+        return "\n".join(lines)

@@ -14,7 +14,7 @@ from numgan.gan.model import GAN
 from numgan.gan.objectives import OBJECTIVES, Minimax, NonSaturating
 from numgan.gan.steps import SCHEDULES
 from numgan.gradcheck import formulas
-from numgan.gradcheck.differences import check_gradients
+from numgan.gradcheck.check import check_gradients
 from numgan.hints import DType, Shape
 from numgan.nn.activations import LeakyReLU, Tanh
 from numgan.nn.batch_norm import BatchNorm

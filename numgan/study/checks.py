@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from numgan.gradcheck import targets
-from numgan.gradcheck.differences import check_gradients
+from numgan.gradcheck.check import check_gradients
 from numgan.gradcheck.report import Report
 from numgan.gradcheck.targets import titled
 from numgan.study import recipes

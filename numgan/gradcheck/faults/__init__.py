@@ -13,6 +13,7 @@ import numpy as np
 from numgan.gradcheck import targets
 from numgan.gradcheck.faults import activations, batch_norm, dense, losses, objectives, optimizers, steps  # noqa: F401
 from numgan.gradcheck.faults.catalogue import FAULTS, Fault, planted
+from numgan.gradcheck.report import PASSED
 
 __all__ = ["FAULTS", "Caught", "Fault", "hunt", "planted"]
 
@@ -40,6 +41,6 @@ def _seen(report):
     """The worst row of a failed report, in words."""
     if report.broken:
         return report.broken[0]
-    bad = [row for row in report.rows if row.verdict not in ("ok", "zero")]
+    bad = [row for row in report.rows if row.verdict not in PASSED]
     row = max(bad, key=lambda row: row.error)
     return f"{row.tensor}: error {row.error:.1e}" if row.verdict == "FAIL" else f"{row.tensor}: {row.verdict}"

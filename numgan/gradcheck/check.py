@@ -1,0 +1,129 @@
+"""`check_gradients` and `check_adjoint`: anyone's gradients, held against what differences measure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from numgan.errors import ArgumentError, ArgumentTypeError
+from numgan.gan.model import GAN
+from numgan.gradcheck.differences import check_problem
+from numgan.gradcheck.functions import adjoint_row, function_problem
+from numgan.gradcheck.paths import walk
+from numgan.gradcheck.problems import as_network, gan_problems, loss_problem, network_problem
+from numgan.gradcheck.report import Report
+from numgan.hints import Array, Numbers, Shape
+from numgan.nn.layer import Layer
+from numgan.nn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
+from numgan.nn.network import Sequential
+
+TOLERANCE = 1e-7
+
+
+def check_gradients(
+    subject: Any,
+    x: Any,
+    *,
+    target: Numbers | None = None,
+    gradient: Callable[..., Any] | None = None,
+    training: bool = True,
+    tolerance: float = TOLERANCE,
+    coordinates: int | None = None,
+    directions: int = 0,
+    seed: int = 0,
+) -> Report:
+    """Check every hand-written gradient of `subject` against central differences; returns a `Report`.
+
+    subject      a `Layer` (built in or your own), a `Sequential`, a loss of numgan, a `GAN`, or any function of yours
+                 of NumPy arrays. It is not changed: networks are checked as float64 copies with the same values.
+    x            the input (batch, features); for a loss the predictions; for a GAN the pair (real rows, noise); for a
+                 function its argument, an array, or a dictionary of arrays that are its keyword arguments.
+    target       for a loss: the targets, of x's shape.
+    gradient     for a function f: gradient(x) for a scalar f, the gradient; for one that gives an array,
+                 gradient(x, dy), the vector-Jacobian product Σ dy·∂f/∂x. With a dictionary x both take keyword
+                 arguments, dy besides, and give a dictionary. Anything NumPy can read as an array will do.
+    training     layers and networks: training mode, where parameters have gradients (default), or inference mode,
+                 where only the input has one.
+    tolerance    relative; default 10⁻⁷.
+    coordinates  how many coordinates of each tensor to check, drawn at random; default None: all.
+    directions   besides, how many random directions to check through each tensor whole; default 0.
+    seed         draws ∂L/∂y for layers and networks, the coordinates and the directions.
+
+    A layer or network is checked as L = Σ y·c with random c, and then walked along the other paths that training takes
+    (see `paths`). A GAN is checked as it trains: the discriminator's step on real and generated rows, and the
+    generator's through the frozen discriminator, of which not a bit may change.
+
+    Raises ArgumentError for a function that gives two results for one input, ArgumentTypeError for an unknown subject.
+    """
+    # Not default_rng(seed): whoever drew x from that would meet the same numbers again in ∂L/∂y, and a mask taken from
+    # the gradient instead of the input would look right.
+    rng = np.random.default_rng([seed, *b"check_gradients"])
+    begin = time.perf_counter()
+    after: Callable[[], Any] = lambda: None  # noqa: E731
+    if isinstance(subject, GAN):
+        report = Report("GAN: discriminator step, and generator step through the frozen discriminator", tolerance)
+        problems = gan_problems(subject, x, report)
+    elif isinstance(subject, BinaryCrossEntropy | SoftmaxCrossEntropy):
+        report = Report(_describe_loss(subject), tolerance)
+        problems = [loss_problem(subject, x, target)]
+    elif isinstance(subject, Layer | Sequential):
+        report = Report(_describe(subject, training), tolerance)
+        network = as_network(subject, x, rng)
+        problems = [network_problem(network, x, training, rng)]
+
+        def after():
+            walk(network, x, training, report, rng)
+    elif callable(subject) and not isinstance(subject, type) and gradient is not None:
+        report = Report(f"function {getattr(subject, '__name__', type(subject).__name__)}", tolerance)
+        problems = [function_problem(subject, gradient, x, rng)]
+    else:
+        given = subject.__name__ if isinstance(subject, type) else type(subject).__name__
+        raise ArgumentTypeError(
+            f"check_gradients expects a Layer, Sequential, loss or GAN, or a function with gradient=…, got {given}"
+        )
+    for problem in problems:
+        check_problem(problem, report, rng, coordinates, directions)
+    after()
+    report.seconds = time.perf_counter() - begin
+    return report
+
+
+def check_adjoint(
+    apply: Callable[[Array], Numbers],
+    transpose: Callable[[Array], Numbers],
+    shape: int | Shape,
+    *,
+    trials: int = 5,
+    tolerance: float = 1e-12,
+    seed: int = 0,
+) -> Report:
+    """Check that two linear functions are transposes of each other: ⟨A·x, y⟩ = ⟨x, Aᵀ·y⟩, to rounding.
+
+    apply, transpose   functions of one array; `shape` is that of apply's argument.
+    trials             random x and y, default 5. Linearity of both is checked on the way.
+    tolerance          relative to the sizes of the terms that are summed, Σ|A·x|·|y|; default 10⁻¹².
+
+    Returns a `Report` with a row for each of the laws.
+    """
+    if trials < 1:
+        raise ArgumentError(f"check_adjoint: trials must be a positive integer, got {trials!r}")
+    report = Report(f"adjoint of {getattr(apply, '__name__', 'apply')}", tolerance)
+    begin = time.perf_counter()
+    rng = np.random.default_rng([seed, *b"check_adjoint"])
+    adjoint_row(apply, transpose, (shape,) if isinstance(shape, int) else tuple(shape), trials, report, rng)
+    report.seconds = time.perf_counter() - begin
+    return report
+
+
+def _describe(subject, training):
+    what = repr(subject) if isinstance(subject, Layer) else f"Sequential '{subject.name}'"
+    return f"{what} in {'training' if training else 'inference'} mode"
+
+
+def _describe_loss(loss):
+    if isinstance(loss, BinaryCrossEntropy):
+        return f"BinaryCrossEntropy from {'logits' if loss.from_logits else 'probabilities'}"
+    return type(loss).__name__

@@ -1,0 +1,212 @@
+"""The paths that training takes and a gradient check alone does not.
+
+A check differentiates one pass: in float64, at one batch, every buffer apart, ∂L/∂y about 1, the input's gradient asked
+for. Training runs in float32, in place, block by block, on other batches, without the first layer's input gradient, and
+on gradients of any size. Each of these has to give the same numbers, and here each is held against the pass that was
+checked. What does not is a broken guarantee of the report.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import numpy as np
+
+from numgan.gradcheck.report import Report
+from numgan.hints import Array, Numbers, Rng
+from numgan.nn import buffers
+from numgan.nn.layer import Layer
+from numgan.nn.network import Sequential, copy_layer
+from numgan.nn.plan import Plan
+
+SAME = 1e-10  # relative to the largest of its tensor, in float64
+SINGLE = 2e-3  # the same in float32; rounding at a kink may flip a few, so in the root mean square
+SCALES = (1e-6, 1e6)  # of ∂L/∂y
+LARGE = 3 * buffers.BLOCK  # values in a layer, beyond which featurewise layers go block by block
+ROWS_AT_MOST = 4_096
+
+
+class _Copy(Layer):
+    """The identity, in memory of its own: below an in-place layer it is something to overwrite."""
+
+    reads_output = False
+
+    def forward(self, x: Array, out: Array) -> None:
+        np.copyto(out, x)
+
+    def backward_input(self, x: Array, y: Array, dy: Array, out: Array) -> None:
+        np.copyto(out, dy)
+
+
+def walk(network: Sequential, x: Numbers, training: bool, report: Report, rng: Rng) -> None:
+    """Add to report.broken what of a float64 network gives other numbers on another path."""
+    x = np.asarray(x, np.float64)
+    state = network.state.copy()
+    with np.errstate(all="ignore"):
+        values = _Pass(network, x, training, rng)
+        large = _Pass(network, _more(network, x, rng), training, rng)
+        for path, words in (
+            (lambda: _linearity(values, rng), "with another ∂L/∂y"),
+            (lambda: _without_input_gradient(values), "without the input's gradient"),
+            (lambda: _in_place(values), "in place between other layers"),
+            (lambda: _at(values, "at this batch"), "at this batch, block by block or in float32"),
+            (lambda: _at(large, "at a large batch"), "at a large batch, block by block or in float32"),
+        ):
+            try:
+                report.broken += path()
+            except Exception as error:  # on a path that training takes nothing may be raised
+                report.broken.append(f"{words} it raises {type(error).__name__}: {error}")
+        report.notes += _replicas(values)
+    network.state[...] = state
+
+
+class _Pass:
+    """One forward and backward pass of a network on given numbers: y, the input's gradient and the parameters'."""
+
+    def __init__(self, network: Sequential, x: Array, training: bool, rng: Rng) -> None:
+        self.network, self.x, self.training = network, x, training
+        self.state = network.state.copy()
+        self.c = rng.standard_normal((len(x), *network.shapes[-1]))
+        self.result = self.run(self.c)
+
+    def run(self, c: Array, network: Sequential | None = None, **options: bool) -> dict[str, Array]:
+        """name -> array, by the network or another with the same layers."""
+        network = network or self.network
+        replicas = network.replicas
+        plan = Plan(network, len(self.x), training=self.training, backward=True, **{"input_gradient": True} | options)
+        network.state[...] = self.state
+        np.copyto(network.samples_first(plan.x), self.x)
+        plan.run_forward()
+        found = {"output": network.samples_first(plan.y).copy()}
+        np.copyto(network.samples_first(plan.dy), c)
+        plan.run_backward()
+        if plan.dx is not None:
+            found["input"] = network.samples_first(plan.dx).copy()
+        if self.training:
+            found["parameters"] = network.grads.copy()
+        found["state"] = network.state.copy()
+        assert network.replicas == replicas
+        return found
+
+
+def _far(ours: dict[str, Array], expected: dict[str, Array], tolerance: float, single: bool = False) -> Iterator[str]:
+    """The tensors that differ."""
+    for name, array in ours.items():
+        wanted = expected[name]
+        size = np.abs(wanted).max(initial=0)
+        off = np.abs(array.astype(np.float64) - wanted)
+        distance = np.sqrt(np.mean(off**2)) if single and off.size else off.max(initial=0)
+        if not distance <= tolerance * max(size, 1e-300):  # a NaN is far from everything
+            yield f"{name} by {distance / max(size, 1e-300):.1e}"
+
+
+def _linearity(values, rng):
+    """∂L/∂y in other sizes, and in sums: gradients are linear in it."""
+    other = rng.standard_normal(values.c.shape)
+    gradients = [name for name in values.result if name not in ("output", "state")]
+    at_other = values.run(other)
+    together = values.run(values.c + other)
+    wanted = {name: values.result[name] + at_other[name] for name in gradients}
+    far = list(_far({name: together[name] for name in gradients}, wanted, SAME * 100))
+    if far:
+        yield f"backward of a sum is not the sum of backwards: {', '.join(far)}"
+    for scale in SCALES:
+        scaled = values.run(scale * values.c)
+        wanted = {name: scale * values.result[name] for name in gradients}
+        far = list(_far({name: scaled[name] for name in gradients}, wanted, SAME * 100))
+        if far:
+            yield f"backward is not linear: with ∂L/∂y times {scale:g} its result is off, {', '.join(far)}"
+
+
+def _without_input_gradient(values):
+    """What the first layer of a network does: parameter gradients alone."""
+    if values.training:
+        alone = values.run(values.c, input_gradient=False)
+        far = list(_far({"parameters": alone["parameters"]}, values.result, SAME))
+        if far:
+            yield f"without the input's gradient the parameters' is another: {', '.join(far)}"
+
+
+def _in_place(values):
+    """Behind a layer whose output may be overwritten: where the layers below can, they do."""
+    network = values.network
+    layers = [_Copy(), *(copy_layer(layer) for layer in network.layers), _Copy()]
+    framed = Sequential(layers, network.shapes[0], np.random.default_rng(0), "float64", name=network.name)
+    framed.values[...] = network.values
+    if len(framed.state.ravel()):
+        framed.state[...] = network.state
+    far = list(_far(values.run(values.c, framed), values.result, SAME))
+    if far:
+        yield f"in place, between other layers, the numbers are others: {', '.join(far)}"
+
+
+def _at(values, where):
+    """Block by block, and in float32."""
+    whole = buffers.BLOCK
+    try:
+        buffers.BLOCK = 1 if values.x.size < 10_000 else 1_000
+        far = list(_far(values.run(values.c), values.result, SAME))
+    finally:
+        buffers.BLOCK = whole
+    if far:
+        yield f"{where}, block by block of the features, the numbers are others: {', '.join(far)}"
+    single = values.network.copy("float32")
+    exact = copy.copy(values)  # the same numbers on both sides: those that float32 can hold
+    exact.x, exact.c = (a.astype(np.float32).astype(np.float64) for a in (values.x, values.c))
+    double = values.network.copy("float64")
+    double.values[...], exact.state = single.values, values.state.astype(np.float32).astype(np.float64)
+    far = list(_far(exact.run(exact.c, single), exact.run(exact.c, double), SINGLE, single=True))
+    if far:
+        yield f"{where}, float32 is far from float64: {', '.join(far)}"
+
+
+def _more(network, x, rng):
+    """More rows like x: enough that some layer goes block by block, within reason."""
+    widest = max(int(np.prod(shape)) for shape in network.shapes)
+    rows = int(np.clip(LARGE // widest, len(x) + 1, ROWS_AT_MOST))
+    index = rng.integers(0, len(x), rows)
+    return x[index] * rng.uniform(0.9, 1.1, (rows, *(1 for _ in network.shapes[0])))
+
+
+def _replicas(values):
+    """A stack of two different networks, each on its own numbers, against the networks one by one."""
+    network, rng = values.network, np.random.default_rng(1)
+    try:
+        stack = network.copy("float64", replicas=2)
+        stack.values[1] += 0.1 * rng.standard_normal(network.values.shape)
+        x = np.stack([values.x, 0.8 * values.x + 0.1])
+        c = np.stack([values.c, values.c[::-1]])
+        singles = [network.copy("float64") for _ in range(2)]
+        for r, single in enumerate(singles):
+            single.values[...] = stack.values[r]
+        together = copy.copy(values)
+        together.x, together.state = x, np.stack([values.state] * 2)
+        plan_rows = len(values.x)
+        found = _stacked(stack, together, c, plan_rows)
+        far = []
+        for r, single in enumerate(singles):
+            alone = copy.copy(values)
+            alone.x = x[r]
+            expected = alone.run(c[r], single)
+            far += _far({name: a[r] for name, a in found.items()}, expected, 1e-8)
+    except Exception as error:  # whatever a layer does when an axis is in its way
+        return [f"does not run as a stack of replicas ({type(error).__name__}); checked as a single network"]
+    if far:
+        return [f"as a stack of replicas it gives other numbers than its networks one by one ({far[0]}); checked as a "
+                "single network"]  # fmt: skip
+    return []
+
+
+def _stacked(stack, values, c, rows):
+    plan = Plan(stack, rows, training=values.training, backward=True, input_gradient=True)
+    stack.state[...] = values.state
+    np.copyto(stack.samples_first(plan.x), values.x)
+    plan.run_forward()
+    found = {"output": stack.samples_first(plan.y).copy()}
+    np.copyto(stack.samples_first(plan.dy), c)
+    plan.run_backward()
+    found["input"] = stack.samples_first(plan.dx).copy()
+    if values.training:
+        found["parameters"] = stack.grads.copy()
+    return found | {"state": stack.state.copy()}
