@@ -18,7 +18,7 @@ from numgan.data.mnist import to_unit_range
 from numgan.errors import Error
 from numgan.gan.equilibrium import PATIENCE
 from numgan.gan.equilibrium import TOLERANCE as TOLERANCE_OF_HALF
-from numgan.gradcheck import faults
+from numgan.gradcheck import faults, own
 from numgan.gradcheck.check import TOLERANCE
 from numgan.study import checks, plots, profiling, recipes, runs, seeds
 from numgan.study.settings import SettingError, setting_rows, with_overrides
@@ -121,9 +121,30 @@ def _parser():
     sub = command(
         "gradcheck", _gradcheck, "check the hand-written gradients against differences, and all other formulas"
     )
-    sub.add_argument("targets", nargs="*", metavar="TARGET", help="what to check: " + ", ".join(checks.TARGETS))
+    sub.add_argument(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help="what to check: "
+        + ", ".join(checks.TARGETS)
+        + "; or a layer, loss or function of your own as FILE.py:NAME or MODULE:NAME, whose code is then run",
+    )
     sub.add_argument("--all", action="store_true", help="check everything")
-    sub.add_argument("--faults", action="store_true", help="plant known mistakes one by one and see each one caught")
+    sub.add_argument(
+        "--faults",
+        nargs="?",
+        const="all",
+        choices=("all", *faults.CHAPTERS),
+        metavar="CHAPTER",
+        help="plant known mistakes one by one, all of them or a chapter's, and see each one caught; the chapters are "
+        + ", ".join(faults.CHAPTERS),
+    )
+    sub.add_argument(
+        "--shape",
+        type=_shape,
+        metavar="N,…",
+        help="shape of your own code's input: of one sample, default 4; for functions of all of it, default 5,4",
+    )
     sub.add_argument("--tol", type=_between(1), default=TOLERANCE, metavar="X", help="relative (default 1e-07)")
     sub.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of inputs and directions (default 0)")
     sub.add_argument("--json", action="store_true", help="print the reports as JSON")
@@ -160,6 +181,10 @@ def _positive(text):
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text!r}")
     return int(text)
+
+
+def _shape(text):
+    return tuple(_positive(part) for part in text.split(","))
 
 
 def _seeds(text):
@@ -324,16 +349,25 @@ def _between(top):
 
 
 def _gradcheck(arguments):
-    unknown = [name for name in arguments.targets if name not in checks.TARGETS]
+    unknown = [name for name in arguments.targets if name not in checks.TARGETS and not own.is_own(name)]
     if unknown:
         raise SettingError(f"no target {unknown[0]!r}; the targets are {', '.join(checks.TARGETS)}")
     if not (arguments.targets or arguments.all or arguments.faults):
         raise SettingError(f"name a target, or --all, or --faults; the targets are {', '.join(checks.TARGETS)}")
-    names = list(checks.TARGETS) if arguments.all else arguments.targets
-    reports = [check(arguments.seed, arguments.tol) for name in names for check in checks.TARGETS[name]]
-    caught = [faults.hunt(fault, arguments.seed, arguments.tol) for fault in faults.FAULTS] if arguments.faults else []
+    named = [name for name in arguments.targets if not (arguments.all and name in checks.TARGETS)]
+    reports = []
+    for name in [*(checks.TARGETS if arguments.all else ()), *named]:
+        if own.is_own(name):
+            reports += own.check_own(name, arguments.shape, arguments.seed, arguments.tol)
+        else:
+            reports += [check(arguments.seed, arguments.tol) for check in checks.TARGETS[name]]
+    planted = [fault for fault in faults.FAULTS if arguments.faults in ("all", fault.chapter)]
+    caught = [faults.hunt(fault, arguments.seed, arguments.tol) for fault in planted]
     if arguments.json:
-        hunted = [{"fault": c.fault.name, "caught_by": c.by and c.by.subject, "saw": c.what} for c in caught]
+        hunted = [
+            {"chapter": c.fault.chapter, "fault": c.fault.name, "caught_by": c.by and c.by.subject, "saw": c.what}
+            for c in caught
+        ]
         print(json.dumps({"reports": [r.to_dict() for r in reports], "faults": hunted}, indent=2))
     else:
         print("\n\n".join(map(str, reports)))
@@ -344,7 +378,11 @@ def _gradcheck(arguments):
 
 def _print_hunt(caught):
     """A line per planted fault: what it was, which check failed over it, and what that check saw."""
+    chapter = None
     for c in caught:
+        if c.fault.chapter != chapter:
+            chapter = c.fault.chapter
+            print(f"\n{chapter}")
         print(f"{'caught' if c.by else 'MISSED':<7} {c.fault.name}")
         print(f"        {c.by.subject if c.by else 'no check'} → {c.what}")
 

@@ -17,7 +17,7 @@ from numgan.gradcheck.problems import as_network, gan_problems, loss_problem, ne
 from numgan.gradcheck.report import Report
 from numgan.hints import Array, Numbers, Shape
 from numgan.nn.layer import Layer
-from numgan.nn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
+from numgan.nn.losses import BinaryCrossEntropy
 from numgan.nn.network import Sequential
 
 TOLERANCE = 1e-7
@@ -37,8 +37,8 @@ def check_gradients(
 ) -> Report:
     """Check every hand-written gradient of `subject` against central differences; returns a `Report`.
 
-    subject      a `Layer` (built in or your own), a `Sequential`, a loss of numgan, a `GAN`, or any function of yours
-                 of NumPy arrays. It is not changed: networks are checked as float64 copies with the same values.
+    subject      a `Layer` or loss (built in or your own), a `Sequential`, a `GAN`, or any function of yours of NumPy
+                 arrays. It is not changed: networks are checked as float64 copies with the same values.
     x            the input (batch, features); for a loss the predictions; for a GAN the pair (real rows, noise); for a
                  function its argument, an array, or a dictionary of arrays that are its keyword arguments.
     target       for a loss: the targets, of x's shape.
@@ -66,7 +66,11 @@ def check_gradients(
     if isinstance(subject, GAN):
         report = Report("GAN: discriminator step, and generator step through the frozen discriminator", tolerance)
         problems = gan_problems(subject, x, report)
-    elif isinstance(subject, BinaryCrossEntropy | SoftmaxCrossEntropy):
+
+        def after():
+            for network, rows in zip((subject.generator, subject.discriminator), (x[1], x[0]), strict=True):
+                walk(network.copy("float64"), rows, True, report, rng)
+    elif is_loss(subject):
         report = Report(_describe_loss(subject), tolerance)
         problems = [loss_problem(subject, x, target)]
     elif isinstance(subject, Layer | Sequential):
@@ -116,6 +120,13 @@ def check_adjoint(
     adjoint_row(apply, transpose, (shape,) if isinstance(shape, int) else tuple(shape), trials, report, rng)
     report.seconds = time.perf_counter() - begin
     return report
+
+
+def is_loss(subject: Any) -> bool:
+    """Whether it is a loss, numgan's or one's own: its elements, their mean's gradient, and what targets it takes."""
+    return not isinstance(subject, type) and all(
+        callable(getattr(subject, name, None)) for name in ("elements", "gradient", "check_target")
+    )
 
 
 def _describe(subject, training):

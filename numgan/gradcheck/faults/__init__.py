@@ -15,7 +15,9 @@ from numgan.gradcheck.faults import activations, batch_norm, dense, losses, obje
 from numgan.gradcheck.faults.catalogue import FAULTS, Fault, planted
 from numgan.gradcheck.report import PASSED
 
-__all__ = ["FAULTS", "Caught", "Fault", "hunt", "planted"]
+CHAPTERS = tuple(dict.fromkeys(fault.chapter for fault in FAULTS))
+
+__all__ = ["CHAPTERS", "FAULTS", "Caught", "Fault", "hunt", "planted"]
 
 
 @dataclass
@@ -38,9 +40,10 @@ def hunt(fault, seed=0, tolerance=1e-7):
 
 
 def _seen(report):
-    """The worst row of a failed report, in words."""
-    if report.broken:
-        return report.broken[0]
+    """The worst row of a failed report, in words, with what it looks like; or what is broken."""
     bad = [row for row in report.rows if row.verdict not in PASSED]
+    if not bad:
+        return report.broken[0]
     row = max(bad, key=lambda row: row.error)
-    return f"{row.tensor}: error {row.error:.1e}" if row.verdict == "FAIL" else f"{row.tensor}: {row.verdict}"
+    seen = f"{row.tensor}: error {row.error:.1e}" if row.verdict == "FAIL" else f"{row.tensor}: {row.verdict}"
+    return f"{seen}, {row.remark}" if row.remark else seen

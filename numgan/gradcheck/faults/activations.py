@@ -5,7 +5,7 @@ import numpy as np
 from numgan.gradcheck.faults.catalogue import chapter
 from numgan.kernels import activations as kernels
 
-fault = chapter(kernels)
+fault = chapter("activations", kernels)
 
 
 @fault("relu: mask from the wrong side", "relu", "relu_backward")

@@ -5,7 +5,7 @@ import numpy as np
 from numgan.gradcheck.faults.catalogue import chapter
 from numgan.kernels import batch_norm as kernels
 
-fault = chapter(kernels)
+fault = chapter("batch_norm", kernels)
 
 
 def _normalised_gradient(dy, centred, inv_std, scale, dgamma, dbeta, mean_share=1.0, variance_share=1.0):

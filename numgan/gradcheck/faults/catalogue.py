@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 FAULTS = []
@@ -13,8 +12,9 @@ FAULTS = []
 
 @dataclass
 class Fault:
-    """A mistake: its name, the target of `targets.TARGETS` that has to notice, and what it stands in for."""
+    """A mistake: its chapter and name, the target of `targets.TARGETS` that has to notice, what it stands in for."""
 
+    chapter: str
     name: str
     target: str
     attribute: str
@@ -22,19 +22,19 @@ class Fault:
     owner: Any
 
 
-def fault(name: str, target: str, attribute: str, owner: Any) -> Callable[[Any], Any]:
-    """Decorator: adds its function to the catalogue as the faulty form of owner.attribute."""
+def chapter(name: str, kernels: Any) -> Callable[..., Any]:
+    """The decorator of one chapter's faults: @fault(name, target, attribute) adds its function to the catalogue as the
+    faulty form of kernels.attribute, or of owner.attribute.
+    """
 
-    def add(replacement):
-        FAULTS.append(Fault(name, target, attribute, replacement, owner))
-        return replacement
+    def fault(title, target, attribute, owner=kernels):
+        def add(replacement):
+            FAULTS.append(Fault(name, title, target, attribute, replacement, owner))
+            return replacement
 
-    return add
+        return add
 
-
-def chapter(kernels: Any) -> Callable[..., Any]:
-    """The decorator `fault` for the kernels of one chapter."""
-    return partial(fault, owner=kernels)
+    return fault
 
 
 @contextlib.contextmanager

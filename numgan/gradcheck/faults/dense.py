@@ -5,7 +5,7 @@ import numpy as np
 from numgan.gradcheck.faults.catalogue import chapter
 from numgan.kernels import dense as kernels
 
-fault = chapter(kernels)
+fault = chapter("dense", kernels)
 
 
 @fault("dense: weight gradient divided by the batch size again", "dense", "dense_backward_weight")

@@ -6,7 +6,7 @@ from numgan.gradcheck.faults.catalogue import chapter
 from numgan.kernels import losses as kernels
 from numgan.nn.losses import BinaryCrossEntropy
 
-fault = chapter(kernels)
+fault = chapter("losses", kernels)
 
 
 @fault("cross-entropy: gradient not divided by the batch size", "bce", "bce_backward")

@@ -7,7 +7,7 @@ from numgan.gradcheck.faults.catalogue import chapter
 from numgan.kernels import losses as kernels
 from numgan.nn.calls import Call
 
-fault = chapter(objectives)
+fault = chapter("objectives", objectives)
 _gradient = objectives._cross_entropy_gradient
 _Game = objectives._CrossEntropyGame
 _discriminator_gradient = _Game.discriminator_gradient

@@ -6,7 +6,7 @@ from numgan.gradcheck.faults.catalogue import chapter
 from numgan.kernels import optimizers as kernels
 from numgan.nn import optimizers
 
-fault = chapter(kernels)
+fault = chapter("optimizers", kernels)
 
 
 def _plain_adam(theta, gradient, m, v, beta1, beta2, scale, square=True):

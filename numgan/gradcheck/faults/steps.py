@@ -3,7 +3,7 @@
 from numgan.gan import steps
 from numgan.gradcheck.faults.catalogue import chapter
 
-fault = chapter(steps)
+fault = chapter("steps", steps)
 
 
 _Plan = steps.Plan
