@@ -332,7 +332,7 @@ class Wasserstein(Objective):
                ("their distance", "distance", ".4f"))  # fmt: skip
     panels = (
         Panel("Critic's scores", [("score_real", "on real", "tab:blue"), ("score_fake", "on generated", "tab:red")]),
-        Panel("Distance of the scores", [("distance", "real − generated", "purple")], [(0, "equilibrium: none")]),
+        Panel("Distance of the scores", [("distance", "real − generated", "purple")], [(0, "equilibrium: zero")]),
         Panel("Generator loss (wasserstein)", [("g_loss", "generator", "darkorange")]),
     )
 
