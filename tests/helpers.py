@@ -20,6 +20,7 @@ from numgan import (
 from numgan.gan.objectives import OBJECTIVES
 from numgan.gan.steps import SCHEDULES
 from numgan.nn.registry import LAYERS
+from numgan.study import recipes, runs
 
 DTYPES = ("float32", "float64")
 # Every game that can be played: each objective and schedule, and the sum of the discriminator's losses besides.
@@ -119,3 +120,12 @@ def columns(history):
 
 def sigmoid(z):
     return 1 / (1 + np.exp(-z))
+
+
+def sine_discriminator(seed):
+    """A run of the recipe of that name: (GAN, its generator's first bits, history, quality)."""
+    recipe, (weights_rng, training_rng, picture_rng) = recipes.get("sine-discriminator"), runs.streams(seed)
+    gan = recipe.build(recipe.settings, weights_rng, "float32")
+    start = maker(gan)
+    history = gan.fit(recipe.load(None)[0], batch_size=128, rng=training_rng, **recipe.settings.length())
+    return gan, start, history, recipe.quality(gan.sample(5_000, picture_rng), gan, picture_rng)
