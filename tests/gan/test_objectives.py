@@ -97,6 +97,15 @@ class Hinge(Objective):
     def generator_gradient(self, z, out):
         return self._critic.generator_gradient(z, out)
 
+    def real_losses(self, z):
+        return self._critic.real_losses(z)
+
+    def fake_losses(self, z):
+        return self._critic.fake_losses(z)
+
+    def generator_losses(self, z):
+        return self._critic.generator_losses(z)
+
     def measure_discriminator(self, real, fake):
         return {"apart": real.mean(axis=(-2, -1)) - fake.mean(axis=(-2, -1))}
 
@@ -111,6 +120,7 @@ def test_an_objective_of_one_s_own_needs_no_other_change(schedule, monkeypatch):
     histories = [gan.fit(batch(20)[0], 5, 8, np.random.default_rng(0)) for gan in (ours, theirs)]
     assert state(ours) == state(theirs)
     near(histories[0]["apart"], histories[1]["distance"])
+    check_gradients(ours, batch(6)).raise_for_failure()
 
 
 # ---------------------------------------------------------------- gradients

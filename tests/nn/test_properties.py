@@ -297,7 +297,7 @@ def test_permuting_a_batch_permutes_its_outputs_and_input_gradients(kinds, shape
 
 @examples(40)
 @given(ANY, SHAPES, BATCHES, SEEDS, REPLICAS)
-def test_ishapeference_no_row_depends_on_another(kinds, shape, rows, seed, replicas):
+def test_in_inference_no_row_depends_on_another(kinds, shape, rows, seed, replicas):
     network, rng = build(kinds, shape, seed, replicas=replicas)
     x, dy = draw(rng, network, rows)
     y, dx, _ = run(network, x, dy, False)
