@@ -213,7 +213,8 @@ def history(record, path):
             ax.axhline(height, color="0.6", linestyle=":", linewidth=1, label=label)
         ax.set(title=panel.title if drawn else f"{panel.title}: does not play", xlabel="step")
         ax.set_ylim(*panel.limits)
-        ax.legend(fontsize=8)
+        if drawn or panel.lines:
+            ax.legend(fontsize=8)
     save(figure, path)
 
 
