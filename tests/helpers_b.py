@@ -9,6 +9,9 @@ import tracemalloc
 
 import numpy as np
 
+from numgan import BatchNorm, Dense, LeakyReLU, Sequential, Sigmoid, Tanh
+from tests.helpers import rng
+
 MEGABYTE = 1 << 20
 
 
@@ -51,3 +54,18 @@ def peak_memory(function):
 
 def flip(data, position):
     return data[:position] + bytes([data[position] ^ 0xFF]) + data[position + 1 :]
+
+
+def small_layers():
+    return [Dense(6), LeakyReLU(0.2), BatchNorm(0.8), Dense(5), Tanh(), Dense(1), Sigmoid()]
+
+
+def make_network(dtype="float32", replicas=None, seed=0, name="net"):
+    """A network of small_layers on four features, its statistics away from their starting values."""
+    network = Sequential(small_layers(), 4, rng(seed), dtype, replicas, name)
+    network.state += rng(seed + 1).uniform(0.1, 0.5, network.state.shape)
+    return network
+
+
+def normal_rows(rows=7, n=4, seed=3):
+    return rng(seed).normal(0, 1, (rows, n))
