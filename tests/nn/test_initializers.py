@@ -7,6 +7,7 @@ import pytest
 
 from numgan import Dense, Sequential, normal
 from numgan.nn import initializers
+from numgan.nn.initializers import INITIALIZERS
 from tests.helpers import DTYPES, rng
 
 
@@ -46,3 +47,29 @@ def test_the_default_is_glorot_uniform_and_a_function_may_be_given():
     assert Dense(3).initializer is initializers.glorot_uniform
     network = Sequential([Dense(3, corner)], 4, rng())
     assert network.parameters()["dense_1.weight"].tolist() == np.eye(3, 4).tolist()
+
+
+SPREADS = {  # name -> variance of weights with these fans
+    "glorot_uniform": lambda fan_in, fan_out: 2 / (fan_in + fan_out),
+    "glorot_normal": lambda fan_in, fan_out: 2 / (fan_in + fan_out),
+    "he_uniform": lambda fan_in, fan_out: 2 / fan_in,
+    "he_normal": lambda fan_in, fan_out: 2 / fan_in,
+    "zeros": lambda fan_in, fan_out: 0,
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", INITIALIZERS)
+def test_the_fans_and_not_the_shape_decide_on_the_spread(name, dtype):
+    """As of a kernel of five by five pixels, 8 to 16 channels: each output sums up 200 inputs."""
+    weight = INITIALIZERS[name](rng(1), (16, 8, 5, 5), 200, 400, dtype)
+    assert (weight.shape, weight.dtype) == ((16, 8, 5, 5), dtype)
+    assert weight.std() == pytest.approx(math.sqrt(SPREADS[name](200, 400)), rel=0.05)
+
+
+def test_weights_are_drawn_input_by_input():
+    """So that a seed gives the network that it gave when weights were kept that way."""
+    weight = INITIALIZERS["glorot_uniform"](rng(3), (5, 4), 4, 5, "float64")
+    limit = math.sqrt(6 / 9)
+    assert weight.tolist() == rng(3).uniform(-limit, limit, (4, 5)).T.tolist()
+    assert normal(0.5)(rng(3), (5, 4), 4, 5, "float64").tolist() == (0.5 * rng(3).standard_normal((4, 5))).T.tolist()

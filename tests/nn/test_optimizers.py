@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from numgan import GAN, SGD, Adam, Dense, Sequential
+from numgan import GAN, SGD, Adam, Dense, Sequential, Tanh
 from numgan.nn import optimizers
 from numgan.nn.optimizers import OPTIMIZERS
 from tests.helpers import rng
@@ -88,3 +88,32 @@ def test_a_new_optimizer_starts_anew():
     network.compile(second)
     network.train_on_batch(normal_rows(), np.ones((7, 1)))
     assert (first.steps, second.steps) == (1, 1)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values())
+def test_an_update_is_one_call_whose_parts_walk_the_arena_chunk_by_chunk(optimizer):
+    network = Sequential([Dense(350)], 200, rng(), "float64")
+    ours = optimizer()
+    ours.attach(network)
+    call = ours.call
+    assert (call.kernel, call.network, call.direction, call.skipped) == (ours.kernel, network.name, "update", "")
+    assert call.run == ours.step and call.arguments["theta"] is network.values
+    assert len(call.parts) == -(-network.values.size // optimizers.CHUNK) > 1
+    for name in ("theta", "gradient", *optimizer.state_names):
+        arena = call.arguments[name]
+        chunks = [part.arguments[name] for part in call.parts]
+        assert sum(chunk.size for chunk in chunks) == arena.size
+        assert all(chunk.size <= optimizers.CHUNK and np.shares_memory(chunk, arena) for chunk in chunks)
+        arena[...] = np.arange(arena.size)
+        assert np.array_equal(np.concatenate(chunks), arena)
+    network.grads[...], before = 1, network.values.copy()
+    call.run()
+    assert ours.steps == 1 and (network.values != before).all()
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values())
+def test_a_network_without_parameters_can_be_stepped(optimizer):
+    ours = optimizer()
+    ours.attach(Sequential([Tanh()], 3, rng()))
+    ours.step()
+    assert ours.steps == 1
