@@ -230,7 +230,8 @@ def history(record: History, path: FileName) -> None:
             ax.axhline(height, color="0.6", linestyle=":", linewidth=1, label=label)
         ax.set(title=panel.title, xlabel="step")
         ax.set_ylim(*panel.limits)
-        ax.legend(fontsize=8)
+        if drawn or panel.lines:
+            ax.legend(fontsize=8)
     save(figure, path)
 
 
