@@ -1,6 +1,9 @@
 """What several test files need."""
 
+import gzip
 import itertools
+import struct
+import tracemalloc
 
 import numpy as np
 
@@ -15,6 +18,7 @@ from numgan import (
     NonSaturating,
     ReLU,
     Sequential,
+    Sigmoid,
     Tanh,
 )
 from numgan.gan.objectives import OBJECTIVES
@@ -23,6 +27,7 @@ from numgan.nn.registry import LAYERS
 from numgan.study import recipes, runs
 
 DTYPES = ("float32", "float64")
+MEGABYTE = 1 << 20
 # Every game that can be played: each objective and schedule, and the sum of the discriminator's losses besides.
 GAMES = [
     *((name, schedule, {}) for name, schedule in itertools.product(OBJECTIVES, SCHEDULES)),
@@ -129,3 +134,62 @@ def sine_discriminator(seed):
     start = maker(gan)
     history = gan.fit(recipe.load(None)[0], batch_size=128, rng=training_rng, **recipe.settings.length())
     return gan, start, history, recipe.quality(gan.sample(5_000, picture_rng), gan, picture_rng)
+
+
+def peak_memory(function):
+    """Bytes that `function` has in use at its peak, beyond what was in use before."""
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        function()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+
+def small_layers():
+    return [Dense(6), LeakyReLU(0.2), BatchNorm(0.8), Dense(5), Tanh(), Dense(1), Sigmoid()]
+
+
+def make_network(dtype="float32", replicas=None, seed=0, name="net"):
+    """A network of small_layers on four features, its statistics away from their starting values."""
+    network = Sequential(small_layers(), 4, rng(seed), dtype, replicas, name)
+    network.state += rng(seed + 1).uniform(0.1, 0.5, network.state.shape)
+    return network
+
+
+def normal_rows(rows=7, n=4, seed=3):
+    return rng(seed).normal(0, 1, (rows, n))
+
+
+# ------------------------------------------------------------------------------------------ files of digits
+
+
+def idx_images(images, *, count=None, magic=0x803, side=(28, 28)):
+    return struct.pack(">4I", magic, len(images) if count is None else count, *side) + images.tobytes()
+
+
+def idx_labels(labels, *, count=None, magic=0x801):
+    return struct.pack(">2I", magic, len(labels) if count is None else count) + labels.tobytes()
+
+
+def some_images(n=7):
+    return np.random.default_rng(n).integers(0, 256, (n, 784), dtype=np.uint8)
+
+
+def some_labels(n=7):
+    return (np.arange(n) % 10).astype(np.uint8)
+
+
+def write(directory, images=None, labels=None, gz=False):
+    """Write raw IDX bytes under the usual names."""
+    for name, data in [("train-images-idx3-ubyte", images), ("train-labels-idx1-ubyte", labels)]:
+        if data is not None:
+            ending = ".gz" if gz else ""
+            (directory / (name + ending)).write_bytes(gzip.compress(data, 1) if gz else data)
+    return directory
+
+
+def flip(data, position):
+    return data[:position] + bytes([data[position] ^ 0xFF]) + data[position + 1 :]

@@ -234,13 +234,13 @@ def steps_of(out):
     for block in out.split("\n\n"):
         title, *table = block.strip("\n").split("\n")
         if re.match(r"(discriminator|generator) step: ", title):
-            head, rule, *lines = table
+            who, head, rule, *lines = table
             assert head.split() == ["network", "layer", "kernel", "shapes"] and set(rule) == {"─"}
             starts = [head.index(word) for word in head.split()]
             middle = re.search(r"(?<=  )(forward|backward|update|copy)(?= )", lines[0]).start()
             cuts = [*starts[:2], middle, *starts[2:], None]
             rows = [tuple(line[a:b].strip() for a, b in itertools.pairwise(cuts)) for line in lines[:-1]]
-            found.append((title, rows, lines[-1]))
+            found.append((f"{title}\n{who}", rows, lines[-1]))
     return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from numgan.data import DataError, cache_dir, download, download_mnist, load_mnist
-from tests.helpers_b import MEGABYTE, flip, idx_images, idx_labels, some_images, some_labels
+from tests.helpers import MEGABYTE, flip, idx_images, idx_labels, some_images, some_labels
 
 # ---------------------------------------------------------------- the cache directory
 

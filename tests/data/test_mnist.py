@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as npst
 
 from numgan.data import DataError, Digits, download, load_mnist, load_mnist_split
 from numgan.data.mnist import to_pixels, to_unit_range
-from tests.helpers_b import MEGABYTE, flip, idx_images, idx_labels, peak_memory, some_images, some_labels, write
+from tests.helpers import MEGABYTE, flip, idx_images, idx_labels, peak_memory, some_images, some_labels, write
 
 FLOATS = [np.float32, np.float64]
 

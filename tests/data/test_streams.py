@@ -10,8 +10,7 @@ from numgan.data.normal import fill_normal
 from numgan.data.rows import Rows
 from numgan.data.stream import Shuffled, data_stream, epoch_stream, noise_stream
 from numgan.errors import Error
-from tests.helpers import DTYPES, rng
-from tests.helpers_b import peak_memory
+from tests.helpers import DTYPES, peak_memory, rng
 
 BATCHES = [((7,), (3,)), ((2, 5), (3,)), ((1,), (1,)), ((4,), (2, 3, 1)), ((3, 2), (2, 2, 2)), ((300,), (784,))]
 

@@ -32,8 +32,7 @@ from numgan.nn import calls as calls_module
 from numgan.nn.network import copy_layer
 from numgan.nn.plan import Plan
 from numgan.nn.registry import LAYERS
-from tests.helpers import DTYPES, examples, near, rng
-from tests.helpers_b import make_network, normal_rows
+from tests.helpers import DTYPES, examples, make_network, near, normal_rows, rng
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 

@@ -34,8 +34,7 @@ from numgan import (
 from numgan.gan import objectives
 from numgan.gan.objectives import OBJECTIVES
 from numgan.nn.network import copy_layer
-from tests.helpers import GAMES, game_name, rules
-from tests.helpers_b import peak_memory
+from tests.helpers import GAMES, game_name, peak_memory, rules
 
 # ---------------------------------------------------------------- helpers
 

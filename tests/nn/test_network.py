@@ -19,8 +19,7 @@ from numgan import (
     Sigmoid,
     Tanh,
 )
-from tests.helpers import DTYPES, rng
-from tests.helpers_b import make_network, normal_rows, small_layers
+from tests.helpers import DTYPES, make_network, normal_rows, rng, small_layers
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 

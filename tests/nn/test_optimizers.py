@@ -6,8 +6,7 @@ import pytest
 from numgan import GAN, SGD, Adam, Dense, Sequential, Tanh
 from numgan.nn import optimizers
 from numgan.nn.optimizers import OPTIMIZERS
-from tests.helpers import rng
-from tests.helpers_b import make_network, normal_rows
+from tests.helpers import make_network, normal_rows, rng
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 

@@ -12,8 +12,7 @@ from numgan.nn import buffers, network
 from numgan.nn.plan import Plan
 from numgan.study import recipes
 from numgan.study.settings import with_overrides
-from tests.helpers import rng
-from tests.helpers_b import make_network, normal_rows, peak_memory
+from tests.helpers import make_network, normal_rows, peak_memory, rng
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 

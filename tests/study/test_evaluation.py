@@ -16,8 +16,7 @@ from numgan.data.mnist import to_unit_range
 from numgan.study import classifier, metrics, recipes
 from numgan.study.evaluation import evaluate_digits, evaluate_points
 from numgan.study.settings import with_overrides
-from tests.helpers import rng
-from tests.helpers_b import idx_images
+from tests.helpers import idx_images, rng
 
 TRAINING, HELD_OUT = load_mnist_split()
 REAL = to_unit_range(TRAINING.images)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from numgan.study import metrics
-from tests.helpers import rng
-from tests.helpers_b import peak_memory
+from tests.helpers import peak_memory, rng
 
 
 def clouds(n=60, m=50, d=4, seed=0):
