@@ -72,6 +72,7 @@ def test_settings_that_an_objective_cannot_have_are_refused():
         assert str(caught.value) == f"clip must be a positive finite number, got {value!r}"
 
 
+@pytest.mark.parametrize("loss", objectives.MEAN_OR_SUM)
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_an_objective_says_what_it_is_at_the_equilibrium(name):
     """Every score 0, and so every probability ½: the lines of a panel are where its first curve is measured."""
