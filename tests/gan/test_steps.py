@@ -190,8 +190,9 @@ def test_no_gradient_goes_below_the_last_layer_with_parameters():
 def test_a_printed_step_lists_every_call_and_names_what_is_skipped_and_why(game):
     gan = make_gan(game)
     for step, learner in ((gan.discriminator_step(8), "discriminator"), (gan.generator_step(8), "generator")):
-        title, who, head, rule, *lines, total = str(step).splitlines()
-        assert title.startswith(f"{learner} step: 8 r") and who.startswith(f"'{learner}' learns; ") and "frozen" in who
+        title, sides, head, rule, *lines, total = str(step).splitlines()
+        assert title.startswith(f"{learner} step: 8 r")
+        assert sides.startswith(f"'{learner}' learns; '") and "is frozen" in sides
         assert head.split() == ["network", "layer", "kernel", "shapes"] and set(rule) == {"─"}
         assert len(lines) == len(step.calls)
         for line, call in zip(lines, step.calls, strict=True):
