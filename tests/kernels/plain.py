@@ -50,6 +50,11 @@ def elementwise(function, *arrays):
                       arrays[0].shape)  # fmt: skip
 
 
+def kernels_of(chapter):
+    """The names of a chapter's kernels."""
+    return {name for name, f in vars(chapter).items() if getattr(f, "__module__", "") == chapter.__name__}
+
+
 def copied(arguments):
     return {name: a.copy() if isinstance(a, np.ndarray) else a for name, a in arguments.items()}
 

@@ -16,6 +16,7 @@ from tests.kernels.plain import (
     constants,
     elementwise,
     flags,
+    kernels_of,
     normal,
     quickly,
     sizes,
@@ -91,6 +92,10 @@ def test_the_derivative_is_that_of_the_forward_pass(name):
 def test_a_call_takes_no_memory(name, make):
     lead, n, samples = LARGE
     assert_takes_no_memory(*make(name, (*lead, n, samples)))
+
+
+def test_every_kernel_of_the_chapter_is_tried():
+    assert kernels_of(kernels) == {f"{name}_{way}" for name in FORWARD for way in ("forward", "backward")}
 
 
 @pytest.mark.filterwarnings("error")

@@ -16,6 +16,7 @@ from tests.kernels.plain import (
     constants,
     each,
     elementwise,
+    kernels_of,
     normal,
     quickly,
     sizes,
@@ -113,6 +114,10 @@ def test_a_kernel_is_its_formula_feature_by_feature(case, size):
 def test_a_call_takes_no_memory(case):
     kernel, arguments, *_ = case(*LARGE, 0)
     assert_takes_no_memory(kernel, arguments)
+
+
+def test_every_kernel_of_the_chapter_is_tried():
+    assert kernels_of(kernels) == {case((), 1, 2, 0)[0].__name__ for case in CASES}
 
 
 def test_the_three_backward_paths_together_are_the_derivative_of_the_forward_pass():

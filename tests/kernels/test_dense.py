@@ -28,7 +28,10 @@ def cases(lead, n_out, n_in, samples, seed):
     x1[..., -1, :] = 1
     dy = normal(seed + 2, *lead, n_out, samples)
     return {
-        "dense_forward": ({"weight": weight, "x1": x1, "out": blank(*dy.shape)}, "out", lambda: each(product, weight, x1)),
+        "dense_forward": (
+            {"weight": weight, "x1": x1, "out": blank(*dy.shape)}, "out",
+            lambda: each(product, weight, x1),
+        ),
         "dense_backward_weight": (
             {"dy": dy, "x1ᵀ": x1.mT, "out": blank(*weight.shape)}, "out",
             lambda: each(lambda d, x: product(d, turned(x)), dy, x1),

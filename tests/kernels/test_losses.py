@@ -16,6 +16,7 @@ from tests.kernels.plain import (
     constants,
     each,
     elementwise,
+    kernels_of,
     normal,
     quickly,
     sizes,
@@ -148,14 +149,21 @@ def test_a_kernel_is_its_formula_sample_by_sample(name, size):
     assert_computes(*CASES[name](*size), tolerance=1e-11)
 
 
+# These cast, or spread a row over the classes, which NumPy does through a buffer of its own of at most 8,192 numbers,
+# whatever the size of the data (672 KB here). No training step of a GAN runs any of them.
+BUFFERED = ("bce_backward", "softmax_forward", "softmax_cross_entropy_forward", "softmax_cross_entropy_backward")
+NUMPY_BUFFER = 8 * 8_192 + 2_000
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_call_takes_no_memory(name):
     kernel, arguments, *_ = CASES[name](*LARGE, 0)
-    assert_takes_no_memory(kernel, arguments)
+    bound = {"bound": NUMPY_BUFFER} if name in BUFFERED else {}
+    assert_takes_no_memory(kernel, arguments, **bound)
 
 
 def test_every_kernel_of_the_chapter_is_tried():
-    assert {name for name, f in vars(kernels).items() if callable(f) and f.__module__ == kernels.__name__} == {*CASES}
+    assert kernels_of(kernels) == {*CASES}
 
 
 @pytest.mark.filterwarnings("error")
