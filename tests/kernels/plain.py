@@ -6,8 +6,7 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from tests.helpers import near, rng
-from tests.helpers_b import peak_memory
+from tests.helpers import near, peak_memory, rng
 
 quickly = settings(max_examples=25, deadline=None)
 # (replicas, features, samples, seed): replicas is () or (R,)

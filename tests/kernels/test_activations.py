@@ -29,13 +29,16 @@ FORWARD = {
     "leaky_relu": (lambda x: x if x > 0 else SLOPE * x, {"slope": SLOPE}),
     "tanh": (math.tanh, {}),
     "sigmoid": (lambda x: 1 / (1 + math.exp(-x)), {}),
+    "silu": (lambda x: x / (1 + math.exp(-x)), {}),
 }
 BACKWARD = {
     "relu": (lambda dy, y: dy if y > 0 else 0.0, {"zero": 0.0}),
     "leaky_relu": (lambda dy, y: dy if y > 0 else SLOPE * dy, {"slope": SLOPE}),
     "tanh": (lambda dy, y: dy * (1 - y * y), {}),
     "sigmoid": (lambda dy, y: dy * y * (1 - y), {}),
+    "silu": (lambda dy, x: dy * (1 + x / (1 + math.exp(x))) / (1 + math.exp(-x)), {}),
 }
+READS_INPUT = ("silu",)  # the derivative is read off the input, which is therefore not overwritten
 
 
 def asked(kernel, arguments):
@@ -54,8 +57,9 @@ def backward(name, shape, seed=0):
     kernel, scalars = getattr(kernels, f"{name}_backward"), constants(**BACKWARD[name][1])
     y = elementwise(FORWARD[name][0], normal(seed, *shape))
     y.flat[:: 3 + seed % 5] = 0
-    arrays = {"dy": normal(seed + 1, *shape), "y": y, "mask": flags(*shape)}
-    return kernel, asked(kernel, arrays | scalars | {"temp": blank(*shape), "out": blank(*shape)})
+    arrays = {"dy": normal(seed + 1, *shape), "x" if name in READS_INPUT else "y": y, "mask": flags(*shape)}
+    scratch = {"temp": blank(*shape), "temp2": blank(*shape), "out": blank(*shape)}
+    return kernel, asked(kernel, arrays | scalars | scratch)
 
 
 @pytest.mark.parametrize("name", FORWARD)
@@ -64,9 +68,9 @@ def backward(name, shape, seed=0):
 def test_an_output_is_the_formula_of_every_number(name, size):
     lead, n, samples, seed = size
     kernel, arguments = forward(name, (*lead, n, samples), seed)
-    assert_computes(
-        kernel, arguments, {"out": elementwise(FORWARD[name][0], arguments["x"])}, {"temp"} & {*arguments}, "x"
-    )
+    expected = elementwise(FORWARD[name][0], arguments["x"])
+    over = None if name in READS_INPUT else "x"
+    assert_computes(kernel, arguments, {"out": expected}, {"temp"} & {*arguments}, over)
 
 
 @pytest.mark.parametrize("name", BACKWARD)
@@ -75,15 +79,16 @@ def test_an_output_is_the_formula_of_every_number(name, size):
 def test_a_gradient_is_the_derivative_read_off_the_output(name, size):
     lead, n, samples, seed = size
     kernel, arguments = backward(name, (*lead, n, samples), seed)
-    expected = elementwise(BACKWARD[name][0], arguments["dy"], arguments["y"])
-    assert_computes(kernel, arguments, {"out": expected}, {"temp", "mask"} & {*arguments}, "dy")
+    at = arguments["x" if name in READS_INPUT else "y"]
+    expected = elementwise(BACKWARD[name][0], arguments["dy"], at)
+    assert_computes(kernel, arguments, {"out": expected}, {"temp", "temp2", "mask"} & {*arguments}, "dy")
 
 
 @pytest.mark.parametrize("name", BACKWARD)
 def test_the_derivative_is_that_of_the_forward_pass(name):
     x, h = normal(3, 4, 5), 1e-6
     up, down = (elementwise(FORWARD[name][0], x + step) for step in (h, -h))
-    y = elementwise(FORWARD[name][0], x)
+    y = x if name in READS_INPUT else elementwise(FORWARD[name][0], x)
     near(elementwise(BACKWARD[name][0], np.ones_like(x), y), (up - down) / (2 * h), 1e-8)
 
 
