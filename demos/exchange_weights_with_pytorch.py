@@ -22,7 +22,7 @@ torch.manual_seed(1)
 # The same generator twice. BatchNorm's momentum weighs the old value in numgan and the new one in PyTorch.
 ours = Sequential(
     [Dense(32), LeakyReLU(0.2), BatchNorm(momentum=0.8, epsilon=1e-3), Dense(8), Tanh()],
-    n_in=4, rng=rng, dtype="float64",
+    shape=4, rng=rng, dtype="float64",
 )  # fmt: skip
 theirs = nn.Sequential(
     nn.Linear(4, 32), nn.LeakyReLU(0.2), nn.BatchNorm1d(32, eps=1e-3, momentum=1 - 0.8), nn.Linear(32, 8), nn.Tanh(),
@@ -40,7 +40,7 @@ def difference(noise):
 noise = rng.standard_normal((1000, 4))
 
 # numgan → PyTorch: train in numgan for a while, so that weights and running statistics are not just the first ones.
-discriminator = Sequential([Dense(32), LeakyReLU(0.2), Dense(1), Sigmoid()], n_in=8, rng=rng, dtype="float64")
+discriminator = Sequential([Dense(32), LeakyReLU(0.2), Dense(1), Sigmoid()], shape=8, rng=rng, dtype="float64")
 GAN(ours, discriminator).fit(rng.uniform(-1, 1, (500, 8)), steps=200, batch_size=64, rng=rng)
 print(f"before the exchange   max |numgan − PyTorch| = {difference(noise):.2g}")
 theirs.load_state_dict({name: torch.from_numpy(a) for name, a in to_torch_layout(ours).items()})

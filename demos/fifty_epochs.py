@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from numgan import GAN, Adam, BatchNorm, Dense, LeakyReLU, Sequential, Sigmoid, Tanh
+from numgan import GAN, Adam, BatchNorm, Dense, LeakyReLU, NonSaturating, Sequential, Sigmoid, Tanh
 from numgan.data import DataError, load_mnist
 from numgan.study.plots import data_set, draw_digits, save
 
@@ -45,8 +45,8 @@ def build(rng):
     discriminator = Sequential(shrink, 784, rng, name="discriminator")
     print(generator.summary(), discriminator.summary(), sep="\n\n", end="\n\n")
     adams = (Adam(1e-4, beta1=0.5) for _ in range(2))  # one each: an Adam holds the moments of its own network
-    # "summed": the discriminator's loss is the sum of its losses on real and on generated images
-    return GAN(generator, discriminator, *adams, schedule="summed")
+    # the discriminator's loss is the sum of its losses on real and on generated images, not their mean
+    return GAN(generator, discriminator, *adams, NonSaturating(discriminator_loss="sum"))
 
 
 def train(gan, x, epochs, rng):

@@ -66,7 +66,7 @@ generator = Sequential(
         Dense(img_dim),
         Tanh(),
     ],
-    n_in=latent_dim,
+    shape=latent_dim,
     rng=rng,
     name="generator",
 )
@@ -89,7 +89,7 @@ adversarial = Sequential(
         Dense(1),
         Sigmoid(),
     ],
-    n_in=img_dim,
+    shape=img_dim,
     rng=rng,
     name="adversarial",
 )

@@ -61,7 +61,7 @@ def integral(values):
 def train_discriminator(real, fake, steps, rng):
     """D at the points of GRID, after training on samples of two distributions."""
     layers = [Dense(32), Tanh(), Dense(32), Tanh(), Dense(1), Sigmoid()]
-    discriminator, adam = Sequential(layers, n_in=1, rng=rng, name="discriminator"), Adam()
+    discriminator, adam = Sequential(layers, 1, rng, name="discriminator"), Adam()
     discriminator.compile(adam)
     labels = np.repeat([[1], [0]], BATCH, axis=0)
     for step in range(steps):
@@ -118,7 +118,7 @@ def play(objective, poor_start, steps, seed):
     gan, (data, _) = recipe.build(settings, rng, "float32"), recipe.load(None)
     if poor_start:
         gan.generator.parameters()["dense_2.bias"][...] += 4
-        gan = GAN(gan.generator, gan.discriminator, SGD(0.003), settings.adam(), settings.schedule, objective=objective)
+        gan = GAN(gan.generator, gan.discriminator, SGD(0.003), settings.adam(), gan.objective, gan.schedule)
         gan.fit(data, -(-steps // 3), settings.batch_size, rng, generator_steps=0)
     return gan.fit(data, steps, settings.batch_size, rng)
 

@@ -135,7 +135,7 @@ def summarize_perf(generator, discriminator, latent_dim, n, epoch):
     X_fake, y_fake = generate_fake_samples(generator, latent_dim, n)
     acc_real, acc_fake = accuracy(discriminator, X_real, y_real), accuracy(discriminator, X_fake, y_fake)
     print(f"{epoch:>7,}{acc_real:>18.0%}{acc_fake:>18.0%}", flush=True)
-    moments.append((epoch, (X_real, X_fake, decision_surface(discriminator, SINE_FRAME))))
+    moments.append((epoch, (X_real, X_fake, decision_surface(gan_model, SINE_FRAME))))
 
 
 def train_gan(gan_model, latent_dim, n_epochs=100_000, n_batch_size=128):

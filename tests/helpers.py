@@ -1,15 +1,33 @@
 """What several test files need."""
 
+import gzip
 import itertools
+import struct
+import tracemalloc
 
 import numpy as np
 
-from numgan import Minimax, NonSaturating
+from numgan import (
+    GAN,
+    SGD,
+    Adam,
+    BatchNorm,
+    Dense,
+    LeakyReLU,
+    Minimax,
+    NonSaturating,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Tanh,
+)
 from numgan.gan.objectives import OBJECTIVES
 from numgan.gan.steps import SCHEDULES
 from numgan.nn.registry import LAYERS
+from numgan.study import recipes, runs
 
 DTYPES = ("float32", "float64")
+MEGABYTE = 1 << 20
 # Every game that can be played: each objective and schedule, and the sum of the discriminator's losses besides.
 GAMES = [
     *((name, schedule, {}) for name, schedule in itertools.product(OBJECTIVES, SCHEDULES)),
@@ -49,3 +67,129 @@ def bits(network, optimizer):
 def examples():
     """(layer, input shape) of every layer in the registry, each layer ready for a network of its own."""
     return [example for kind in LAYERS.values() for example in kind.examples()]
+
+
+# -------------------------------------------------------------------------------------------- a small game to play
+
+FEATURES, LATENT = 2, 3
+CLIP = 0.3  # of a critic's parameters, which start within about ±1: some are clipped, and not all
+POINTS = rng(5).normal(0.3, 0.5, (40, FEATURES))  # real rows to train on, no two alike
+
+
+def make_gan(game=GAMES[0], dtype="float64", replicas=None, optimizer=Adam, seed=0, **settings):
+    """Batch norm in both networks, and all kinds of activation: statistics could move, rows depend on each other."""
+    objective = rules(game, **{"clip": CLIP} | settings)
+    g = [Dense(6), LeakyReLU(0.2), BatchNorm(0.8), Dense(5), ReLU(), Dense(FEATURES), Tanh()]
+    d = [Dense(7), BatchNorm(0.8), LeakyReLU(0.2), Dense(5), Tanh(), BatchNorm(0.5), Dense(1), *objective.closing()]
+    networks = [
+        Sequential(g, LATENT, rng(seed), dtype, replicas, "generator"),
+        Sequential(d, FEATURES, rng(seed + 1), dtype, replicas, "discriminator"),
+    ]
+    for i, network in enumerate(networks):
+        network.values += rng(seed + i + 2).normal(0, 0.2, network.values.shape)
+        network.state += rng(seed + i + 4).uniform(0.1, 0.5, network.state.shape)
+    return GAN(*networks, optimizer(0.01), optimizer(0.01), objective, game[1])
+
+
+def linear_gan(game=GAMES[0], bias=0.0, rate=0.1, **settings):
+    """G(z) = W·z + b, score(x) = w·x + c: every gradient fits on a line."""
+    objective = rules(game, **settings)
+    g = Sequential([Dense(FEATURES)], LATENT, rng(1), "float64")
+    d = Sequential([Dense(1), *objective.closing()], FEATURES, rng(2), "float64")
+    d.parameters()["dense_1.bias"][...] = bias
+    return GAN(g, d, SGD(rate), SGD(rate), objective, game[1])
+
+
+def batch(rows=6, seed=0, lead=()):
+    """Real rows and noise."""
+    return rng(seed).normal(0.5, 1, (*lead, rows, FEATURES)), rng(seed + 100).normal(0, 1, (*lead, rows, LATENT))
+
+
+def critic(gan):
+    return bits(gan.discriminator, gan.discriminator_optimizer)
+
+
+def maker(gan):
+    return bits(gan.generator, gan.generator_optimizer)
+
+
+def state(gan):
+    """Everything that training changes, as bytes."""
+    return {name: a.tobytes() for name, a in gan.state_dict().items()}
+
+
+def columns(history):
+    """What a history has recorded, as bytes."""
+    return {name: history[name].tobytes() for name in history.objective.columns}
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def sine_discriminator(seed):
+    """A run of the recipe of that name: (GAN, its generator's first bits, history, quality)."""
+    recipe, (weights_rng, training_rng, picture_rng) = recipes.get("sine-discriminator"), runs.streams(seed)
+    gan = recipe.build(recipe.settings, weights_rng, "float32")
+    start = maker(gan)
+    history = gan.fit(recipe.load(None)[0], batch_size=128, rng=training_rng, **recipe.settings.length())
+    return gan, start, history, recipe.quality(gan.sample(5_000, picture_rng), gan, picture_rng)
+
+
+def peak_memory(function):
+    """Bytes that `function` has in use at its peak, beyond what was in use before."""
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        function()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+
+def small_layers():
+    return [Dense(6), LeakyReLU(0.2), BatchNorm(0.8), Dense(5), Tanh(), Dense(1), Sigmoid()]
+
+
+def make_network(dtype="float32", replicas=None, seed=0, name="net"):
+    """A network of small_layers on four features, its statistics away from their starting values."""
+    network = Sequential(small_layers(), 4, rng(seed), dtype, replicas, name)
+    network.state += rng(seed + 1).uniform(0.1, 0.5, network.state.shape)
+    return network
+
+
+def normal_rows(rows=7, n=4, seed=3):
+    return rng(seed).normal(0, 1, (rows, n))
+
+
+# ------------------------------------------------------------------------------------------ files of digits
+
+
+def idx_images(images, *, count=None, magic=0x803, side=(28, 28)):
+    return struct.pack(">4I", magic, len(images) if count is None else count, *side) + images.tobytes()
+
+
+def idx_labels(labels, *, count=None, magic=0x801):
+    return struct.pack(">2I", magic, len(labels) if count is None else count) + labels.tobytes()
+
+
+def some_images(n=7):
+    return np.random.default_rng(n).integers(0, 256, (n, 784), dtype=np.uint8)
+
+
+def some_labels(n=7):
+    return (np.arange(n) % 10).astype(np.uint8)
+
+
+def write(directory, images=None, labels=None, gz=False):
+    """Write raw IDX bytes under the usual names."""
+    for name, data in [("train-images-idx3-ubyte", images), ("train-labels-idx1-ubyte", labels)]:
+        if data is not None:
+            ending = ".gz" if gz else ""
+            (directory / (name + ending)).write_bytes(gzip.compress(data, 1) if gz else data)
+    return directory
+
+
+def flip(data, position):
+    return data[:position] + bytes([data[position] ^ 0xFF]) + data[position + 1 :]

@@ -3,9 +3,13 @@
 import json
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from benchmarks import BenchmarkError, bits, peers
 
 ROOT = Path(__file__).parent.parent
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -20,13 +24,13 @@ def benchmarks(*words):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """run(command, *words) -> (printed text, result, directory), each command run once."""
+    """run(command) -> (printed text, result, directory), each command run once."""
     done = {}
 
-    def run(command, *words):
+    def run(command):
         if command not in done:
             out = tmp_path_factory.mktemp(command)
-            process = benchmarks(command, *TINY, *words, "--out", out)
+            process = benchmarks(command, *TINY, *COMMANDS[command], "--out", out)
             assert process.returncode == 0, process.stderr
             result = json.loads((out / f"{command}.json").read_text(encoding="utf-8"))
             done[command] = process.stdout, result, out
@@ -40,12 +44,13 @@ COMMANDS = {
     "step": (),
     "peers": ("--only", "numgan", "--quick", "--threads", "1"),
     "scaling": ("--batches", "1,128", "--widths", "1"),
+    "versus": (ROOT, ROOT, "--threads", "1"),
 }
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_leaves_table_json_and_picture(run, command):
-    text, result, out = run(command, *COMMANDS[command])
+    text, result, out = run(command)
     assert result["benchmark"] == command
     assert {"cpu", "cores", "os", "python", "numpy", "blas", "numgan"} <= result["machine"].keys()
     assert result["settings"]["recipes"] == ["sine"] and result["settings"]["rounds"] == 1
@@ -86,10 +91,119 @@ def test_scaling_halves_no_odd_batch_and_measures_memory(run):
     assert all(p["memory"] is None or p["memory"]["median"] > 10e6 for p in points)
 
 
-def test_a_missing_and_a_failing_peer_are_reported(monkeypatch, tmp_path):
-    monkeypatch.syspath_prepend(ROOT)
-    from benchmarks import peers
+def test_versus_gives_both_sides_and_their_ratio(run):
+    row = run("versus")[1]["recipes"]["sine"]
+    assert set(row) == {"old", "new", "ratio"}
+    assert row["ratio"]["median"] == pytest.approx(row["new"]["median"] / row["old"]["median"])  # of one round
+    assert 1e-6 < row["old"]["median"] < 1e-1
 
+
+# ------------------------------------------------------------------------------------------------------------- bits
+
+ARRAYS = {
+    "sine float32: weight": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4),
+    "sine float32: steps": np.array(7),
+    "sine float64: history": np.array([0.5, np.nan, -0.0]),
+}
+
+
+def flipped(array, index=0, bit=0):
+    """The array with one bit of one of its bytes the other way."""
+    raw = bytearray(array.tobytes())
+    raw[index] ^= 1 << bit
+    return np.frombuffer(bytes(raw), array.dtype).reshape(array.shape)
+
+
+@pytest.fixture
+def differences(tmp_path):
+    """differences(arrays) -> [(name, what differs)] between a file of ARRAYS and one of these."""
+
+    def differences(arrays):
+        for name, content in (("old", ARRAYS), ("new", arrays)):
+            np.savez(tmp_path / f"{name}.npz", **content)
+        with np.load(tmp_path / "old.npz") as old, np.load(tmp_path / "new.npz") as new:
+            return list(bits.compare(old, new))
+
+    return differences
+
+
+def test_equal_arrays_are_equal_to_the_bit(differences):
+    assert differences({name: array.copy() for name, array in ARRAYS.items()}) == []
+    assert differences(dict(reversed(ARRAYS.items()))) == []
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+@pytest.mark.parametrize("bit", range(8))
+def test_a_single_bit_is_a_difference(differences, name, bit):
+    ((found, line),) = differences(ARRAYS | {name: flipped(ARRAYS[name], bit=bit)})
+    assert found == name and f"of {ARRAYS[name].size} numbers, by up to" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "said"),
+    [
+        ("sine float32: weight", ARRAYS["sine float32: weight"].astype(float), "was float32 (3, 4), is float64 (3, 4)"),
+        ("sine float32: weight", ARRAYS["sine float32: weight"].T, "was float32 (3, 4), is float32 (4, 3)"),
+        ("sine float32: steps", np.array([7]), "was int64 (), is int64 (1,)"),
+        ("sine float32: steps", np.array(8), "(1 of 1 numbers, by up to 1.4e-01 of the largest)"),
+        ("sine float64: history", np.array([0.5, np.nan, 0.0]), "of 3 numbers"),  # a zero's sign is a bit too
+    ],
+)
+def test_another_dtype_shape_number_or_sign_is_a_difference(differences, name, array, said):
+    ((found, line),) = differences(ARRAYS | {name: array})
+    assert found == name and said in line
+
+
+def test_what_only_one_side_has_is_a_difference(differences):
+    less = {name: array for name, array in ARRAYS.items() if "steps" not in name}
+    assert differences(less) == [("sine float32: steps", "is only in the old checkout")]
+    assert differences(ARRAYS | {"more": np.zeros(1)}) == [("more", "is only in the new checkout")]
+
+
+@pytest.mark.parametrize("equal", [True, False])
+def test_bits_says_which_runs_differ_and_returns_it(monkeypatch, capsys, equal):
+    """With workers that write small files in place of training for a minute."""
+    changed = {} if equal else {name: flipped(array) for name, array in ARRAYS.items() if "float32" in name}
+
+    def start(checkout, file):
+        np.savez(file, **(ARRAYS if file.stem == "old" else ARRAYS | changed))
+
+    monkeypatch.setattr(bits, "start", start)
+    monkeypatch.setattr(bits, "finish", lambda checkout, worker: None)
+    assert bits.run(Namespace(old=ROOT, new=".")) == (0 if equal else 1)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"3 arrays of {ROOT} and 3 of ")
+    if equal:
+        assert lines[1:] == ["equal to the bit"]
+    else:
+        assert lines[1].startswith("sine float32: 2 differ, among them weight (1 of 12 numbers")
+        assert lines[2:] == ["2 differ"]
+
+
+class Worker:
+    """A finished process."""
+
+    def __init__(self, returncode, out, errors=""):
+        self.returncode, self.printed = returncode, (out, errors)
+
+    def communicate(self):
+        return self.printed
+
+
+def test_a_worker_that_fails_or_runs_another_checkout_is_an_error():
+    bits.finish(ROOT, Worker(0, f"{ROOT}\n"))
+    with pytest.raises(BenchmarkError, match="ValueError: so it is"):
+        bits.finish(ROOT, Worker(1, "", "Traceback\n  somewhere\nValueError: so it is\n"))
+    with pytest.raises(BenchmarkError, match="no reason given"):
+        bits.finish(ROOT, Worker(1, ""))
+    with pytest.raises(BenchmarkError, match="was asked for, but /elsewhere ran"):
+        bits.finish(ROOT, Worker(0, "/elsewhere\n"))
+
+
+# ------------------------------------------------------------------------------------------------------------- input
+
+
+def test_a_missing_and_a_failing_peer_are_reported(monkeypatch, tmp_path):
     monkeypatch.setitem(peers.PEERS, "ghost", ("Ghost", "numgan_worker", ("no_such_package",)))
     monkeypatch.setitem(peers.PEERS, "broken", ("Broken", "no_such_worker", ()))
     jobs = {"sine": peers.Job(tmp_path, "sine", 1)}
@@ -127,6 +241,11 @@ def test_compare_shows_only_what_changed_by_more_than_the_spread(run, tmp_path):
         (["scaling", "--batches", "1,x"], "expected a positive integer, got 'x'"),
         (["compare", "setup.cfg", "setup.cfg"], "setup.cfg is not a result of these benchmarks"),
         (["compare", "nowhere.json", "setup.cfg"], "nowhere.json"),
+        (["bits", "tests"], f"{ROOT / 'tests'} is no checkout of numgan"),
+        (["bits"], "required: OLD"),
+        (["versus", "tests", "--rounds", "1"], f"{ROOT / 'tests'} is no checkout of numgan"),
+        (["versus", ".", "nowhere", "--rounds", "1"], "nowhere is no checkout of numgan"),
+        (["versus"], "required: OLD"),
         (["race"], "invalid choice: 'race'"),
         ([], "required: COMMAND"),
     ],

@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import gzip
 import io
+import itertools
 import json
 import os
 import re
@@ -21,7 +22,9 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from numgan import GAN, cli
+from numgan import GAN, Error, cli
+from numgan.gan.objectives import OBJECTIVES
+from numgan.gan.steps import SCHEDULES
 from numgan.study import recipes, runs
 from numgan.study.settings import with_overrides
 
@@ -86,13 +89,21 @@ def arrays_of(directory):
         return {name: file[name] for name in file.files}
 
 
-def history_of(directory):
-    """(steps, column -> values) of history.csv."""
+def history_of(directory, columns=COLUMNS):
+    """(steps, column -> values) of history.csv; NaN where a cell is empty, and nowhere else."""
     with open(directory / "history.csv", newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
-    assert header == ["step", *COLUMNS]
-    values = np.array([row[1:] for row in rows], float).reshape(-1, len(COLUMNS))
-    return [int(row[0]) for row in rows], dict(zip(COLUMNS, values.T, strict=True))
+    assert header == ["step", *columns]
+    assert not any("nan" in cell for row in rows for cell in row)
+    values = np.array([[cell or "nan" for cell in row[1:]] for row in rows], float).reshape(-1, len(columns))
+    return [int(row[0]) for row in rows], dict(zip(columns, values.T, strict=True))
+
+
+def assert_gaps_are_of(history, side):
+    """The columns of a side ("d" or "g") that did not play are gaps from first to last, and all others are finite."""
+    for name, column in history.items():
+        idle = name.startswith("g_") == (side == "g")
+        assert (np.isnan(column) if idle else np.isfinite(column)).all(), name
 
 
 def assert_same_model(one, other):
@@ -135,7 +146,9 @@ def test_recipes_lists_all_with_every_setting_of_the_documents(tmp_path):
                 "momentum=0.8 stddev=0.02 schedule=concatenated")  # fmt: skip
     for setting in document.split():
         assert f" {setting} " in listed["mnist"]
-    for setting in ("steps=0", "epochs=50", "learning_rate=0.0001", "schedule=summed", "objective=non-saturating"):
+    study = ("steps=0 epochs=50 learning_rate=0.0001 schedule=concatenated discriminator_loss=sum "
+             "objective=non-saturating")  # fmt: skip
+    for setting in study.split():
         assert f" {setting} " in listed["mnist-epochs"]
     document = ("steps=100000 batch_size=128 learning_rate=0.001 beta1=0.9 latent_dim=5 hidden=25 output=linear "
                 "initializer=he_uniform schedule=separate snapshot_every=10000")  # fmt: skip
@@ -212,6 +225,94 @@ def test_summary_of_the_other_recipes(call):
     ]  # fmt: skip
 
 
+# ---------------------------------------------------------------- summary --step
+
+
+def steps_of(out):
+    """[(title, [(network, layer, direction, kernel, shapes)], total)] of the steps that `summary --step` prints."""
+    found = []
+    for block in out.split("\n\n"):
+        title, *table = block.strip("\n").split("\n")
+        if re.match(r"(discriminator|generator) step: ", title):
+            who, head, rule, *lines = table
+            assert head.split() == ["network", "layer", "kernel", "shapes"] and set(rule) == {"─"}
+            starts = [head.index(word) for word in head.split()]
+            middle = re.search(r"(?<=  )(forward|backward|update|copy)(?= )", lines[0]).start()
+            cuts = [*starts[:2], middle, *starts[2:], None]
+            rows = [tuple(line[a:b].strip() for a, b in itertools.pairwise(cuts)) for line in lines[:-1]]
+            found.append((f"{title}\n{who}", rows, lines[-1]))
+    return found
+
+
+@pytest.mark.parametrize("recipe", recipes.RECIPES)
+def test_summary_prints_the_steps_that_the_recipe_takes_call_by_call(recipe, call, tmp_path):
+    settings = recipes.get(recipe).settings
+    gan = recipes.get(recipe).build(settings, np.random.default_rng(0), "float32")
+    status, out, err = call("summary", recipe, "--step")
+    assert (status, err) == (0, "")
+    plain = call("summary", recipe)[1]
+    assert out.startswith(plain)
+    steps = [gan.discriminator_step(gan.rows_per_step(settings.batch_size))] if settings.discriminator_steps else []
+    steps += [gan.generator_step(settings.batch_size)] if settings.generator_steps else []
+    assert out[len(plain) :] == "".join(f"\n{step}\n" for step in steps)
+    for step, (title, rows, total) in zip(steps, steps_of(out), strict=True):
+        assert title == step.title
+        assert [(row[0], row[1], row[2], row[3]) for row in rows] == [
+            (c.network, c.layer, c.direction, c.name) for c in step.calls
+        ]
+        skipped = [row for row in rows if row[4].startswith("skipped: ")]
+        assert total.startswith(f"{len(rows) - len(skipped)} calls, ") and total.endswith(f"; {len(skipped)} skipped")
+    assert os.listdir() == []
+
+
+def test_the_listed_products_fit_one_another_and_add_up(call):
+    """rows·columns of every product as printed; the batch size of the call is that of its last factor."""
+    _, out, _ = call("summary", "sine", "--step", "--batch-size", "6", "--set", "hidden=7")
+    for (_, rows, total), batch in zip(steps_of(out), (3, 6), strict=True):
+        flop = 0
+        products = [row for row in rows if "·" in row[4]]
+        for row in products:
+            (m, k), (k2, n), (m2, n2) = ((int(x) for x in pair) for pair in re.findall(r"(\d+)×(\d+)", row[4]))
+            assert (k, m, n) == (k2, m2, n2) and (row[2] != "forward" or n == batch)
+            flop += 2 * m * k * n
+        assert f"{len(products)} of them products of {flop / 1e6:,.2f} MFLOP" in total
+
+
+def test_the_step_says_why_a_call_is_skipped(call):
+    _, out, _ = call("summary", "sine", "--step")
+    reasons = [{(r[0], r[3], r[4]) for r in rows if "skipped" in r[4]} for _, rows, _ in steps_of(out)]
+    unread = "skipped: nobody reads the input's gradient"
+    frozen = "skipped: frozen, its parameters get no gradient"
+    assert reasons == [
+        {("discriminator", "dense_backward_input", unread)},
+        {("discriminator", "dense_backward_weight", frozen), ("generator", "dense_backward_input", unread)},
+    ]
+
+
+def test_a_side_that_does_not_play_has_no_step_to_print(call):
+    for side, other in (("discriminator", "generator"), ("generator", "discriminator")):
+        _, out, _ = call("summary", "sine", "--step", "--set", f"{side}_steps=0")
+        assert [title.split()[0] for title, *_ in steps_of(out)] == [other]
+
+
+@pytest.mark.parametrize("recipe, updates", [("sine", 2), ("mnist", 1), ("mnist-epochs", 1)])
+def test_a_critic_s_step_ends_in_clipping(recipe, updates, call):
+    _, out, _ = call("summary", recipe, "--step", "--set", "objective=wasserstein")
+    critic, generator = ([row[3] for row in rows] for _, rows, _ in steps_of(out))
+    assert critic[-2:] == ["adam_update", "clip_weights"] and critic.count("clip_weights") == updates
+    assert "clip_weights" not in generator and "bce_logits_backward" not in critic
+    assert "Sigmoid" not in out
+
+
+@pytest.mark.parametrize("arguments, phrase", [
+    (["--batch-size", "0"], "batch_size=0"),
+    (["--batch-size", "7"], "expected an even number"),
+    (["--set", "hidden=no"], "hidden=no"),
+])  # fmt: skip
+def test_a_step_that_cannot_be_is_not_printed(call, arguments, phrase):
+    assert_refused(call("summary", "sine", "--step", *arguments), phrase)
+
+
 # ---------------------------------------------------------------- train
 
 
@@ -260,6 +361,7 @@ def test_config_tells_what_was_run(mnist_run, sine):
         "steps": 30, "epochs": 0, "batch_size": 32, "hidden": [16, 24], "snapshot_every": 100, "learning_rate": 4e-4,
         "beta1": 0.5, "beta2": 0.999, "epsilon": 1e-7, "adam_form": "keras", "schedule": "concatenated",
         "label_smoothing": 0.0, "objective": "non-saturating", "discriminator_steps": 1, "generator_steps": 1,
+        "discriminator_loss": "mean", "clip": 0.01,
         "latent_dim": 100, "slope": 0.2, "momentum": 0.8, "stddev": 0.02,
     }  # fmt: skip
     config = json.loads((sine[0] / "config.json").read_text(encoding="utf-8"))
@@ -305,7 +407,7 @@ def test_the_sine_model_is_float64_and_saw_two_updates_a_step(sine):
     gan = assert_loads_and_samples(sine[0], 2)
     assert gan.generator.values.dtype == gan.discriminator.values.dtype == np.float64
     assert (gan.generator_optimizer.steps, gan.discriminator_optimizer.steps) == (200, 400)
-    assert (gan.schedule, gan.label_smoothing) == ("separate", 0.1)
+    assert (gan.schedule, gan.objective.name, gan.objective.label_smoothing) == ("separate", "non-saturating", 0.1)
 
 
 def test_the_same_call_gives_the_same_bits(mnist):
@@ -407,7 +509,7 @@ def test_a_run_of_epochs_leaves_a_good_run_directory(epochs):
         counts = history["d_accuracy_real"][step - 1] * (100 if step % 14 == 0 else 300)
         assert counts == pytest.approx(round(counts), abs=1e-4)
     gan = assert_loads_and_samples(directory, 784)
-    assert gan.schedule == "summed"
+    assert (gan.schedule, gan.objective.discriminator_loss) == ("concatenated", "sum")
     assert gan.generator_optimizer.steps == gan.discriminator_optimizer.steps == 28
     assert re.findall(r"^ +(\d+) .*%", printed, re.MULTILINE) == ["14", "28"]  # a summary at the end of each epoch
     assert "over the last 28 of 28 steps" in printed and "V = " in printed
@@ -418,7 +520,10 @@ def test_a_discriminator_alone_leaves_a_good_run_directory(alone):
     assert {path.name for path in directory.iterdir()} == FILES
     for name, ink in (("samples.png", 0.3), ("evolution.png", 0.3), ("history.png", 0.02)):  # surfaces are all ink
         assert_picture(directory / name, ink)
-    assert history_of(directory)[0] == list(range(1, 301))
+    steps, history = history_of(directory)
+    assert steps == list(range(1, 301))
+    assert_gaps_are_of(history, "g")
+    assert re.search(r"\n  generator +loss — +accuracy — ", printed)
     gan = assert_loads_and_samples(directory, 2)
     assert (gan.generator_optimizer.steps, gan.discriminator_optimizer.steps) == (0, 600)
     assert gan.generator.parameters()["dense_1.weight"].tolist() == [[1], [2]]
@@ -438,6 +543,55 @@ def test_the_other_recipes_runs_can_be_sampled(name, features, count, request, c
     status, out, _ = call("sample", directory, "--out", "x.png")
     assert status == 0 and out == f"x.png: {count:,} samples\n"
     assert_picture(Path("x.png"), 0.3)
+
+
+# ---------------------------------------------------------------- train: the other games
+
+
+def test_a_wasserstein_run_leaves_a_good_run_directory(call, tmp_path):
+    arguments = ["--steps", "30", "--set", "objective=wasserstein", "--set", "clip=0.05", "--out", "run"]
+    status, out, err = call("train", "sine", *arguments, "--set", "snapshot_every=10")
+    assert (status, err) == (0, "")
+    assert {path.name for path in (tmp_path / "run").iterdir()} == FILES
+    for name in ("samples.png", "evolution.png", "history.png"):
+        assert_picture(tmp_path / "run" / name, 0.01)
+    steps, history = history_of(tmp_path / "run", OBJECTIVES["wasserstein"].columns)
+    assert steps == list(range(1, 31)) and all(np.isfinite(column).all() for column in history.values())
+    gan = assert_loads_and_samples(tmp_path / "run", 2)
+    assert (gan.objective.name, gan.objective.clip) == ("wasserstein", 0.05)
+    assert 0 < np.abs(gan.discriminator.values).max() <= np.float32(0.05) < np.abs(gan.generator.values).max()
+    for heading, *_ in gan.objective.watched:
+        assert heading in out
+    distance = (history["score_real"] - history["score_fake"]).mean()
+    assert float(re.search(r"their distance +(-?\d+\.\d+)", out)[1]) == pytest.approx(distance, abs=1e-4)
+    config = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
+    assert (config["settings"]["objective"], config["settings"]["clip"]) == ("wasserstein", 0.05)
+    assert call("sample", "run", "-n", 5, "--out", "x.npy")[0] == 0
+    assert call("evaluate", "run", "-n", 200)[0] == 0
+
+
+def test_the_sum_of_the_discriminator_s_losses_is_a_setting_that_is_kept(call, tmp_path):
+    """mnist-epochs has it from the start; its own run is looked at above, here it is taken back."""
+    for which, asked in (("sum", []), ("mean", ["--set", "discriminator_loss=mean"])):
+        small = ["--set", "hidden=2", "--set", "latent_dim=2", "--steps", "1"]
+        assert call("train", "mnist-epochs", *small, *asked, "--quiet", "--out", which) == (0, "", "")
+        gan = GAN.load(f"{which}/model.npz")
+        assert (gan.schedule, gan.objective.discriminator_loss) == ("concatenated", which)
+    mean, summed = (arrays_of(tmp_path / which)["discriminator_optimizer.m"] for which in ("mean", "sum"))
+    np.testing.assert_allclose(summed, 2 * mean, rtol=1e-5, atol=1e-9)  # after one step m is the gradient
+
+
+def test_a_side_that_does_not_play_leaves_gaps(call, tmp_path):
+    """The discriminator here; the generator in the run of sine-discriminator, above."""
+    side, dashes = "discriminator", 3
+    arguments = ["--steps", "20", "--set", f"{side}_steps=0", "--set", "snapshot_every=20", "--out", "run"]
+    status, out, err = call("train", "sine", *arguments)
+    assert (status, err) == (0, "")
+    assert_gaps_are_of(history_of(tmp_path / "run")[1], side[0])
+    (line,) = re.findall(r"^ +20 .*$", out, re.MULTILINE)
+    assert line.count("—") == dashes
+    assert re.search(rf"\n  {side} +loss — +accuracy — ", out)
+    assert_picture(tmp_path / "run" / "history.png", 0.01)
 
 
 # ---------------------------------------------------------------- train: until the equilibrium
@@ -620,7 +774,13 @@ NAMES = "steps, batch_size, snapshot_every, learning_rate"
     (["sine", "--epochs", "2"], ["sine draws its rows afresh and has no epochs", "--steps"]),
     (["sine", "--set", "discriminator_steps=0", "--set", "generator_steps=0"], ["nothing to train"]),
     (["mnist", "--set", "generator_steps=-1"], ["generator_steps=-1", "a whole number from 0 up"]),
-    (["mnist", "--set", "objective=maximin"], ["objective=maximin", "non-saturating, minimax"]),
+    (["mnist", "--set", "objective=maximin"], ["objective=maximin", ", ".join(OBJECTIVES)]),
+    (["mnist", "--set", "discriminator_loss=median"], ["discriminator_loss=median", "one of mean, sum"]),
+    (["mnist", "--set", "clip=0.1"], ["clip is no setting of the objective non-saturating", "label_smoothing"]),
+    (["mnist", "--set", "objective=wasserstein", "--set", "clip=0"], ["clip=0", "a positive number"]),
+    (["mnist", "--set", "objective=wasserstein", "--set", "label_smoothing=0.1"],
+     ["label_smoothing is no setting of the objective wasserstein, which has clip"]),
+    (["mnist", "--set", "schedule=summed"], ["schedule=summed", ", ".join(SCHEDULES)]),
     (["sine-discriminator", "--set", "latent_dim=2"], ["latent_dim=2", "expected 1"]),
     (["mnist", "--batch-size", "-1"], ["batch_size=-1", "a positive integer"]),
     (["mnist", "--set", "learning_rate=fast"], ["learning_rate=fast", "a positive number"]),
@@ -633,7 +793,7 @@ NAMES = "steps, batch_size, snapshot_every, learning_rate"
     (["sine", "--set", "hidden=25,25"], ["hidden=25,25", "a positive integer"]),
     (["sine", "--set", "output=tanh"], ["output=tanh", "linear, sigmoid"]),
     (["sine", "--set", "initializer=he"], ["initializer=he", "he_uniform", "glorot_normal"]),
-    (["mnist", "--set", "schedule=both"], ["schedule=both", "concatenated, separate, summed"]),
+    (["mnist", "--set", "schedule=both"], ["schedule=both", ", ".join(SCHEDULES)]),
     (["mnist", "--set", "adam_form="], ["adam_form=", "keras, paper"]),
     (["sine", "--batch-size", "7"], ["batch_size", "even"]),
 ])  # fmt: skip
@@ -671,6 +831,21 @@ def test_a_refusal_is_the_same_as_a_process(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("error", [Error("a sentence"), OSError("a sentence"), MemoryError("a sentence")], ids=repr)
+def test_whatever_numgan_raises_by_intent_ends_in_one_sentence(call, error, monkeypatch):
+    def fail(*arguments):
+        raise error
+
+    monkeypatch.setattr(recipes, "get", fail)
+    assert call("summary", "sine") == (2, "", "numgan summary: a sentence\n")
+
+
+def test_a_mistake_in_numgan_s_own_code_is_not_hidden(call, monkeypatch):
+    monkeypatch.setattr(recipes, "get", lambda name: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        call("summary", "sine")
+
+
 def test_a_network_beyond_memory_is_refused(call):
     assert_refused(call("summary", "sine", "--set", f"hidden={10**15}"), "allocate")
     assert_refused(call("train", "sine", "--set", f"hidden={10**15}"), "allocate")
@@ -692,7 +867,8 @@ def test_a_diverging_run_keeps_its_last_good_state(tmp_path):
     bad, kept = map(int, found.groups())
     assert 0 < kept < bad <= kept + 20 and kept % 20 == 0
     steps, history = history_of(tmp_path / "run")
-    assert steps == list(range(1, kept + 1)) and all(np.isfinite(column).all() for column in history.values())
+    assert steps == list(range(1, kept + 1))
+    assert_gaps_are_of(history, "d")
     gan = assert_loads_and_samples(tmp_path / "run", 2)
     assert gan.generator_optimizer.steps == kept
     names = {path.name for path in (tmp_path / "run").iterdir()}

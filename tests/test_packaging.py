@@ -57,7 +57,8 @@ def test_the_metadata_says_what_it_is_and_for_whom(built):
 
 
 def test_the_sdist_holds_licence_and_readme(built):
-    names = {Path(name).name for name in tarfile.open(built[1]).getnames()}
+    with tarfile.open(built[1]) as sdist:
+        names = {Path(name).name for name in sdist.getnames()}
     assert {"LICENSE", "README.md", "setup.cfg", "py.typed"} <= names
 
 

@@ -5,7 +5,11 @@ import io
 import re
 from pathlib import Path
 
+import numpy as np
+
 from numgan.gradcheck import faults
+from numgan.nn.registry import LAYERS
+from numgan.study import recipes
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,10 +37,35 @@ def test_the_wrong_gradient_is_caught():
 
 
 def test_links_lead_to_files():
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
     assert len(links) > 15
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 def test_the_number_of_faults_is_right():
     assert f"numgan gradcheck --faults    # plants {len(faults.FAULTS)} classic" in README
+
+
+def stops():
+    """The plain door: (stop, number of lines it states) of each of its four rows."""
+    rows = re.findall(r"^\| (\d)\. (.*?) \| (\d+) \|", README, re.MULTILINE)
+    return [(what, int(lines)) for _, what, lines in rows]
+
+
+def test_the_plain_door_has_four_stops_of_the_lengths_it_states():
+    (kernel, first), (demo, second), (layer, third), (step, fourth) = stops()
+    for text, lines in ((kernel, first), (demo, second)):
+        path = ROOT / re.search(r"\]\((.*?)\)", text)[1]
+        assert len(path.read_text(encoding="utf-8").splitlines()) == lines, path
+    assert "#check-a-gradient-yours-or-ours" in layer
+    cube = re.search(r"class Cube\(Layer\):\n(?:(?:    .*)?\n)+?(?=\n\n)", EXAMPLES[1])[0]
+    assert len([line for line in cube.splitlines() if line]) == third
+    assert step == "`numgan summary sine --step`"
+    recipe = recipes.get("sine")
+    gan = recipe.build(recipe.settings, np.random.default_rng(0), "float32")
+    rows = recipe.settings.batch_size
+    assert len(gan.discriminator_step(rows // 2).calls) + len(gan.generator_step(rows).calls) == fourth
+
+
+def test_every_layer_is_named():
+    assert [name for name in LAYERS if f"`{name}`" not in README] == []

@@ -1,6 +1,8 @@
 """The house: what may import what, and what an import brings along."""
 
 import ast
+import builtins
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import numgan
+from numgan.nn import registry
 
 PACKAGE = Path(numgan.__file__).parent
 # From the ground up. Neighbours on one floor do not know each other; a module may import its own wing and those below.
@@ -97,3 +100,33 @@ def test_the_checker_loads_neither_matplotlib_nor_a_recipe():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not [name for name in loaded if name.startswith(("matplotlib", "tqdm", "numgan.study", "numgan.cli"))]
     assert "numgan.gradcheck.differences" in loaded
+
+
+BUILT_IN = {name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_what_is_raised_by_intent_is_numgan_s_own(path):
+    raised = [node.exc for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Raise)]
+    names = {ast.unparse(exc.func if isinstance(exc, ast.Call) else exc) for exc in raised if exc}
+    parses = path.name in ("settings.py", "seeds.py")  # and turns the ValueError of a text into a sentence
+    assert names & BUILT_IN <= {"KeyboardInterrupt", *(["ValueError"] if parses else [])}
+
+
+def test_every_error_is_a_numgan_error():
+    for path in MODULES:
+        if path.name != "__main__.py":
+            importlib.import_module(".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts))
+    own, found = [Exception], set()
+    while own:
+        own += (kind := own.pop()).__subclasses__()
+        found |= {kind} if kind.__module__.partition(".")[0] == "numgan" else set()
+    assert {kind.__name__ for kind in found} >= {"Error", "DataError", "GradientError", "ModelFileError", "RunError"}
+    assert all(issubclass(kind, numgan.Error) for kind in found)
+
+
+def test_every_layer_of_the_registry_is_on_the_public_face():
+    assert registry.LAYERS.keys() <= set(numgan.__all__)
+    assert all(getattr(numgan, name) is kind for name, kind in registry.LAYERS.items())
+    assert len(set(numgan.__all__)) == len(numgan.__all__)
+    assert all(hasattr(numgan, name) for name in numgan.__all__)

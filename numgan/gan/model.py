@@ -233,7 +233,8 @@ class GAN:
             networks = [model.build_network(key, layers) for key in ("generator", "discriminator")]
             optimizers = [model.build_optimizer(key + "_optimizer") for key in ("generator", "discriminator")]
             name, arguments = model.settings["objective"]
-            gan = cls(*networks, *optimizers, objectives.OBJECTIVES[name](**arguments), model.settings["schedule"])
+            objective = type(objectives.get(name))(**arguments)
+            gan = cls(*networks, *optimizers, objective, model.settings["schedule"])
             gan.load_state_dict(model.read_arrays({k: a.shape for k, a in gan.state_dict().items()}))
         return gan
 

@@ -278,10 +278,9 @@ class _CrossEntropyGame(Objective):
         side = (None, 0) if self._weight < 0 else (0, None)
         says = [("d_real", "mean D(x) on real", "tab:blue"), ("d_fake", "mean D(G(z)) on generated", "tab:red")]
         shares = (-0.03, 1.03)
+        guessing = [(np.log(2), "log 2: undecided"), *([(np.log(4), "log 4: their sum")] if self.summed else [])]
         return [
-            Panel(
-                "Discriminator loss", two("loss", self.discriminator_loss), [(np.log(2), "log 2: undecided")], (0, None)
-            ),
+            Panel("Discriminator loss", two("loss", self.discriminator_loss), guessing, (0, None)),
             Panel(f"Generator loss ({self.name})", generator, [undecided], side),
             Panel("Value of the game", [("value", "V(D, G)", "purple")], [(-np.log(4), "equilibrium: V = −log 4")]),
             Panel("Discriminator accuracy", two("accuracy", "mean"), [], shares),
@@ -332,7 +331,7 @@ class Wasserstein(Objective):
                ("their distance", "distance", ".4f"))  # fmt: skip
     panels = (
         Panel("Critic's scores", [("score_real", "on real", "tab:blue"), ("score_fake", "on generated", "tab:red")]),
-        Panel("Distance of the scores", [("distance", "real − generated", "purple")], [(0, "equilibrium: none")]),
+        Panel("Distance of the scores", [("distance", "real − generated", "purple")], [(0, "equilibrium: zero")]),
         Panel("Generator loss (wasserstein)", [("g_loss", "generator", "darkorange")]),
     )
 

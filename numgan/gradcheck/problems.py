@@ -211,7 +211,8 @@ def gan_problems(gan: GAN, x: Any, report: Report) -> list[Problem]:
 
 
 def _claimed_gradients(step, network, optimizer, inputs):
-    """The gradients at each update of a training step, which are caught in place of being applied.
+    """The gradients at each update of a training step, which are caught in place of being applied. What follows an
+    update of the network's values, such as clipping them, is left out with it.
 
     The step runs twice, first on other numbers, so that stale buffers and added-up gradients show. The network's own
     running statistics are put back: they move in a training pass.
@@ -224,7 +225,7 @@ def _claimed_gradients(step, network, optimizer, inputs):
         for call in step.calls:
             if call.run == optimizer.step:
                 claims.append({name: array.copy() for name, array in network.gradients().items()})
-            elif not (call.skipped or any(array is network.values for array in call.arrays)):  # nor what follows it
+            elif not call.skipped and call.arguments.get("theta") is not network.values:  # clipping is no gradient's
                 call.run()
     network.state[...] = state
     return claims

@@ -66,29 +66,31 @@ class Sequential:
                 raise ArgumentError(f"{name}: layers must be Layer objects, got {layer!r} at position {i}")
         self.layers, self.name, self.dtype = layers, name, np.dtype(dtype)
         self.replicas = () if replicas is None else (whole(f"{name}: replicas", replicas, 1, EXPECTED_REPLICAS),)
-        self._build(as_shape(f"{name}: shape", shape))
-        for layer in self.layers:
-            layer.initialize(rng)
+        named = []
+        try:
+            self._build(as_shape(f"{name}: shape", shape), named)
+            for layer in self.layers:
+                layer.initialize(rng)
+        except BaseException:  # a network that cannot be leaves its layers free for another
+            for layer in named:
+                _release(layer)
+            raise
         self._plans, self._last = {}, None
         self._optimizer = self._loss = None
 
-    def _build(self, shape):
-        """Name the layers, chain their shapes, and lay their parameters out in the arenas."""
+    def _build(self, shape, named):
+        """Name the layers, chain their shapes, and lay their parameters out in the arenas. `named` gets the layers that
+        have been given a name.
+        """
         counts, self.shapes = {}, [shape]
-        named = []
-        try:
-            for layer in self.layers:
-                if layer.name != type(layer).name:
-                    raise ArgumentError(f"{self.name}: layer '{layer.name}' already belongs to a network")
-                kind = snake_case(type(layer).__name__)
-                counts[kind] = counts.get(kind, 0) + 1
-                layer.name = f"{kind}_{counts[kind]}"
-                named.append(layer)
-                self.shapes.append(as_shape(f"{layer.name}: the shape of its outputs", layer.build(self.shapes[-1])))
-        except BaseException:  # a network that cannot be leaves its layers free for another
-            for layer in named:
-                del layer.name
-            raise
+        for layer in self.layers:
+            if layer.name != type(layer).name:
+                raise ArgumentError(f"{self.name}: layer '{layer.name}' already belongs to a network")
+            kind = snake_case(type(layer).__name__)
+            counts[kind] = counts.get(kind, 0) + 1
+            layer.name = f"{kind}_{counts[kind]}"
+            named.append(layer)
+            self.shapes.append(as_shape(f"{layer.name}: the shape of its outputs", layer.build(self.shapes[-1])))
         self.slices = _layout(self.layers, "shapes")
         self.state_slices = _layout(self.layers, "state_shapes")
         self.values = np.zeros((*self.replicas, _length(self.slices)), self.dtype)
@@ -316,9 +318,14 @@ class Sequential:
 def copy_layer(layer: Layer) -> Layer:
     """The same layer without name and parameters, ready for another network."""
     twin = copy.copy(layer)
-    for attribute in ("name", "params", "grads", "state"):
-        vars(twin).pop(attribute, None)
+    _release(twin)
     return twin
+
+
+def _release(layer):
+    """Take from a layer what a network has given it."""
+    for attribute in ("name", "params", "grads", "state"):
+        vars(layer).pop(attribute, None)
 
 
 def _layout(layers, kind):

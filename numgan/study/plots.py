@@ -214,18 +214,24 @@ def history(record: History, path: FileName) -> None:
     not play leaves its panels empty, and says so.
     """
     panels = record.objective.panels
-    figure, axes = _panels(2, -(-len(panels) // 2), (5.3, 3.5), (0.5, 0.1, 0.45, 0.3))
+    columns = min(len(panels), 3)
+    figure, axes = _panels(-(-len(panels) // columns), columns, (5.3, 3.5), (0.75, 0.1, 0.5, 0.3))
     for ax in axes[len(panels) :]:
         ax.axis("off")
     for ax, panel in zip(axes, panels, strict=False):
         drawn = [curve for curve in panel.curves if record.has(curve[0])]
+        if not drawn:
+            ax.set_title(f"{panel.title}: does not play")
+            ax.axis("off")
+            continue
         for column, label, color in drawn:
             _curve(ax, record, column, label, color)
         for height, label in panel.lines:
             ax.axhline(height, color="0.6", linestyle=":", linewidth=1, label=label)
-        ax.set(title=panel.title if drawn else f"{panel.title}: does not play", xlabel="step")
+        ax.set(title=panel.title, xlabel="step")
         ax.set_ylim(*panel.limits)
-        ax.legend(fontsize=8)
+        if drawn or panel.lines:
+            ax.legend(fontsize=8)
     save(figure, path)
 
 

@@ -35,12 +35,12 @@ class Row:
 
 
 class Work:
-    """What calls do when they run once: `flop` in matrix products, `operations` on elements in all other arithmetic,
-    `bytes` read and written by all NumPy calls together.
+    """What calls do when they run once: `operations`, which are the FLOP of matrix products and one for each element
+    that any other arithmetic passes over, and `bytes` read and written by all NumPy calls together.
     """
 
     def __init__(self, calls: list[Call]) -> None:
-        self.flop = self.operations = self.bytes = 0
+        self.operations, self.bytes = sum(call.flop for call in calls), 0
         for call in calls:
             call.kernel(*map(self._watched, call.arguments.values()))
 
@@ -53,10 +53,7 @@ class Work:
 
     def add(self, function: Any, arrays: list[Array]) -> None:
         self.bytes += sum(a.nbytes for a in arrays)
-        if function in (np.matmul, np.dot):
-            left, right, _ = arrays
-            self.flop += 2 * math.prod(left.shape) * right.shape[-1]
-        elif function is not np.copyto:
+        if function not in (np.matmul, np.dot, np.copyto):
             self.operations += max(a.size for a in arrays)
 
 
@@ -122,7 +119,7 @@ def _step(phase, step):
     for call in step.calls:
         if not call.skipped:
             work = Work(call.parts)
-            yield Row(phase, call, work.flop + work.operations, work.bytes)
+            yield Row(phase, call, work.operations, work.bytes)
 
 
 def table(rows: list[Row], whole: float) -> str:

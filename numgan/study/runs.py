@@ -163,7 +163,7 @@ class _Watch:
         by_epochs = getattr(settings, "epochs", 0)  # then there is a look at the end of every epoch anyhow
         self.every = recipe.look_every if by_epochs else math.gcd(recipe.look_every, self.snapshot_every)
         self.recipe, self.gan, self.rng, self.say = recipe, gan, rng, None if quiet else say
-        noise_shape = (recipe.snapshot_count, gan.latent_dim)
+        noise_shape = (recipe.snapshot_count, *gan.generator.shapes[0])
         self.noise = rng.standard_normal(noise_shape, dtype=gan.generator.dtype)  # the same at every snapshot
         self.snapshots = []
         self.bar = tqdm(total=self.total, unit="step", disable=True if quiet else None, dynamic_ncols=True)

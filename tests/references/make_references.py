@@ -1,4 +1,4 @@
-"""Make the reference trajectories that tests/test_references.py compares numgan with, by PyTorch and by Keras.
+"""Make the reference trajectories that tests/gan/test_references.py compares numgan with, by PyTorch and by Keras.
 
 Run by hand:  python tests/references/make_references.py     (needs torch, keras and tensorflow; the tests need none)
 
@@ -24,7 +24,7 @@ Files, plain arrays under numgan's names ("generator.dense_1.weight"):
                                     generator, each before the update it belongs to; and after every step of
                                     `stored_steps` the parameters and running statistics, and Adam's m and v of each
                                     parameter ("m.generator.dense_1.weight"); `versions`.
-    pytorch_state_dict.npz          a PyTorch network's state_dict, an input and its output, for test_exchange.py.
+    pytorch_state_dict.npz          a PyTorch network's state_dict, an input and its output, for test_torch_layout.py.
 """
 
 import os

@@ -22,8 +22,9 @@ import pytest
 
 from numgan import GAN, Adam, BatchNorm, Dense, LeakyReLU, ReLU, Sequential, Sigmoid, Tanh
 from numgan.kernels import batch_norm as kernels
+from tests.helpers import rng
 
-REFERENCES = Path(__file__).parent / "references"
+REFERENCES = Path(__file__).parents[1] / "references"
 TOLERANCE = 1e-9
 FORMS = ("paper", "keras")
 CASES = [(gan, framework, form) for gan in ("sine", "mnist") for framework in ("pytorch", "keras") for form in FORMS]
@@ -50,7 +51,7 @@ def make_networks(gan, s):
             layers += [Dense(width), activation()]
             layers += [BatchNorm(float(s["momentum"]), float(s["batch_norm_epsilon"]))] if batch_norm else []
         layers += [Dense(widths[-1]), *output]
-        return Sequential(layers, widths[0], np.random.default_rng(0), "float64", name=name)
+        return Sequential(layers, widths[0], rng(), "float64", name=name)
 
     if gan == "sine":
         return network("generator", ReLU, False, []), network("discriminator", ReLU, False, [Sigmoid()])

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numgan import BatchNorm, Dense, Layer, LeakyReLU, ReLU, Sequential, Sigmoid, Tanh
+from numgan import BatchNorm, Dense, Flatten, Layer, LeakyReLU, ReLU, Reshape, Sequential, Sigmoid, Tanh
 from numgan.nn.torch_layout import from_torch_layout, to_torch_layout
+from tests.helpers import rng
 
-STORED = Path(__file__).parent / "references" / "pytorch_state_dict.npz"
+STORED = Path(__file__).parents[1] / "references" / "pytorch_state_dict.npz"
 
 
 def read():
@@ -24,7 +25,7 @@ def read():
 def make_network(dtype="float64", replicas=None):
     """The stored network in numgan, with other weights."""
     layers = [Dense(6), LeakyReLU(0.2), BatchNorm(0.8, 1e-3), Dense(5), ReLU(), Dense(3), Tanh(), Dense(2), Sigmoid()]
-    return Sequential(layers, 4, np.random.default_rng(0), dtype, replicas)
+    return Sequential(layers, 4, rng(), dtype, replicas)
 
 
 def test_from_pytorch():
@@ -110,12 +111,28 @@ def test_replicas_are_refused():
 class Scale(Layer):
     """A layer of one's own with a parameter."""
 
-    def build(self, n_in):
-        self.shapes = {"factor": (n_in,)}
-        return n_in
+    def build(self, shape):
+        self.shapes = {"factor": shape}
+        return shape
 
 
 def test_a_layer_of_ones_own_is_refused_if_it_has_parameters():
-    network = Sequential([Dense(3), Scale()], 2, np.random.default_rng(0))
+    network = Sequential([Dense(3), Scale()], 2, rng())
     with pytest.raises(ValueError, match=r"scale_1 \(Scale\) has no PyTorch layout"):
         to_torch_layout(network)
+
+
+def test_layers_without_contents_are_passed_over_but_counted():
+    """nn.Flatten and nn.Unflatten stand where Flatten and Reshape do, and PyTorch numbers modules by position."""
+    network = Sequential([Flatten(), Dense(6), Reshape((2, 3)), LeakyReLU(), Flatten(), Dense(1)], (2, 2, 1), rng())
+    arrays = to_torch_layout(network)
+    assert {name: a.shape for name, a in arrays.items()} == {
+        "1.weight": (6, 4),
+        "1.bias": (6,),
+        "5.weight": (1, 6),
+        "5.bias": (1,),
+    }
+    before = network.values.copy()
+    network.values[...] = 0
+    from_torch_layout(network, arrays)
+    np.testing.assert_array_equal(network.values, before)

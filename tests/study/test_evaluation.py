@@ -1,268 +1,25 @@
-"""How good samples are: the softmax loss, the classifier trained with it, the measures, and `numgan evaluate`."""
+"""Evaluations of digits and of points, what counts as collapsed, and `numgan evaluate`."""
 
 import itertools
 import json
 import math
 import re
-import struct
 import subprocess
 import sys
-import tracemalloc
 
 import numpy as np
 import pytest
 
-from numgan import GAN, SGD, Adam, Dense, ModelFileError, ReLU, Sequential, Sigmoid, SoftmaxCrossEntropy, cli
+from numgan import GAN, Dense, Sequential, Sigmoid, cli
 from numgan.data import DataError, Digits, SinePoints, load_mnist_split
 from numgan.data.mnist import to_unit_range
 from numgan.study import classifier, metrics, recipes
-from numgan.study.checks import TARGETS
 from numgan.study.evaluation import evaluate_digits, evaluate_points
 from numgan.study.settings import with_overrides
-
-
-def rng(seed=0):
-    return np.random.default_rng(seed)
-
+from tests.helpers import idx_images, rng
 
 TRAINING, HELD_OUT = load_mnist_split()
 REAL = to_unit_range(TRAINING.images)
-
-# --------------------------------------------------------------------------------------------- softmax cross-entropy
-
-
-def written_out(logits, target):
-    """(mean loss, gradient, accuracy) by the definition, in float64."""
-    p = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
-    hits = (logits.argmax(axis=-1) == target.argmax(axis=-1)).mean(axis=-1)
-    return -(target * np.log(p)).sum(axis=-1).mean(axis=-1), (p - target) / logits.shape[-2], hits
-
-
-def problem(rows=7, classes=3, seed=0):
-    """(x, one-hot target): points around one centre per class."""
-    label = rng(seed).integers(0, classes, rows)
-    return rng(seed + 1).normal(0, 0.3, (rows, classes)) + np.eye(classes)[label], np.eye(classes)[label]
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("soft", [False, True])
-def test_loss_gradient_and_accuracy_are_those_of_the_definition(soft, dtype):
-    logits = rng().normal(0, 3, (6, 4)).astype(dtype)
-    target = rng(1).dirichlet(np.ones(4), 6) if soft else np.eye(4)[rng(1).integers(0, 4, 6)]
-    loss, (value, gradient, accuracy) = SoftmaxCrossEntropy(), written_out(logits.astype(float), target)
-    rtol = 1e-5 if dtype == "float32" else 1e-12
-    np.testing.assert_allclose(loss.value(logits, target), value, rtol)
-    np.testing.assert_allclose(loss.gradient(logits, target), gradient, rtol, atol=rtol)
-    assert loss.gradient(logits, target).dtype == dtype
-    assert loss.accuracy(logits, target) == accuracy
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_softmax_checks_pass(seed):
-    for check in TARGETS["softmax"]:
-        check(seed, 1e-7).raise_for_failure()
-
-
-def test_logits_of_any_size_give_finite_numbers():
-    logits = rng().uniform(-1e4, 1e4, (50, 10)).astype(np.float32)
-    target, loss = np.eye(10, dtype=np.float32)[rng(1).integers(0, 10, 50)], SoftmaxCrossEntropy()
-    with np.errstate(all="raise", under="ignore"):
-        gap = logits.astype(float).max(axis=1) - (logits * target).sum(axis=1)
-        assert loss.value(logits, target) == pytest.approx(gap.mean(), rel=1e-6)
-        assert np.isfinite(loss.gradient(logits, target)).all()
-
-
-def test_training_reports_loss_and_accuracy_of_before_the_update_and_learns():
-    x, target = problem(60)
-    network = Sequential([Dense(8, "he_uniform"), ReLU(), Dense(3)], 3, rng(), "float64")
-    expected, _, accuracy = written_out(network.predict(x), target)
-    network.compile(Adam(0.02), SoftmaxCrossEntropy())
-    assert network.train_on_batch(x, target) == (pytest.approx(expected, rel=1e-12), accuracy)
-    for _ in range(100):
-        loss, accuracy = network.train_on_batch(x, target)
-    assert loss < 0.3 * expected and accuracy > 0.95
-
-
-def test_replicas_train_side_by_side():
-    x, target = problem()
-    network = Sequential([Dense(3)], 3, rng(), "float64", replicas=2)
-    expected, _, accuracy = written_out(network.predict(x), target)
-    network.compile(SGD(0.1), SoftmaxCrossEntropy())
-    values, hits = network.train_on_batch(x, target)
-    np.testing.assert_allclose(values, expected, 1e-12)
-    np.testing.assert_array_equal(hits, accuracy)
-
-
-def trainer(*layers):
-    network = Sequential([Dense(3), *layers], 3, rng())
-    network.compile(Adam(), SoftmaxCrossEntropy())
-    return network
-
-
-@pytest.mark.parametrize(
-    ("target", "message"),
-    [
-        (np.eye(3)[:2], r"expects targets of shape \(3, 3\), got \(2, 3\)"),
-        (np.array([0, 1, 2]), r"expects targets of shape \(3, 3\), got \(3,\)"),
-        (np.ones((3, 3)), "sum to 1 in every row"),
-        (np.zeros((3, 3)), "sum to 1 in every row"),
-        (np.array([[2, -1, 0]] * 3), "at least 0"),
-        (np.full((3, 3), np.nan), "sum to 1 in every row"),
-    ],
-)
-def test_targets_that_are_no_probabilities_are_refused(target, message):
-    with pytest.raises(ValueError, match=f"SoftmaxCrossEntropy expects targets .*{message}|{message}"):
-        trainer().train_on_batch(np.ones((3, 3)), target)
-
-
-def test_a_network_that_ends_in_sigmoid_is_refused():
-    with pytest.raises(ValueError, match="must not end in Sigmoid"):
-        trainer(Sigmoid()).train_on_batch(np.ones((3, 3)), np.eye(3))
-
-
-# ---------------------------------------------------------------------------------------------------- the classifier
-
-
-def read_right(images, labels):
-    return (classifier.probabilities(images).argmax(axis=1) == labels).mean()
-
-
-def test_the_shipped_classifier_reads_digits_that_it_has_not_seen():
-    held_out = to_unit_range(HELD_OUT.images)
-    assert len(HELD_OUT) == 1000
-    assert read_right(held_out, HELD_OUT.labels) >= 0.97
-    moved = np.roll(held_out.reshape(-1, 28, 28), (2, -2), axis=(1, 2)).reshape(held_out.shape)
-    assert read_right(moved, HELD_OUT.labels) > 0.93
-    assert classifier.FILE.stat().st_size < 400_000
-
-
-def test_features_lead_to_the_probabilities():
-    features, probabilities = classifier.features(REAL[:300]), classifier.probabilities(REAL[:300])
-    assert features.shape == (300, 64) and probabilities.shape == (300, 10)
-    assert (features >= 0).all() and (features > 0).any(axis=0).sum() > 50
-    last = classifier.load_classifier().parameters()
-    logits = features.astype(float) @ last["dense_3.weight"].T + last["dense_3.bias"]
-    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(probabilities, expected, rtol=1e-4, atol=1e-6)
-
-
-def test_training_the_classifier_anew(tmp_path, capsys):
-    files = [tmp_path / name for name in ("one.npz", "same.npz", "other.npz")]
-    one, same, other = (
-        ["--epochs", "2", "--seed", seed, "--out", str(f)] for f, seed in zip(files, "003", strict=True)
-    )
-    command = [sys.executable, "-m", "numgan.study.classifier", *one]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
-    said = re.fullmatch(r"(.+): (\d+\.\d)% of 1,000 held-out digits are read right\n", done.stdout)
-    assert said[1] == one[-1] and 80 < float(said[2]) < 98
-    network = classifier.load_classifier(files[0])
-    right = (network.predict(to_unit_range(HELD_OUT.images)).argmax(axis=1) == HELD_OUT.labels).mean()
-    assert f"{right:.1%}" == said[2] + "%"
-    classifier.main(same), classifier.main(other)
-    assert capsys.readouterr().out.startswith(done.stdout.replace("one.npz", "same.npz"))
-    one, same, other = (file.read_bytes() for file in files)
-    assert one == same != other
-
-
-@pytest.mark.parametrize("arguments", [["--epochs", "0"], ["--seed", "-1"], ["--out", "missing/c.npz"]])
-def test_the_classifier_s_command_refuses_what_cannot_be(arguments, capsys):
-    with pytest.raises(SystemExit) as stop:
-        classifier.main(arguments)
-    assert stop.value.code == 2 and "expected --epochs from 1 up" in capsys.readouterr().err
-
-
-def test_another_file_is_no_classifier(tmp_path):
-    (tmp_path / "c.npz").write_bytes(b"PK")
-    with pytest.raises(ModelFileError, match="not a readable numgan model file"):
-        classifier.load_classifier(tmp_path / "c.npz")
-
-
-# ------------------------------------------------------------------------------------------------------- the measures
-
-
-def clouds(n=60, m=50, d=4, seed=0):
-    mix = rng(seed).normal(0, 1, (2, d, d))
-    return rng(seed + 1).normal(0, 1, (n, d)) @ mix[0], rng(seed + 2).normal(1, 1, (m, d)) @ mix[1]
-
-
-@pytest.fixture(params=[128, 1, 7], ids=["one block", "row by row", "some blocks"])
-def blocks(request, monkeypatch):
-    """The results must not depend on how many distances are held at a time."""
-    monkeypatch.setattr(metrics, "ROWS", request.param)
-
-
-def distances(a, b):
-    return np.array([[math.dist(p, q) for q in b] for p in a])
-
-
-@pytest.mark.parametrize("n", [60, 3], ids=["full rank", "fewer rows than features"])
-def test_frechet_distance_is_that_of_the_two_normal_distributions(n):
-    a, b = clouds(n)
-    cov_a, cov_b = np.cov(a.T), np.cov(b.T)
-    roots = np.sqrt(np.maximum(np.linalg.eigvals(cov_a @ cov_b).real, 0))  # not symmetric, but the same eigenvalues
-    expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(cov_a + cov_b) - 2 * roots.sum()
-    assert metrics.frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
-    assert metrics.frechet_distance(b, a) == pytest.approx(expected, rel=1e-6)
-
-
-def test_frechet_distances_known_in_closed_form():
-    a, _ = clouds()
-    assert metrics.frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
-    assert metrics.frechet_distance(a, a + np.array([1, -2, 0, 2])) == pytest.approx(9)
-    assert metrics.frechet_distance(a - a.mean(0), 3 * (a - a.mean(0))) == pytest.approx(4 * np.trace(np.cov(a.T)))
-
-
-def test_precision_and_coverage_count_balls(blocks):
-    samples, real = clouds()
-    for k in (1, 5):
-        radius = np.sort(distances(real, real))[:, k]
-        inside = distances(real, samples) <= radius[:, None]
-        expected = inside.any(axis=0).mean(), inside.any(axis=1).mean()
-        assert 0 < expected[1] < 1
-        assert metrics.precision_and_coverage(samples, real, k) == pytest.approx(expected)
-
-
-def test_precision_and_coverage_of_known_sets():
-    a, b = clouds(2000, 2000)
-    assert metrics.precision_and_coverage(a, a) == (1, 1)
-    assert metrics.precision_and_coverage(a + 1000, a) == (0, 0)
-    precision, coverage = metrics.precision_and_coverage(np.repeat(b[:1], 500, axis=0), b)  # one real point over again
-    assert precision == 1 and coverage < 0.02
-    _, coverage = metrics.precision_and_coverage(a[1000:], a[:1000])
-    assert coverage == pytest.approx(1 - 2**-5, abs=0.02)
-
-
-def test_nearest_distances(blocks):
-    a, b = clouds()
-    np.testing.assert_allclose(metrics.nearest_distances(a, b), distances(a, b).min(axis=1), 1e-9)
-    assert metrics.nearest_distances(a, np.concatenate([b, a])).max() < 1e-6
-
-
-def test_energy_distance(blocks):
-    a, b = clouds()
-    expected = 2 * distances(a, b).mean() - distances(a, a).mean() - distances(b, b).mean()
-    assert metrics.energy_distance(a, b) == pytest.approx(expected, rel=1e-6)
-    assert metrics.energy_distance(a, a) == pytest.approx(0, abs=1e-12)
-    assert metrics.energy_distance([[0.0, 0.0]], [[3.0, 4.0]]) == pytest.approx(10)
-
-
-def test_distances_take_bounded_memory():
-    points = rng().normal(size=(4000, 2))  # all 16 million distances would take 128 MB
-    tracemalloc.start()
-    metrics.energy_distance(points, points)
-    metrics.nearest_distances(points, points)
-    metrics.precision_and_coverage(points, points)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 15e6
-
-
-def test_class_shares_and_confidence():
-    probabilities = np.array([[0.9, 0.1, 0], [0.5, 0.3, 0.2], [0, 0.95, 0.05], [0.89, 0.11, 0]])
-    assert metrics.class_shares(probabilities).tolist() == [0.75, 0.25, 0]
-    assert metrics.confident_share(probabilities) == 0.5
-
 
 # -------------------------------------------------------------------------------------------------------- evaluations
 
@@ -509,20 +266,16 @@ def test_a_generator_of_one_point_is_seen(call):
     assert call("evaluate", "one-point", "-n", 500)[1].endswith(f"\ncollapsed: {result['collapsed']}\n")
 
 
-def write_images(path, images):
-    path.write_bytes(struct.pack(">4I", 0x803, len(images), 28, 28) + images.tobytes())
-
-
 def test_a_run_is_compared_with_the_data_that_it_was_trained_on(call, runs, tmp_path):
     """Files of one's own, without labels: every fifth image is held out, unless there is a test set."""
-    write_images(tmp_path / "train-images-idx3-ubyte", TRAINING.images[::20])
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(idx_images(TRAINING.images[::20]))
     assert call("train", "mnist", *SMALL, "--data", tmp_path, "--out", tmp_path / "run")[0] == 0
     result = evaluated(call, tmp_path / "run")
     assert result["samples"] == 40
     assert result["compared_with"] == [
         f"{n} images of 200 MNIST train digits from {tmp_path}" for n in ("40 held-out", "160 training")
     ]
-    write_images(tmp_path / "t10k-images-idx3-ubyte", HELD_OUT.images[::4])
+    (tmp_path / "t10k-images-idx3-ubyte").write_bytes(idx_images(HELD_OUT.images[::4]))
     result = evaluated(call, tmp_path / "run")
     assert (result["samples"], result["compared_with"][0]) == (200, f"250 MNIST test digits from {tmp_path}")
     (tmp_path / "train-images-idx3-ubyte").unlink()

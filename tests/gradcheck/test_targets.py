@@ -15,33 +15,39 @@ from numgan import (
     BatchNorm,
     BinaryCrossEntropy,
     Dense,
+    Flatten,
     LeakyReLU,
     ReLU,
+    Reshape,
     Sequential,
     Sigmoid,
     Tanh,
+    Wasserstein,
     check_gradients,
 )
+from numgan.gan.objectives import OBJECTIVES
+from numgan.gan.steps import SEPARATE
 from numgan.gradcheck.targets import gan_with_batch_norm
+from numgan.nn.network import copy_layer, snake_case
+from numgan.nn.registry import LAYERS
 from numgan.study.checks import TARGETS
+from tests.helpers import GAMES, examples, game_name, rng, rules
 
-GRADIENT_ONLY = ("dense", "relu", "leaky_relu", "tanh", "sigmoid", "batch_norm", "bce", "bce_logits")
-SCHEDULES = ("concatenated", "separate", "summed")
+GRADIENT_ONLY = (*map(snake_case, LAYERS), "bce", "bce_logits")
 R = 3
 
-LAYERS = {
-    "dense": lambda: Dense(4),
-    "dense to one": lambda: Dense(1),
-    "relu": ReLU,
-    "leaky relu": lambda: LeakyReLU(0.2),
-    "tanh": Tanh,
-    "sigmoid": Sigmoid,
-    "batch norm": lambda: BatchNorm(0.8),
-}
+
+def example_name(example):
+    layer, shape = example
+    return f"{layer!r} on {shape}"
 
 
-def rng(seed=0):
-    return np.random.default_rng(seed)
+def smoothings(game):
+    """The label smoothings to try with a game: none, and one where the objective has any."""
+    return (0, 0.2) if "label_smoothing" in OBJECTIVES[game[0]].takes else (0,)
+
+
+SMOOTHED = [(game, smoothing) for game in GAMES for smoothing in smoothings(game)]
 
 
 def every_check_but(*left_out):
@@ -54,8 +60,10 @@ def deep_layers():
     """All kinds of layer in one network, in-place ones on top of each other included."""
     return [
         Dense(6, "he_normal"),
+        Reshape((3, 2, 1)),
         BatchNorm(0.8),
         LeakyReLU(0.2),
+        Flatten(),
         Dense(5),
         BatchNorm(0.5),
         ReLU(),
@@ -67,9 +75,9 @@ def deep_layers():
     ]
 
 
-def network_of(layers, n_in=4, replicas=None, dtype="float64", seed=0):
+def network_of(layers, shape=4, replicas=None, dtype="float64", seed=0):
     """A network with parameters and statistics away from their starting values, different in every replica."""
-    network = Sequential(layers, n_in, rng(seed), dtype, replicas)
+    network = Sequential(layers, shape, rng(seed), dtype, replicas)
     network.values += rng(seed + 1).normal(0, 0.3, network.values.shape)
     network.state += rng(seed + 2).uniform(0.1, 0.9, network.state.shape)
     return network
@@ -77,7 +85,7 @@ def network_of(layers, n_in=4, replicas=None, dtype="float64", seed=0):
 
 def one_of(stack, r, layers):
     """Replica r of a stack as a network of its own."""
-    network = Sequential(layers, stack.widths[0], rng(), stack.dtype)
+    network = Sequential(layers, stack.shapes[0], rng(), stack.dtype)
     network.values[...], network.state[...] = stack.values[r], stack.state[r]
     return network
 
@@ -125,13 +133,15 @@ def test_right_gradients_agree_to_nine_digits_and_more(target):
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
-@pytest.mark.parametrize("kind", LAYERS)
-def test_every_coordinate_of_a_layer_is_certified(kind, training):
-    report = check_gradients(LAYERS[kind](), rng(4).normal(0.1, 1, (6, 5)), training=training)
+@pytest.mark.parametrize("example", [*examples(), (Dense(4), (5,))], ids=example_name)
+def test_every_coordinate_of_a_layer_is_certified(example, training):
+    layer, shape = example
+    report = check_gradients(layer, rng(4).normal(0.1, 1, (6, *shape)), training=training)
     report.raise_for_failure()
     assert all(row.certified == row.checked == np.prod(row.shape) for row in report.rows), str(report)
-    assert report.rows[-1].tensor == "input"
-    assert len(report.rows) == (1 + 2 * (kind[:5] in ("dense", "batch")) if training else 1)
+    names = [*Sequential([copy_layer(layer)], shape, rng()).parameters(), "input"]
+    assert len(names) == 1 + 2 * isinstance(layer, (Dense, BatchNorm))
+    assert [row.tensor for row in report.rows] == (names if training else ["input"])
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
@@ -189,10 +199,11 @@ def test_probabilities_beyond_the_clip_have_no_gradient():
     assert loss.value(p, np.ones_like(p)) == loss.value(np.clip(p, 1e-7, 1 - 1e-7), np.ones_like(p))
 
 
-@pytest.mark.parametrize("smoothing", [0, 0.2])
-@pytest.mark.parametrize("schedule", SCHEDULES)
-def test_a_gan_in_every_schedule(schedule, smoothing):
-    gan = gan_with_batch_norm(schedule, smoothing, seed=10)
+@pytest.mark.parametrize(
+    ("game", "smoothing"), SMOOTHED, ids=lambda x: game_name(x) if isinstance(x, tuple) else str(x)
+)
+def test_a_gan_in_every_game(game, smoothing):
+    gan = gan_with_batch_norm(rules(game, label_smoothing=smoothing), game[1], seed=10)
     report = check_gradients(gan, (rng(8).normal(0, 1, (6, 4)), rng(9).normal(0, 1, (6, 3))))
     report.raise_for_failure()
     assert report.worst < 1e-8
@@ -201,29 +212,48 @@ def test_a_gan_in_every_schedule(schedule, smoothing):
         assert f"generator step: {name}" in tensors
     for name in gan.discriminator.parameters():
         assert sum(t.endswith(f": {name}") and "generator step" not in t for t in tensors) == (
-            2 if schedule == "separate" else 1
+            2 if gan.schedule == SEPARATE else 1
         )
 
 
 def test_a_gan_whose_discriminator_starts_with_an_in_place_layer():
     """The two networks then share buffers across their border."""
-    g = network_of([Dense(5), Tanh(), Dense(4), LeakyReLU(0.3)], 3)
-    d = network_of([LeakyReLU(0.2), BatchNorm(0.8), Dense(3), Tanh(), Dense(1), Sigmoid()], 4, seed=3)
-    for schedule in SCHEDULES:
-        gan = GAN(g.copy(), d.copy(), schedule=schedule)
+    for game in GAMES:
+        objective = rules(game)
+        g = network_of([Dense(5), Tanh(), Dense(4), LeakyReLU(0.3)], 3)
+        stack = [LeakyReLU(0.2), BatchNorm(0.8), Dense(3), Tanh(), Dense(1), *objective.closing()]
+        gan = GAN(g, network_of(stack, 4, seed=3), objective=objective, schedule=game[1])
         check_gradients(gan, (rng(1).normal(0, 1, (5, 4)), rng(2).normal(0, 1, (5, 3)))).raise_for_failure()
+
+
+def test_a_critic_is_checked_where_it_stands_not_where_its_clipping_would_put_it():
+    """The clip belongs to the update, which a check does not make: every gradient is that of the weights given."""
+    gan = gan_with_batch_norm(Wasserstein(clip=1e-6), seed=3)
+    real, noise = rng(1).normal(0, 1, (6, 4)), rng(2).normal(0, 1, (6, 3))
+    report = check_gradients(gan, (real, noise))
+    report.raise_for_failure()
+    (row,) = [row for row in report.rows if row.tensor == "discriminator step: dense_2.weight"]
+    critic = gan.discriminator.copy()
+    critic.forward(np.concatenate([real, gan.generator.predict(noise)]), True)
+    critic.backward(np.repeat([-1 / 6, 1 / 6], 6)[:, None])
+    assert row.analytic == pytest.approx(critic.gradients()["dense_2.weight"][row.index], rel=1e-9)
+    assert abs(row.analytic) > 1e-4
 
 
 # ------------------------------------------------------------------------------------------------------- replicas
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
-@pytest.mark.parametrize("kind", [*LAYERS, "all"])
-def test_a_stack_is_its_networks_one_by_one(kind, training):
-    make = deep_layers if kind == "all" else lambda: [LAYERS[kind]()]
-    stack = network_of(make(), 5, R)
+@pytest.mark.parametrize("example", [*examples(), None], ids=lambda e: example_name(e) if e else "all")
+def test_a_stack_is_its_networks_one_by_one(example, training):
+    layer, shape = example or (None, (5,))
+
+    def make():
+        return [copy_layer(layer)] if layer else deep_layers()
+
+    stack = network_of(make(), shape, R)
     networks = [one_of(stack, r, make()) for r in range(R)]
-    x, dy = rng(1).normal(0, 1, (R, 6, 5)), rng(2).normal(0, 1, (R, 6, stack.widths[-1]))
+    x, dy = rng(1).normal(0, 1, (R, 6, *shape)), rng(2).normal(0, 1, (R, 6, *stack.shapes[-1]))
     y, dx = stack.forward(x, training).copy(), stack.backward(dy)
     predicted = stack.predict(x)
     for r, network in enumerate(networks):
@@ -259,13 +289,15 @@ def test_a_stack_trains_like_its_networks_one_by_one(optimizer):
         near(stack.state[r], network.state, 1e-9)
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
-def test_the_steps_of_a_stack_of_gans_are_those_of_each(schedule):
+@pytest.mark.parametrize("game", GAMES, ids=game_name)
+def test_the_steps_of_a_stack_of_gans_are_those_of_each(game):
+    objective = rules(game, label_smoothing=0.1, clip=0.5)
+
     def layers():
         g = [Dense(6), LeakyReLU(0.2), BatchNorm(0.8), Dense(4), Tanh()]
-        return g, [Dense(6), BatchNorm(0.8), LeakyReLU(0.2), Dense(1), Sigmoid()]
+        return g, [Dense(6), BatchNorm(0.8), LeakyReLU(0.2), Dense(1), *objective.closing()]
 
-    (g, d), build = layers(), {"schedule": schedule, "label_smoothing": 0.1}
+    (g, d), build = layers(), {"objective": objective, "schedule": game[1]}
     stack = GAN(network_of(g, 3, R), network_of(d, 4, R, seed=3), **build)
     gans = []
     for r in range(R):

@@ -5,7 +5,6 @@ import json
 import os
 import pickle
 import struct
-import tracemalloc
 import zipfile
 
 import numpy as np
@@ -13,7 +12,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from numgan import GAN, SGD, Adam, BatchNorm, Dense, Layer, LeakyReLU, ModelFileError, ReLU, Sequential, Sigmoid, Tanh
+from numgan import (
+    GAN,
+    SGD,
+    Adam,
+    BatchNorm,
+    Dense,
+    Error,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    Minimax,
+    ModelFileError,
+    NonSaturating,
+    ReLU,
+    Reshape,
+    Sequential,
+    Tanh,
+    Wasserstein,
+)
+from numgan.gan import objectives
+from numgan.gan.objectives import OBJECTIVES
+from numgan.nn.network import copy_layer
+from tests.helpers import GAMES, game_name, peak_memory, rules
 
 # ---------------------------------------------------------------- helpers
 
@@ -24,9 +45,9 @@ class Gain(Layer):
     def __init__(self, power=1.0):
         self.power = power
 
-    def build(self, n_in):
-        self.shapes = {"gain": (n_in,)}
-        return n_in
+    def build(self, shape):
+        self.shapes = {"gain": shape}
+        return shape
 
     def initialize(self, rng):
         self.params["gain"][...] = 1
@@ -48,7 +69,8 @@ def make_gan(seed=0, dtype="float32", replicas=None, optimizer=Adam, extra=(), *
     rng = np.random.default_rng(seed)
     bottom, top = [Dense(4), LeakyReLU(0.2), BatchNorm(0.8, 0.01)], [Dense(2), Tanh()]
     g = Sequential([*bottom, *extra, *top], 3, rng, dtype, replicas, "g")
-    d = Sequential([Dense(5), ReLU(), BatchNorm(), Dense(1), Sigmoid()], 2, rng, dtype, replicas, "d")
+    closing = objectives.get(options.get("objective", "non-saturating")).closing()
+    d = Sequential([Dense(5), ReLU(), BatchNorm(), Dense(1), *closing], 2, rng, dtype, replicas, "d")
     return GAN(g, d, optimizer(0.01), optimizer(0.02), **options)
 
 
@@ -88,19 +110,11 @@ def write_entries(path, entries, compression=zipfile.ZIP_STORED):
             archive.writestr(name, content)
 
 
-def peak_memory(function):
-    tracemalloc.start()
-    try:
-        function()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
 def refusal(path, **kwargs):
     """The message with which GAN.load refuses a file: one line that begins with the file's name."""
     with pytest.raises(ModelFileError) as caught:
         GAN.load(path, **kwargs)
+    assert isinstance(caught.value, Error)
     message = str(caught.value)
     assert message.startswith(f"{path}: ") and len(message) > len(f"{path}: ") + 10
     assert message.isprintable() and len(message) < 1000
@@ -138,9 +152,12 @@ VARIANTS = {
     "replicas": {"replicas": 3},
     "sgd": {"optimizer": lambda rate: SGD(rate, momentum=0.7)},
     "adam of the paper": {"optimizer": lambda rate: Adam(rate, 0.5, 0.99, 1e-8, "paper")},
-    "separate, smoothed": {"schedule": "separate", "label_smoothing": 0.1},
-    "summed, minimax": {"schedule": "summed", "objective": "minimax"},
+    "separate, smoothed": {"schedule": "separate", "objective": NonSaturating(label_smoothing=0.1)},
+    "summed, minimax": {"objective": Minimax(discriminator_loss="sum")},
+    "another clip": {"objective": Wasserstein(clip=0.25)},
     "own layer": {"extra": (Gain(1.5),)},
+    "images": {"extra": (Reshape((2, 1, 2)), BatchNorm(), Flatten())},
+    **{game_name(game): {"schedule": game[1], "objective": rules(game)} for game in GAMES},
 }
 
 
@@ -148,7 +165,7 @@ VARIANTS = {
 def variant(request):
     # a layer belongs to one network, so every GAN of a test gets its own
     kwargs = VARIANTS[request.param]
-    return lambda seed=0: make_gan(seed, **kwargs | {"extra": [type(e)(**e.config()) for e in kwargs.get("extra", ())]})
+    return lambda seed=0: make_gan(seed, **kwargs | {"extra": [copy_layer(e) for e in kwargs.get("extra", ())]})
 
 
 def test_what_is_saved_comes_back_to_the_bit(variant, tmp_path):
@@ -165,8 +182,8 @@ def test_what_is_saved_comes_back_to_the_bit(variant, tmp_path):
         assert getattr(loaded, part).config() == getattr(gan, part).config()
         one, other = (getattr(g, part + "_optimizer") for g in (loaded, gan))
         assert type(one) is type(other) and one.config() == other.config()
-    for name in ("schedule", "label_smoothing", "objective"):
-        assert getattr(loaded, name) == getattr(gan, name)
+    assert loaded.schedule == gan.schedule
+    assert type(loaded.objective) is type(gan.objective) and loaded.objective.config() == gan.objective.config()
     samples = [g.sample(5, np.random.default_rng(2)) for g in (gan, loaded)]
     assert samples[0].tobytes() == samples[1].tobytes()
 
@@ -178,7 +195,7 @@ def test_training_on_after_a_load_is_as_if_never_saved(variant, tmp_path):
     loaded = GAN.load(tmp_path / "model.npz", layers=[Gain])
     histories = [train(g, steps=5, seed=2) for g in (gan, loaded)]
     assert_same_state(gan.state_dict(), loaded.state_dict())
-    for name in ("d_loss_real", "g_loss", "g_accuracy"):
+    for name in gan.objective.columns:
         assert histories[0][name].tobytes() == histories[1][name].tobytes()
 
 
@@ -195,7 +212,8 @@ def test_the_file_opens_with_numpy_without_pickle(saved):
     with np.load(saved, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     text = json.loads(str(arrays.pop("settings")))
-    assert text["format"] == "numgan model 2" and text["generator"]["n_in"] == 3
+    assert text["format"] == "numgan model 2" and text["generator"]["shape"] == [3]
+    assert text["objective"] == ["non-saturating", {"label_smoothing": 0.0, "discriminator_loss": "mean"}]
     assert_same_state(arrays, GAN.load(saved).state_dict())
 
 
@@ -552,14 +570,15 @@ def both_replicas(value, units=4):
 
 def wrapping_count(s):
     """2²² · 2⁴¹ weights, −2⁶³ in 64-bit arithmetic, would hide the 3 · 2²² numbers of the layer below."""
-    s["generator"] |= {"n_in": 2, "layers": [["Dense", {"units": units}] for units in (2**22, 2**41, 2)]}
+    s["generator"] |= {"shape": 2, "layers": [["Dense", {"units": units}] for units in (2**22, 2**41, 2)]}
 
 
 HUGE = {
     "units": set_units(10**9),
     "more units": set_units(10**30),
-    "inputs": set_field("generator", "n_in", 10**12),
-    "infinite inputs": set_field("discriminator", "n_in", float("inf")),
+    "inputs": set_field("generator", "shape", [10**12]),
+    "inputs of an image": set_field("generator", "shape", [10**5, 10**5, 10**5]),
+    "infinite inputs": set_field("discriminator", "shape", [float("inf")]),
     "replicas": both_replicas(10**10),
     "many layers": lambda s: s["generator"].update(layers=[["Dense", {"units": 20_000}]] * 30),
     "replicas a text": both_replicas("a", units=2**22),
@@ -609,6 +628,13 @@ def test_an_unknown_optimizer_is_named(saved):
     assert "Lion" in refusal(saved)
 
 
+def set_rule(name, value):
+    def change(s):
+        s["objective"][1][name] = value
+
+    return change
+
+
 def swap_parts(s):
     s["generator"], s["discriminator"] = s["discriminator"], s["generator"]
 
@@ -624,19 +650,26 @@ WRONG = {
     "negative units": set_units(-4),
     "fractional units": set_units(4.0),
     "fewer units": set_units(3),
-    "wrong n_in": set_field("generator", "n_in", 4),
-    "zero n_in": set_field("generator", "n_in", 0),
+    "wrong shape": set_field("generator", "shape", [4]),
+    "zero shape": set_field("generator", "shape", [0]),
+    "no shape": set_field("generator", "shape", []),
+    "a shape of no kind": set_field("generator", "shape", {"features": 3}),
+    "an image for features": set_field("generator", "shape", [3, 1, 1]),
     "a dtype of objects": set_field("generator", "dtype", "O"),
     "half precision": set_field("generator", "dtype", "float16"),
     "one dtype of two": set_field("generator", "dtype", "float64"),
     "one replicas of two": set_field("generator", "replicas", 1),
     "negative replicas": both_replicas(-1),
     "no such schedule": lambda s: s.update(schedule="both"),
-    "no such objective": lambda s: s.update(objective="maximin"),
+    "no such objective": lambda s: s.update(objective=["maximin", {}]),
+    "an objective's name alone": lambda s: s.update(objective="minimax"),
     "an objective of no kind": lambda s: s.update(objective=[1]),
     "no objective": lambda s: s.pop("objective"),
-    "too much smoothing": lambda s: s.update(label_smoothing=0.5),
-    "smoothing a text": lambda s: s.update(label_smoothing="a"),
+    "another objective's setting": lambda s: s.update(objective=["minimax", {"clip": 0.1}]),
+    "an objective that reads scores": lambda s: s.update(objective=["wasserstein", {"clip": 0.1}]),
+    "too much smoothing": set_rule("label_smoothing", 0.5),
+    "smoothing a text": set_rule("label_smoothing", "a"),
+    "neither mean nor sum": set_rule("discriminator_loss", "median"),
     "a rate of nan": lambda s: s["generator_optimizer"][1].update(learning_rate=float("nan")),
     "a negative rate": lambda s: s["generator_optimizer"][1].update(learning_rate=-1),
     "a wrong form": lambda s: s["generator_optimizer"][1].update(form="pytorch"),
@@ -653,8 +686,9 @@ def test_wrong_settings_are_refused(saved, case):
 
 
 def test_an_unknown_objective_is_named(saved):
-    edit_settings(saved, lambda s: s.update(objective="maximin"))
-    assert "objective must be one of ('non-saturating', 'minimax'), got 'maximin'" in refusal(saved)
+    edit_settings(saved, lambda s: s.update(objective=["maximin", {}]))
+    message = refusal(saved)
+    assert "maximin" in message and all(name in message for name in OBJECTIVES)
 
 
 JSON = st.recursive(

@@ -1,0 +1,80 @@
+"""The planted faults, each of which must be caught; and `numgan gradcheck`, which plants them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from numgan.gradcheck.faults import FAULTS, hunt, planted
+from numgan.nn.network import snake_case
+from numgan.nn.registry import LAYERS
+from numgan.study.checks import TARGETS
+
+
+def test_there_are_at_least_forty_faults_with_names_of_their_own():
+    assert len(FAULTS) >= 40
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS)
+    assert {fault.target for fault in FAULTS} <= TARGETS.keys()
+    layers = {snake_case(name) for name, kind in LAYERS.items() if not kind.is_view}  # those that have kernels
+    assert {fault.target for fault in FAULTS} >= layers | {"bce", "bce_logits", "softmax", "adam", "sgd", "chain"}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_every_fault_is_caught_and_the_right_code_is_back_afterwards(fault):
+    right = getattr(fault.owner, fault.attribute)
+    for seed in (0, 1):  # and 3 from the command line, below
+        caught = hunt(fault, seed)
+        assert caught.by is not None
+        assert not caught.by.passed
+        assert caught.what
+        assert getattr(fault.owner, fault.attribute) is right
+
+
+def test_a_fault_is_in_place_only_while_planted():
+    fault = FAULTS[0]
+    right = getattr(fault.owner, fault.attribute)
+    with pytest.raises(ZeroDivisionError), planted(fault):
+        assert getattr(fault.owner, fault.attribute) is fault.replacement is not right
+        raise ZeroDivisionError
+    assert getattr(fault.owner, fault.attribute) is right
+
+
+# ----------------------------------------------------------------------------------------------- the command line
+
+
+def gradcheck(*arguments):
+    command = [sys.executable, "-m", "numgan", "gradcheck", *arguments]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False)
+
+
+def test_the_command_checks_what_is_named():
+    done = gradcheck("dense", "relu")
+    assert (done.returncode, done.stderr) == (0, "")
+    for text in ("Dense(units=5) in training mode", "ReLU() in inference mode", "dense_1.weight", "checks passed"):
+        assert text in done.stdout
+    assert "FAIL" not in done.stdout
+
+
+@pytest.mark.slow
+def test_the_command_s_json_has_every_report_and_every_fault():
+    done = gradcheck("tanh", "bce_logits", "--seed", "3", "--faults", "--json")
+    result = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert len(result["reports"]) == len(TARGETS["tanh"]) + len(TARGETS["bce_logits"])
+    assert all(report["passed"] and report["checked"] for report in result["reports"])
+    assert [h["fault"] for h in result["faults"]] == [fault.name for fault in FAULTS]
+    assert all(h["caught_by"] and h["saw"] for h in result["faults"])
+
+
+@pytest.mark.parametrize("arguments", [["dense", "nonsense"], []])
+def test_the_command_lists_the_targets_when_called_badly(arguments):
+    done = gradcheck(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert all(target in done.stderr for target in TARGETS)
+
+
+def test_the_command_fails_when_a_check_does():
+    done = gradcheck("tanh", "--tol", "1e-16")
+    assert done.returncode == 1
+    assert "FAILED" in done.stdout
