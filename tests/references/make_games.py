@@ -22,10 +22,12 @@ Networks, named as the stored files:
     normed    batch norm in both, before each LeakyReLU, as in DCGAN.
 
 A bias right before a batch norm in train mode ("normed" has four) is taken off again with the mean: its true gradient
-is zero, and what autograd returns is rounding. The biases of dense_1 start at zero, as Keras's and numgan's do, so that
-rounding is all they ever hold; those of dense_2 start elsewhere, so that their digits can be compared. To see how far
-that goes, every case is run again with the rows within each batch in another order, a change that only rounding feels;
-and so is every case of `normed` in float32, both ways.
+is zero, and what autograd returns is rounding, which Adam divides by √v + ε, hardly more than ε. (Not without effect:
+in eval mode the running mean is taken off, which lags behind the bias.) The biases of dense_1 start at zero, as Keras's
+and numgan's do, so that rounding is all they ever hold; those of dense_2 start elsewhere, so that their digits can be
+compared. To see how far PyTorch follows itself, every case is run again with the rows within each batch in another
+order, a change that only rounding feels; those of `normed` also with these biases held where they start, which is what
+their gradient of zero says, and both in float32 too.
 
 Files, plain arrays under numgan's names; everything per case is stacked, cases first, since thousands of small members
 would outweigh their contents:
@@ -34,10 +36,11 @@ would outweigh their contents:
         losses (cases, 100, 3)      of the discriminator on real and on generated rows and of the generator, each before
                                     the update that it belongs to. A critic's: −mean score, mean score, −mean score.
         generator.dense_1.weight …  (cases, stored steps, …): parameters and running statistics; `stored_steps`.
-        reordered.…                 (cases,) PyTorch against itself, rows reordered. loss: the worst relative difference
-                                    of a loss over all steps; at the stored steps, element: the worst relative one of an
-                                    element of any tensor but the biases before a batch norm; bias: the worst among
-                                    those biases, in absolute terms. reordered_float32.…: the same in float32.
+        reordered.…                 (cases,) PyTorch against itself, rows reordered. loss: the worst difference of a
+                                    loss, relative to the largest of its column (a critic's pass through zero); at the
+                                    stored steps, element: the worst relative one of an element of any tensor but the
+                                    biases before a batch norm; bias: the worst among those, in absolute terms.
+                                    reordered_held.…: those biases held. reordered_float32.…, reordered_held_float32.…
         versions
 """
 
@@ -123,7 +126,7 @@ def make_inputs(networks, rng):
 class Game:
     """A generator and a discriminator in PyTorch, and the two training steps of one case."""
 
-    def __init__(self, networks, case, inputs):
+    def __init__(self, networks, case, inputs, held):
         activation = nn.ReLU if networks == "sine" else lambda: nn.LeakyReLU(SHARED["slope"])
         output = [] if networks == "sine" else [nn.Tanh()]
         (g_widths, d_widths), (g_place, d_place) = (NETWORKS[networks][name] for name in ("widths", "batch_norm"))
@@ -132,8 +135,9 @@ class Game:
         with torch.no_grad():
             for name, tensor in self.tensors().items():
                 tensor.copy_(torch.from_numpy(inputs[name]))
+                tensor.requires_grad_(tensor.requires_grad and name not in held)
         (self.objective, self.settings), self.schedule = case["objective"], case["schedule"]
-        self.g_optimizer, self.d_optimizer = (make_optimizer(case, net.parameters()) for net in (self.g, self.d))
+        self.g_optimizer, self.d_optimizer = (make_optimizer(case, network) for network in (self.g, self.d))
         self.bce = nn.BCEWithLogitsLoss()
 
     def tensors(self):
@@ -197,19 +201,19 @@ def update(optimizer, loss):
     return loss.item()
 
 
-def make_optimizer(case, parameters):
+def make_optimizer(case, network):
     kind, arguments = case["optimizer"]
-    rate = arguments["learning_rate"]
+    rate, parameters = arguments["learning_rate"], [p for p in network.parameters() if p.requires_grad]
     if kind == "SGD":
         return torch.optim.SGD(parameters, lr=rate, momentum=arguments["momentum"])
     adam = torch.optim.Adam if arguments["form"] == "paper" else TorchAdamEpsilonHat
     return adam(parameters, lr=rate, betas=(arguments["beta1"], arguments["beta2"]), eps=arguments["epsilon"])
 
 
-def train(networks, case, inputs, dtype=torch.float64, reordered=False):
-    """One trajectory: losses (steps, 3), and every name -> (stored steps, …)."""
+def train(networks, case, inputs, dtype=torch.float64, held=(), reordered=False):
+    """One trajectory: losses (steps, 3), and every name -> (stored steps, …). `held` tensors do not learn."""
     torch.set_default_dtype(dtype)
-    game, losses, snapshots = Game(networks, case, inputs), [], []
+    game, losses, snapshots = Game(networks, case, inputs, held), [], []
     batches = [torch.from_numpy(inputs[name]).to(dtype) for name in ("real", "d_noise", "g_noise")]
     if reordered:
         batches = [batch[:, np.random.default_rng(1).permutation(batch.shape[1])] for batch in batches]
@@ -232,7 +236,7 @@ def biases_before_batch_norm(networks):
 def difference(a, b, biases):
     """How far two trajectories are from each other; see `reordered` at the top of the file."""
     return {
-        "loss": relative(a["losses"], b["losses"]),
+        "loss": (np.abs(a["losses"] - b["losses"]) / np.abs(b["losses"]).max(axis=0)).max(),
         "element": max(relative(a[name], b[name]) for name in a.keys() - biases - {"losses"}),
         "bias": max((np.abs(a[name] - b[name]).max() for name in biases), default=0.0),
     }
@@ -245,7 +249,7 @@ def relative(a, b):
 
 def title(case):
     (objective, settings), (kind, arguments) = case["objective"], case["optimizer"]
-    return " ".join(map(str, [objective, case["schedule"], *settings.values(), kind, arguments.get("form", "")]))
+    return " ".join(map(str, [objective, case["schedule"], *settings.values(), arguments.get("form", kind)]))
 
 
 def save(name, arrays):
@@ -259,12 +263,15 @@ def main():
     for seed, (networks, s) in enumerate(NETWORKS.items()):
         start, biases = time.perf_counter(), biases_before_batch_norm(networks)
         cases, inputs = make_cases(networks), make_inputs(networks, np.random.default_rng(seed))
-        precisions = {"reordered": torch.float64} | ({"reordered_float32": torch.float32} if biases else {})
+        pairs = {"reordered": (torch.float64, ())}
+        if biases:
+            pairs |= {"reordered_held": (torch.float64, biases), "reordered_float32": (torch.float32, ())}
+            pairs |= {"reordered_held_float32": (torch.float32, biases)}
         stacked = []
         for case in cases:
             arrays, worst = train(networks, case, inputs), {}
-            for label, dtype in precisions.items():
-                pair = [train(networks, case, inputs, dtype, reordered) for reordered in (True, False)]
+            for label, how in pairs.items():
+                pair = [train(networks, case, inputs, *how, reordered) for reordered in (True, False)]
                 worst |= {f"{label}.{kind}": np.float64(x) for kind, x in difference(*pair, biases).items()}
             stacked.append(arrays | worst)
             print(f"{networks} {title(case)}:", ", ".join(f"{kind} {x:.0e}" for kind, x in worst.items()))
