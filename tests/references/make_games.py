@@ -39,7 +39,8 @@ would outweigh their contents:
         reordered.…                 (cases,) PyTorch against itself, rows reordered. loss: the worst difference of a
                                     loss, relative to the largest of its column (a critic's pass through zero); at the
                                     stored steps, element: the worst relative one of an element of any tensor but the
-                                    biases before a batch norm; bias: the worst among those, in absolute terms.
+                                    biases before a batch norm; bias: the worst among those, in absolute terms;
+                                    from_zero: of those that start at zero, relative to the tensor's largest.
                                     reordered_held.…: those biases held. reordered_float32.…, reordered_held_float32.…
         versions
 """
@@ -239,7 +240,13 @@ def difference(a, b, biases):
         "loss": (np.abs(a["losses"] - b["losses"]) / np.abs(b["losses"]).max(axis=0)).max(),
         "element": max(relative(a[name], b[name]) for name in a.keys() - biases - {"losses"}),
         "bias": max((np.abs(a[name] - b[name]).max() for name in biases), default=0.0),
+        "from_zero": max((of_largest(a[name], b[name]) for name in biases if "dense_1" in name), default=0.0),
     }
+
+
+def of_largest(a, b):
+    """The worst difference of an element, relative to its tensor's largest at that step; 0 where all are zero."""
+    return (np.abs(a - b).max(axis=1) / np.maximum(np.abs(b).max(axis=1), np.finfo(float).tiny)).max()
 
 
 def relative(a, b):
