@@ -14,7 +14,8 @@ Adam          torch.optim.Adam is algorithm 1 of Kingma & Ba ("paper": ε after 
 slope         TensorFlow's LeakyReLU holds its slope as a float32 whatever the data's dtype. So the slope used,
               by all, is the float32 next to 0.2.
 batch norm    PyTorch weighs the new value with its `momentum` (0.2 is Keras's 0.8) and puts the unbiased variance,
-              N/(N − 1) times the biased one, into the running statistics. `BatchNorm` below puts the biased one there.
+              N/(N − 1) times the biased one, into the running statistics. The BatchNorm of torch_side.py puts the
+              biased one there.
 
 Files, plain arrays under numgan's names ("generator.dense_1.weight"):
     {gan}.npz                       settings, initial weights, batches and noise. Drawn once and stored, since NumPy
@@ -41,6 +42,7 @@ import tensorflow as tf
 import torch
 from keras import layers, ops
 from torch import nn
+from torch_side import SHARED, TorchAdamEpsilonHat, torch_network, torch_tensors
 
 HERE = Path(__file__).parent
 FORMS = ("paper", "keras")
@@ -54,7 +56,6 @@ GANS = {
     "mnist": {"widths": ((6, 8, 10, 12, 16), (16, 8, 10, 12, 1)), "rows": (16, 16), "steps": 30,
               "learning_rate": 4e-4, "beta1": 0.5, "stored_steps": (1, 2, 5, 10, 20, 30)},
 }  # fmt: skip
-SHARED = {"beta2": 0.999, "epsilon": 1e-7, "slope": float(np.float32(0.2)), "momentum": 0.8, "batch_norm_epsilon": 1e-3}
 
 torch.set_default_dtype(torch.float64)
 keras.backend.set_floatx("float64")
@@ -104,56 +105,6 @@ def train(model, inputs):
 # ---------------------------------------------------------------------------------------------------------- PyTorch
 
 
-class BatchNorm(nn.BatchNorm1d):
-    """nn.BatchNorm1d, but that the biased variance enters the running one, as in Keras and numgan."""
-
-    def forward(self, x):
-        before = self.running_var.clone()
-        y = super().forward(x)
-        if self.training:
-            self.running_var = torch.lerp(before, x.detach().var(dim=0, correction=0), self.momentum)
-        return y
-
-
-class TorchAdamEpsilonHat(torch.optim.Optimizer):
-    """The ε̂ form, which PyTorch does not offer. State named as in torch.optim.Adam."""
-
-    def __init__(self, parameters, lr, betas, eps):
-        super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps})
-
-    @torch.no_grad()
-    def step(self):
-        for group in self.param_groups:
-            (beta1, beta2), lr, eps = group["betas"], group["lr"], group["eps"]
-            for p in group["params"]:
-                state = self.state[p]
-                t = state["step"] = state.get("step", 0) + 1
-                m = state["exp_avg"] = beta1 * state.get("exp_avg", 0) + (1 - beta1) * p.grad
-                v = state["exp_avg_sq"] = beta2 * state.get("exp_avg_sq", 0) + (1 - beta2) * p.grad**2
-                p -= lr * (1 - beta2**t) ** 0.5 / (1 - beta1**t) * m / (v.sqrt() + eps)
-
-
-def torch_network(widths, activation, batch_norm, output=()):
-    modules = []
-    for n_in, n_out in pairwise(widths[:-1]):
-        modules += [nn.Linear(n_in, n_out), activation()]
-        if batch_norm:
-            modules.append(BatchNorm(n_out, eps=SHARED["batch_norm_epsilon"], momentum=1 - SHARED["momentum"]))
-    return nn.Sequential(*modules, nn.Linear(*widths[-2:]), *output)
-
-
-def torch_tensors(network, prefix):
-    """numgan's name -> tensor."""
-    tensors = {}
-    for k, linear in enumerate((m for m in network if isinstance(m, nn.Linear)), 1):
-        tensors |= {f"{prefix}.dense_{k}.weight": linear.weight, f"{prefix}.dense_{k}.bias": linear.bias}
-    for k, bn in enumerate((m for m in network if isinstance(m, nn.BatchNorm1d)), 1):
-        tensors |= {f"{prefix}.batch_norm_{k}.gamma": bn.weight, f"{prefix}.batch_norm_{k}.beta": bn.bias,
-                    f"{prefix}.batch_norm_{k}.running_mean": bn.running_mean,
-                    f"{prefix}.batch_norm_{k}.running_variance": bn.running_var}  # fmt: skip
-    return tensors
-
-
 def turned(name, array):
     """nn.Linear keeps its weight as (n_out, n_in): from PyTorch's layout to numgan's, or back."""
     return array.T if name.endswith(".weight") else array
@@ -163,11 +114,11 @@ class PyTorchGAN:
     def __init__(self, gan, inputs, form):
         (g_widths, d_widths), self.concatenated = GANS[gan]["widths"], gan == "mnist"
         if gan == "sine":
-            self.g = torch_network(g_widths, nn.ReLU, batch_norm=False)
-            self.d = torch_network(d_widths, nn.ReLU, batch_norm=False)
+            self.g = torch_network(g_widths, nn.ReLU)
+            self.d = torch_network(d_widths, nn.ReLU)
         else:
-            self.g = torch_network(g_widths, lambda: nn.LeakyReLU(SHARED["slope"]), True, [nn.Tanh()])
-            self.d = torch_network(d_widths, lambda: nn.LeakyReLU(SHARED["slope"]), False)
+            self.g = torch_network(g_widths, lambda: nn.LeakyReLU(SHARED["slope"]), "after", [nn.Tanh()])
+            self.d = torch_network(d_widths, lambda: nn.LeakyReLU(SHARED["slope"]))
         with torch.no_grad():
             for name, tensor in self.tensors().items():
                 tensor.copy_(torch.from_numpy(turned(name, inputs[name]).astype(np.float64)))
