@@ -20,8 +20,12 @@ Verdict on a coordinate, a the claim and n the measured value
     hidden     |a − n| ≤ r, but r is larger than that: rounding so large that nothing is proven.
     kink       at no step is the function smooth: the slopes to the left and to the right of θ differ by something that
                does not shrink with h (ReLU at 0), so no derivative exists there or none that can be measured. The claim
-               lies between those two slopes, each give or take what it still moves by from step to step.
+               lies between those two slopes, each give or take what it still moves by from step to step. Along a
+               direction, which may cross the kinks of many coordinates at once, it need not: max(a, 0) − max(b, 0) with
+               the slope 0 at 0 claims 0 along (1, 2), between −1 and −2. So kinks in directions prove nothing.
     failed     everything else: a claim at a kink that lies beyond both slopes, and any that is not finite.
+Where coordinates of a tensor are at kinks, they are moved together, too: the largest of two equal numbers is smooth when
+both move, and the sum of their claims is its slope, however they share it.
 Verdict on a tensor
     ok         every coordinate certified, or a kink beside certified ones.
     mostly     at least half of them certified, the rest noise.
@@ -105,28 +109,49 @@ def check_problem(
     """Add a row per tensor of the problem to the report."""
     probes = [p for name in problem.base for p in _probes(problem, name, rng, coordinates, directions)]
     per_probe = 2 * (COARSE + FINE)
-    copies = int(np.clip(STACK_BYTES // problem.bytes, per_probe + 1, STACK_LIMIT))
+    least = 1 + max(per_probe, 2 * 2 * COARSE)  # of the largest networks two probes at a time, or one closer look
+    copies = int(np.clip(STACK_BYTES // problem.bytes, least, STACK_LIMIT))
     copies = min(copies, 1 + per_probe * len(probes))
     views, run = problem.make(copies)
     evaluate = _evaluator(problem, views, run, copies)
     _refuse_chance(problem, views, run)
+    for name in problem.drifting:
+        report.broken.append(f"{problem.prefix}{name}: worked out once more at the same point, the claim is another")
     claims = np.array([p.of(problem.analytic[p.name]) for p in probes])
-    moves = _claims_move_by(problem, probes, claims, rng)
+    moves = _claims_move_by(problem, probes, rng)
     measured = _measure(probes, evaluate, range(COARSE))
-    fates = _fates(claims, moves, measured, report.tolerance)
+    fates = _fates(probes, claims, moves, measured, report.tolerance)
     open_ = [i for i, fate in enumerate(fates) if fate != "certified"]
     if open_:
         closer = _measure([probes[i] for i in open_], evaluate, range(COARSE + FINE))
         trial = Measured(*(array.copy() for array in vars(measured).values()))
         trial.put(open_, closer)
-        again = _fates(claims, moves, trial, report.tolerance)
+        again = _fates(probes, claims, moves, trial, report.tolerance)
         # a closer look can certify, or find what lies between kinks; otherwise it only adds noise
         better = [i for i in open_ if again[i] == "certified" or np.isinf(measured.uncertainty[i])]
         measured.put(better, Measured(*(array[better] for array in vars(trial).values())))
-        fates = _fates(claims, moves, measured, report.tolerance)
+        fates = _fates(probes, claims, moves, measured, report.tolerance)
+    results = list(zip(probes, claims, fates, measured.value, strict=True))
+    results += _kinks_together(problem, results, evaluate, report.tolerance)
     for name in problem.base:
-        chosen = [i for i, p in enumerate(probes) if p.name == name]
-        report.rows.append(_row(problem, name, [(probes[i], claims[i], fates[i], measured.value[i]) for i in chosen]))
+        report.rows.append(_row(problem, name, [result for result in results if result[0].name == name]))
+
+
+def _kinks_together(problem, results, evaluate, tolerance):
+    """Results like those of coordinates for what fails when all of a tensor's kinks are moved together."""
+    together = []
+    for name, base in problem.base.items():
+        at_kinks = [p.index for p, _, fate, _ in results if p.name == name and p.index is not None and fate == "kink"]
+        if len(at_kinks) > 1:
+            direction = np.zeros(base.shape)
+            direction.flat[at_kinks] = max(p.scale for p, *_ in results if p.name == name)
+            together.append(Probe(name, None, direction, 1.0))
+    if not together:
+        return []
+    claims = np.array([p.of(problem.analytic[p.name]) for p in together])
+    values = _measure(together, evaluate, range(COARSE + FINE))
+    fates = _fates(together, claims, np.zeros(len(claims)), values, tolerance)
+    return [result for result in zip(together, claims, fates, values.value, strict=True) if result[2] == "failed"]
 
 
 def _probes(problem, name, rng, coordinates, directions):
@@ -141,11 +166,12 @@ def _probes(problem, name, rng, coordinates, directions):
         yield Probe(name, None, rng.standard_normal(base.shape) * spread, 1.0)
 
 
-def _claims_move_by(problem, probes, claims, rng):
+def _claims_move_by(problem, probes, rng):
     """How much each claim moves when the point is moved in its last places: rounding in the hand-written code, and
     what the function itself turns rounding of its inputs into.
     """
-    moves = np.zeros(len(probes))
+    here = problem.claim(problem.base)
+    claims, moves = np.array([p.of(here[p.name]) for p in probes]), np.zeros(len(probes))
     for _ in range(NUDGES):
         point = {name: a * (1 + NUDGE * rng.uniform(-1, 1, a.shape)) for name, a in problem.base.items()}
         gradient = problem.claim(point)
@@ -227,7 +253,7 @@ def _measure(probes, evaluate, levels):
     return Measured(*_ridders(central, steps, noise, smooth), *_slopes(forward, backward, noise))
 
 
-def _fates(claims, moves, measured, tolerance):
+def _fates(probes, claims, moves, measured, tolerance):
     """The verdict on every coordinate, as the top of this file defines them."""
     n, u = measured.value, measured.uncertainty
     found = np.isfinite(u)
@@ -242,6 +268,7 @@ def _fates(claims, moves, measured, tolerance):
     fates = np.where(certified, "certified", fates)
     slack = tolerance * np.maximum(np.abs(measured.low), np.abs(measured.high)) + ROUNDING * largest
     between = (claims >= measured.low - slack) & (claims <= measured.high + slack)
+    between |= [p.index is None for p in probes]
     fates = np.where(found, fates, np.where(between, "kink", "failed"))
     return list(np.where(np.isfinite(claims), fates, "failed"))
 
