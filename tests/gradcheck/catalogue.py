@@ -967,3 +967,463 @@ def _():
 def _():
     layer = Pointwise(lambda x: np.maximum(x, 0), backward=lambda x, dy: dy * (dy > 0))
     return {"subject": network([Dense(5), layer, Dense(2)]), "x": X}
+
+
+# =============================================================================================================== RIGHT
+# ------------------------------------------------------------------------------------------------ sizes and scales
+
+function(right("sizes", "squares on an offset of 10⁶"), lambda x: 1e6 + x**2, lambda x, dy: 2 * x * dy, X)
+function(right("sizes", "a sum on an offset of 10⁴"), lambda x: float(1e4 + np.sum(x**3)), lambda x: 3 * x**2, VECTOR)
+function(right("sizes", "inputs of 10⁸ ± 1"), lambda x: np.sin(1e-8 * x), lambda x, dy: dy * 1e-8 * np.cos(1e-8 * x), 1e8 + X)
+function(right("sizes", "gradients of 10⁻³⁰"), lambda x: 1e-30 * x**2, lambda x, dy: 2e-30 * x * dy, X)
+function(right("sizes", "gradients of 10⁺³⁰"), lambda x: 1e30 * np.sin(x), lambda x, dy: 1e30 * np.cos(x) * dy, X)
+function(right("sizes", "inputs of 10⁻¹⁵⁰"), lambda x: 1e150 * x + (1e150 * x) ** 2,
+         lambda x, dy: dy * (1e150 + 2e300 * x), 1e-150 * X)  # fmt: skip
+SCALES = 10.0 ** np.arange(-8, 9)
+function(
+    right("sizes", "every number on its own scale, from 10⁻⁸ to 10⁸"),
+    lambda x: np.sin(x / SCALES), lambda x, dy: dy * np.cos(x / SCALES) / SCALES, SCALES * rng().uniform(0.5, 2, 17),
+)  # fmt: skip
+function(
+    right("sizes", "terms of sizes from 10⁻⁶ to 10⁶ in an array"),
+    lambda x: 10.0 ** np.arange(-6, 7) * np.exp(x), lambda x, dy: dy * 10.0 ** np.arange(-6, 7) * np.exp(x),
+    rng().normal(0, 1, 13),
+)  # fmt: skip
+function(
+    right("sizes", "products near zero"),
+    lambda x: x[:, 0] * x[:, 1] * x[:, 2],
+    lambda x, dy: dy[:, None] * np.stack([x[:, 1] * x[:, 2], x[:, 0] * x[:, 2], x[:, 0] * x[:, 1]], axis=1),
+    1e-8 * X[:, :3],
+)  # fmt: skip
+function(
+    right("sizes", "a product with one factor exactly zero"),
+    lambda x: float(np.prod(x)), lambda x: np.array([np.prod(np.delete(x, i)) for i in range(len(x))]),
+    np.array([0.5, 0.0, 2.0, -1.5]),
+)  # fmt: skip
+function(
+    right("sizes", "the mean of 10,000 numbers"),
+    lambda x: float(np.mean(np.sin(x))), lambda x: np.cos(x) / x.size, rng().normal(0, 1, 10_000), coordinates=40,
+)  # fmt: skip
+function(
+    right("sizes", "a long product"),
+    lambda x: float(np.prod(x)), lambda x: np.prod(x) / x, rng().uniform(0.8, 1.25, 300), coordinates=60,
+)  # fmt: skip
+
+# -------------------------------------------------------------------------------------------------------- steep, wavy
+
+function(right("steep", "e^(30·x)"), lambda x: np.exp(30 * x), lambda x, dy: dy * 30 * np.exp(30 * x), 0.3 * X)
+function(
+    right("steep", "tanh(20·x)"),
+    lambda x: np.tanh(20 * x), lambda x, dy: dy * 20 / np.cosh(20 * x) ** 2, 0.05 * X,
+)  # fmt: skip
+function(right("steep", "sin(200·x)"), lambda x: np.sin(200 * x), lambda x, dy: dy * 200 * np.cos(200 * x), X)
+function(right("steep", "sin(x²) far out"), lambda x: np.sin(x * x), lambda x, dy: dy * 2 * x * np.cos(x * x), 10 + X)
+function(right("steep", "sin(1/x) near zero"), lambda x: np.sin(1 / x), lambda x, dy: -dy * np.cos(1 / x) / x**2,
+         np.array([0.02, -0.05, 0.11, 0.3]))  # fmt: skip
+function(right("steep", "1/(x − 1) a thousandth from its pole"), lambda x: 1 / (x - 1), lambda x, dy: -dy / (x - 1) ** 2,
+         np.array([0.999, 1.001, 1.5, -3.0]))  # fmt: skip
+function(right("steep", "√x and log x near zero"), lambda x: np.sqrt(x) + np.log(x),
+         lambda x, dy: dy * (0.5 / np.sqrt(x) + 1 / x), np.array([1e-3, 1e-2, 1.0, 4.0]))  # fmt: skip
+function(right("steep", "x^0.1 at 10⁻⁶, beside 1"), lambda x: x**0.1, lambda x, dy: dy * 0.1 * x**-0.9,
+         np.array([1e-6, 1e-3, 1.0]))  # fmt: skip
+function(right("steep", "arctan of 1000·x"), lambda x: np.arctan(1000 * x), lambda x, dy: dy * 1000 / (1 + (1000 * x) ** 2),
+         0.01 * X)  # fmt: skip
+
+
+def logistic_map(x):
+    """Eight turns of x ← 3.9·x·(1 − x), and their slope."""
+    slope = np.ones_like(x)
+    for _ in range(8):
+        slope, x = slope * 3.9 * (1 - 2 * x), 3.9 * x * (1 - x)
+    return x, slope
+
+
+function(
+    right("steep", "eight turns of the logistic map"),
+    lambda x: logistic_map(x)[0], lambda x, dy: dy * logistic_map(x)[1], np.array([0.1, 0.37, 0.62, 0.81]),
+)  # fmt: skip
+function(
+    right("steep", "flat but for a bump"),
+    lambda x: np.exp(-((x / 0.05) ** 2)), lambda x, dy: -dy * 2 * x / 0.05**2 * np.exp(-((x / 0.05) ** 2)),
+    np.array([0.01, 0.04, -0.07, 0.1]),
+)  # fmt: skip
+
+# ------------------------------------------------------------------------------------------------- kinks, and beside
+
+ZERO_OR_NOT = np.array([0.0, 0.0, 1.0, -2.0, 1e-6, -1e-6, 0.5, 0.0])
+for at_zero in (0.0, 0.5, 1.0):
+    function(
+        right("kinks", f"ReLU with {at_zero:g} at its zeros"),
+        lambda x: np.maximum(x, 0), lambda x, dy, a=at_zero: dy * np.where(x == 0, a, x > 0), ZERO_OR_NOT,
+    )  # fmt: skip
+function(right("kinks", "|x| with 0 at 0"), np.abs, lambda x, dy: dy * np.sign(x), LINE)
+function(
+    right("kinks", "a clip with its edges hit exactly"),
+    lambda x: np.clip(x, -1, 1), lambda x, dy: dy * (np.abs(x) < 1), LINE,
+)  # fmt: skip
+function(
+    right("kinks", "the largest of a row, a tie shared"),
+    lambda x: x.max(axis=1),
+    lambda x, dy: dy[:, None] * (x == x.max(1, keepdims=True)) / (x == x.max(1, keepdims=True)).sum(1, keepdims=True),
+    np.array([[1.0, 3.0, 3.0], [2.0, 0.5, -1.0], [0.3, 0.2, 0.7]]),
+)  # fmt: skip
+function(
+    right("kinks", "the largest of a row, the first of a tie credited"),
+    lambda x: x.max(axis=1), lambda x, dy: dy[:, None] * (np.arange(3) == x.argmax(axis=1)[:, None]),
+    np.array([[1.0, 3.0, 3.0], [2.0, 0.5, -1.0], [0.3, 0.2, 0.7]]),
+)  # fmt: skip
+function(
+    right("kinks", "sort with two equal numbers"),
+    np.sort, lambda x, dy: dy[np.argsort(np.argsort(x, kind="stable"))], np.array([0.3, 1.0, -0.5, 1.0, 2.0]),
+)  # fmt: skip
+function(
+    right("kinks", "median of nine"),
+    lambda x: float(np.median(x)), lambda x: 1.0 * (x == np.median(x)), VECTOR,
+)  # fmt: skip
+function(right("kinks", "‖x‖₁ with zeros"), lambda x: float(np.abs(x).sum()), np.sign, ZERO_OR_NOT)
+function(right("kinks", "‖x‖∞"), lambda x: float(np.abs(x).max()),
+         lambda x: np.sign(x) * (np.abs(x) == np.abs(x).max()), VECTOR)  # fmt: skip
+function(right("kinks", "hinge loss on the margin"), lambda x: np.maximum(0, 1 - x), lambda x, dy: -dy * (x < 1), LINE)
+function(
+    right("kinks", "Huber's loss at its threshold"),
+    lambda x: np.where(np.abs(x) < 1, x * x / 2, np.abs(x) - 0.5), lambda x, dy: dy * np.clip(x, -1, 1), LINE,
+)  # fmt: skip
+function(right("kinks", "x·|x|, once differentiable"), lambda x: x * np.abs(x), lambda x, dy: dy * 2 * np.abs(x), LINE)
+function(right("kinks", "steps, flat where they are not steep"), lambda x: np.floor(x) + x, lambda x, dy: dy,
+         np.array([0.3, 1.7, -2.4, 0.999]))  # fmt: skip
+function(
+    right("kinks", "linear interpolation in a table"),
+    lambda x: np.interp(x, [0, 1, 2, 4], [0, 3, 1, 2]),
+    lambda x, dy: dy * np.array([3, -2, 0.5])[np.searchsorted([1, 2], x)], np.array([0.2, 0.999, 1.5, 2.001, 3.7]),
+)  # fmt: skip
+function(
+    right("kinks", "largest in windows of two"),
+    lambda x: x.reshape(-1, 2).max(axis=1),
+    lambda x, dy: (np.arange(2) == x.reshape(-1, 2).argmax(axis=1)[:, None]).reshape(-1) * np.repeat(dy, 2), X.ravel(),
+)  # fmt: skip
+
+
+@right("kinks", "a triplet loss, some of it beyond its margin")
+def _():
+    def f(a, p, n):
+        return np.maximum(0, ((a - p) ** 2).sum(1) - ((a - n) ** 2).sum(1) + 0.5)
+
+    def gradient(a, p, n, dy):
+        on = (dy * (f(a, p, n) > 0))[:, None]
+        return {"a": on * 2 * (n - p), "p": on * 2 * (p - a), "n": on * 2 * (a - n)}
+
+    return {"subject": f, "gradient": gradient, "x": {"a": X, "p": X + 0.5 * POSITIVE, "n": POSITIVE}}
+
+
+@right("kinks", "√x with 0.5/(√x + 1e-16) behind a ReLU whose mask takes it back at its zeros")
+def _():
+    return {"subject": network([Dense(6), ReLU(), Pointwise(np.sqrt, lambda x: 0.5 / (np.sqrt(x) + 1e-16))]), "x": X}
+
+
+@right("kinks", "ReLU network on exact zeros")
+def _():
+    return {"subject": network([ReLU(), Dense(4), LeakyReLU(0.1), Dense(2)]), "x": ZEROS}
+
+
+# ------------------------------------------------------------------------------------- saturated, extreme, protected
+
+EXTREME = np.array([[1000.0, -1000.0, 0.0], [0.5, 0.1, -0.2], [-1000.0, -1000.0, -999.0]])
+
+
+def logsumexp(x):
+    m = x.max(axis=1, keepdims=True)
+    return m[:, 0] + np.log(np.exp(x - m).sum(axis=1))
+
+
+function(right("extremes", "logsumexp of ±1000"), logsumexp, lambda x, dy: dy[:, None] * softmax(x), EXTREME)
+function(
+    right("extremes", "softmax of ±1000"),
+    softmax, lambda x, dy: softmax(x) * (dy - (dy * softmax(x)).sum(1, keepdims=True)), EXTREME,
+)  # fmt: skip
+function(
+    right("extremes", "log(1 + eˣ) from −30 to 800"),
+    lambda x: np.logaddexp(0, x), lambda x, dy: dy / (1 + np.exp(-x)), np.array([-30.0, -2.0, 0.0, 1.0, 30.0, 800.0]),
+)  # fmt: skip
+function(
+    right("extremes", "saturated sigmoids beside open ones"),
+    lambda x: 0.5 + 0.5 * np.tanh(x / 2), lambda x, dy: dy * 0.25 / np.cosh(x / 2) ** 2,
+    np.array([0.1, -0.5, 2.0, 40.0, -3.0]),
+)  # fmt: skip
+function(right("extremes", "log1p and expm1 near zero"), lambda x: np.log1p(x) + np.expm1(x),
+         lambda x, dy: dy * (1 / (1 + x) + np.exp(x)), 1e-10 * X)  # fmt: skip
+function(right("extremes", "x − sin x near zero, by its series"), lambda x: x**3 / 6 - x**5 / 120,
+         lambda x, dy: dy * (x**2 / 2 - x**4 / 24), 1e-3 * X)  # fmt: skip
+function(right("extremes", "GELU far out and near"), gelu, lambda x, dy: dy * gelu_slope(x), np.linspace(-4, 4, 9))
+function(right("extremes", "erf"), erf, lambda x, dy: dy * 2 / math.sqrt(math.pi) * np.exp(-x * x), np.linspace(-3, 3, 8))
+
+
+@right("extremes", "softmax cross-entropy of logits of ±50")
+def _():
+    return {"subject": SoftmaxCrossEntropy(), "x": 25 * X, "target": np.eye(4)[[0, 1, 2, 3, 0]]}
+
+
+@right("extremes", "binary cross-entropy of logits of ±30")
+def _():
+    return {"subject": BinaryCrossEntropy(from_logits=True), "x": 10 * X, "target": (X > 0) * 1.0}
+
+
+@right("extremes", "binary cross-entropy of probabilities within and beyond its clip")
+def _():
+    x = np.array([[0.0, 1.0, 1e-9], [1 - 1e-9, 0.2, 0.7], [0.5, 0.9, 0.3]])
+    return {"subject": BinaryCrossEntropy(epsilon=1e-3), "x": x, "target": np.eye(3)}
+
+
+# ------------------------------------------------------------------------------------------------------ linear algebra
+
+HILBERT = 1 / (np.arange(6)[:, None] + np.arange(6) + 1)
+SYMMETRIC = SQUARE @ SQUARE.T
+
+function(
+    right("matrices", "a quadratic form of Hilbert's matrix"),
+    lambda x: float(x @ HILBERT @ x), lambda x: 2 * HILBERT @ x, VECTOR[:6],
+)  # fmt: skip
+
+
+@right("matrices", "A⁻¹·b, both")
+def _():
+    def gradient(a, b, dy):
+        g = np.linalg.solve(a.T, dy)
+        return {"a": -np.outer(g, np.linalg.solve(a, b)), "b": g}
+
+    return {"subject": lambda a, b: np.linalg.solve(a, b), "gradient": gradient, "x": {"a": SQUARE, "b": VECTOR[:4]}}
+
+
+@right("matrices", "A⁻¹·b of a matrix of condition 10⁵")
+def _():
+    a = np.diag([1.0, 1e-2, 1e-4, 1e-5]) + 1e-7 * SQUARE
+
+    def gradient(x, dy):
+        return np.linalg.solve(a.T, dy)
+
+    return {"subject": lambda x: np.linalg.solve(a, x), "gradient": gradient, "x": VECTOR[:4]}
+
+
+function(
+    right("matrices", "determinant"),
+    lambda x: float(np.linalg.det(x)), lambda x: np.linalg.det(x) * np.linalg.inv(x).T, SQUARE,
+)  # fmt: skip
+function(
+    right("matrices", "log determinant by Cholesky"),
+    lambda x: float(2 * np.log(np.diag(np.linalg.cholesky(x @ x.T + np.eye(4)))).sum()),
+    lambda x: 2 * np.linalg.solve(x @ x.T + np.eye(4), x), SQUARE,
+)  # fmt: skip
+function(right("matrices", "inverse"), np.linalg.inv, lambda x, dy: -np.linalg.inv(x).T @ dy @ np.linalg.inv(x).T, SQUARE)
+
+
+@right("matrices", "the largest eigenvalue")
+def _():
+    def gradient(x):
+        v = np.linalg.eigh(x + x.T)[1][:, -1]
+        return 2 * np.outer(v, v)
+
+    return {"subject": lambda x: float(np.linalg.eigvalsh(x + x.T)[-1]), "gradient": gradient, "x": SQUARE}
+
+
+@right("matrices", "the sum of the singular values")
+def _():
+    def gradient(x):
+        u, _, vt = np.linalg.svd(x, full_matrices=False)
+        return u @ vt
+
+    return {"subject": lambda x: float(np.linalg.svd(x, compute_uv=False).sum()), "gradient": gradient, "x": X}
+
+
+function(
+    right("matrices", "attention"), lambda x: softmax(x @ x.T / 2) @ X, lambda x, dy: _attention_gradient(x, dy, 0.5), X
+)
+function(
+    right("matrices", "layer norm"),
+    lambda x: (x - x.mean(1, keepdims=True)) / x.std(1, keepdims=True), _layer_norm_gradient, X,
+)  # fmt: skip
+function(
+    right("matrices", "rows of length 1"),
+    lambda x: x / np.linalg.norm(x, axis=1, keepdims=True),
+    lambda x, dy: (dy - x * (x * dy).sum(1, keepdims=True) / (x * x).sum(1, keepdims=True))
+    / np.linalg.norm(x, axis=1, keepdims=True), X,
+)  # fmt: skip
+
+
+@right("matrices", "a table of three indices, contracted")
+def _():
+    def gradient(a, b, dy):
+        return {"a": np.einsum("il,jkl->ijk", dy, b), "b": np.einsum("ijk,il->jkl", a, dy)}
+
+    a, b = rng(8).normal(0, 1, (2, 3, 2)), rng(9).normal(0, 1, (3, 2, 4))
+    return {"subject": lambda a, b: np.einsum("ijk,jkl->il", a, b), "gradient": gradient, "x": {"a": a, "b": b}}
+
+
+# ----------------------------------------------------------------------------------------------- sequences, iterations
+
+function(right("sequences", "cumulative sum"), np.cumsum, lambda x, dy: np.cumsum(dy[::-1])[::-1], VECTOR)
+function(
+    right("sequences", "cumulative product"),
+    np.cumprod, lambda x, dy: np.cumsum((dy * np.cumprod(x))[::-1])[::-1] / x, VECTOR,
+)  # fmt: skip
+function(
+    right("sequences", "convolution by Fourier transforms"),
+    lambda x: np.fft.irfft(np.fft.rfft(x, 9) * np.fft.rfft(KERNEL, 9), 9),
+    lambda x, dy: np.fft.irfft(np.fft.rfft(dy, 9) * np.conj(np.fft.rfft(KERNEL, 9)), 9), VECTOR,
+)  # fmt: skip
+function(
+    right("sequences", "convolution, strided"),
+    lambda x: np.convolve(x, KERNEL, "valid")[::2],
+    lambda x, dy: np.convolve(_every_second(dy, 7), KERNEL[::-1], "full"), VECTOR,
+)  # fmt: skip
+function(right("sequences", "picked rows that repeat"), lambda x: x[PICKS], lambda x, dy: _scatter(dy, np.add), VECTOR)
+
+
+def _every_second(dy, size):
+    spread = np.zeros(size)
+    spread[::2] = dy
+    return spread
+
+
+def lambert(x):
+    """w with w·eʷ = x, by Newton's method until it stands still."""
+    w = np.log1p(x)
+    for _ in range(40):
+        w = w - (w * np.exp(w) - x) / (np.exp(w) * (1 + w))
+    return w
+
+
+function(
+    right("sequences", "Lambert's W by Newton's method"),
+    lambert, lambda x, dy: dy / (np.exp(lambert(x)) * (1 + lambert(x))), POSITIVE,
+)  # fmt: skip
+function(
+    right("sequences", "√ by Heron's iteration, 20 turns"),
+    lambda x: _heron(x), lambda x, dy: dy * 0.5 / np.sqrt(x), POSITIVE,
+)  # fmt: skip
+
+
+def _heron(x):
+    y = x + 0
+    for _ in range(20):
+        y = (y + x / y) / 2
+    return y
+
+
+@right("sequences", "a recurrent net over twelve steps, back through time")
+def _():
+    w = 0.4 * SQUARE
+
+    def run(x):
+        states = [np.zeros(4)]
+        for _ in range(12):
+            states.append(np.tanh(w @ states[-1] + x))
+        return states
+
+    def gradient(x, dy):
+        total, states = np.zeros(4), run(x)
+        for state in states[:0:-1]:
+            dz = dy * (1 - state**2)
+            total, dy = total + dz, w.T @ dz
+        return total
+
+    return {"subject": lambda x: run(x)[-1], "gradient": gradient, "x": VECTOR[:4]}
+
+
+# ------------------------------------------------------------------------------------------------ networks and layers
+
+
+@right("networks", "three batch norms in a row")
+def _():
+    return {"subject": network([Dense(6), BatchNorm(), Tanh(), Dense(6), BatchNorm(), Dense(5), BatchNorm()]), "x": X}
+
+
+@right("networks", "twelve dense layers deep")
+def _():
+    layers = [layer for _ in range(12) for layer in (Dense(4), Tanh())]
+    return {"subject": network(layers, spread=0.7), "x": X}
+
+
+@right("networks", "leaky ReLUs, eight deep")
+def _():
+    layers = [layer for _ in range(8) for layer in (Dense(5), LeakyReLU(0.2))]
+    return {"subject": network(layers, spread=0.7), "x": X}
+
+
+@right("networks", "batch norm on inputs of 10⁴ ± 1")
+def _():
+    return {"subject": network([BatchNorm(), Dense(3), SiLU()]), "x": 1e4 + X}
+
+
+@right("networks", "batch norm in inference")
+def _():
+    return {"subject": network([Dense(6), BatchNorm(), Sigmoid()]), "x": X, "training": False}
+
+
+@right("networks", "a wide layer whose float32 goes block by block")
+def _():
+    return {"subject": network([Dense(40), SiLU(), Dense(1)]), "x": rng().normal(0, 1, (30, 4)), "coordinates": 30}
+
+
+@right("networks", "a layer that knows one network alone")
+def _():
+    class Once(Layer):
+        def forward(self, x, out):
+            for row, result in zip(x, out, strict=True):
+                result[...] = row.reshape(4) @ SQUARE
+
+        def backward_input(self, x, y, dy, out):
+            for row, result in zip(dy, out, strict=True):
+                result[...] = SQUARE @ row.reshape(4)
+
+    return {"subject": Once(), "x": X}
+
+
+@right("networks", "a layer over the rows of a batch")
+def _():
+    class Centred(Layer):
+        def forward(self, x, out):
+            np.subtract(x, x.mean(axis=-2, keepdims=True), out=out)
+
+        def backward_input(self, x, y, dy, out):
+            np.subtract(dy, dy.mean(axis=-2, keepdims=True), out=out)
+
+    return {"subject": Centred(), "x": X}
+
+
+@right("networks", "a scale per feature, of one's own")
+def _():
+    return {"subject": Scale(), "x": X}
+
+
+@right("losses", "log cosh of one's own")
+def _():
+    return own_loss(lambda d: np.logaddexp(d, -d) - math.log(2), lambda d: np.tanh(d) / d.size)
+
+
+@right("losses", "absolute error")
+def _():
+    return own_loss(np.abs, lambda d: np.sign(d) / d.size)
+
+
+# ============================================================================================================= REFUSED
+
+function(
+    refused("all that moves is below the rounding of 10¹⁴", "a sum below 10¹⁴"),
+    lambda x: float(1e14 + x.sum()), np.ones_like, VECTOR,
+)  # fmt: skip
+function(
+    refused("σ is 1 to the last place but one, and its slope less than that", "nothing but saturated sigmoids"),
+    lambda x: 1 / (1 + np.exp(-x)), lambda x, dy: dy * np.exp(-x) / (1 + np.exp(-x)) ** 2, np.array([33.0, 34.0, 35.0]),
+)  # fmt: skip
+function(refused("no derivative exists anywhere", "|x| at nothing but zeros"), np.abs, lambda x, dy: 0 * dy, np.zeros(4))
+function(
+    refused("its float32 rounds at 10⁻⁷, as much as is asked for", "a function worked out in float32"),
+    lambda x: np.sin(x.astype(np.float32)), lambda x, dy: dy * np.cos(x), X,
+)  # fmt: skip
+function(
+    refused("what is left of 10⁸ rounds at 10⁻⁸", "(10⁸ + sin x) − 10⁸"),
+    lambda x: (1e8 + np.sin(x)) - 1e8, lambda x, dy: dy * np.cos(x), X,
+)  # fmt: skip
+function(
+    refused("one number is so steep that the other eight drown", "Σ aᵢ·xᵢ² with one a of 10⁸ and others of 10⁻⁸"),
+    lambda x: float(BIG_AND_SMALL[:9] @ x**2), lambda x: 2 * BIG_AND_SMALL[:9] * x, VECTOR,
+)  # fmt: skip
