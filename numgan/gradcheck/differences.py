@@ -3,7 +3,8 @@
 Method
     Everything runs in float64. Along a coordinate (or direction) with scale s, central differences
         D(h) = [f(θ + h) − f(θ − h)] / 2h = f′ + h²·f‴/6 + h⁴·f⁽⁵⁾/120 + …
-    are taken at h = s/10, s/40, s/160, …; s is the coordinate's size, or its tensor's root mean square if larger.
+    are taken at h = s/10, s/40, s/160, …; s is the coordinate's size, or its tensor's root mean square if larger. Where
+    that settles nothing, smaller steps are taken, and those of the coordinate's own size.
     Each Richardson step removes one power of h²: T₁ = (16·D(h/4) − D(h))/15 leaves h⁴, T₂ = (256·T₁(h/4) − T₁(h))/255
     leaves h⁶. What shrinking h costs is rounding, about ε·|f|/h. The entry of the table that moved least from its
     neighbours is taken, and the move is its uncertainty u (Ridders 1982, Advances in Engineering Software 4(2);
@@ -17,7 +18,9 @@ Verdict on a coordinate, a the claim and n the measured value
                of what the claim itself moves by when every number of the point is moved by a few units in its last
                place; and of 64ε·G. G is the largest gradient of all tensors as *measured*: no claim, right or wrong,
                makes room for itself or for another.
-    hidden     |a − n| ≤ r, but r is larger than that: rounding so large that nothing is proven.
+    hidden     |a − n| ≤ r, but r is larger than that: rounding so large that nothing is proven. Or the function is
+               rough: the slopes to the left and to the right of θ differ the more the smaller h is, as they do where
+               it jumps, or rounds more than its own size says (it is worked out in float32, or left over from 10⁸).
     kink       at no step is the function smooth: the slopes to the left and to the right of θ differ by something that
                does not shrink with h (ReLU at 0), so no derivative exists there or none that can be measured. The claim
                lies between those two slopes, each give or take what it still moves by from step to step. Along a
@@ -60,10 +63,11 @@ if TYPE_CHECKING:
 EPSILON = np.finfo(np.float64).eps
 FIRST_STEP = 0.1  # of the coordinate's scale
 RATIO = 4.0  # between one step and the next
-COARSE, FINE = 6, 5  # steps tried at every coordinate, and more where those settle nothing
+COARSE, FINE = 6, 6  # steps tried at every coordinate, and more where those settle nothing
 ROUNDING = 64 * EPSILON  # of a claim, relative to the largest gradient that was measured
 NUDGES = 3  # times that the point is moved in its last places, to see what rounding does to the claims
 NUDGE = 4 * EPSILON
+ROUGH = 64.0  # growth of the gap between two slopes over four steps
 SPREAD = 8.0  # times what the claims moved by then
 STACK_BYTES = 64_000_000  # memory for perturbed copies
 STACK_LIMIT = 4_096
@@ -90,12 +94,14 @@ class Measured:
 
     value, uncertainty   the derivative; infinite uncertainty where no step was smooth.
     low, high            between which slopes the derivative lies there, from the left and from the right.
+    rough                whether those slopes part as the steps shrink.
     """
 
     value: Array
     uncertainty: Array
     low: Array
     high: Array
+    rough: Array
 
     def put(self, where: list[int], other: Measured) -> None:
         """Take over another measurement for some of the probes."""
@@ -121,11 +127,13 @@ def check_problem(
     moves = _claims_move_by(problem, probes, rng)
     measured = _measure(probes, evaluate, range(COARSE))
     fates = _fates(probes, claims, moves, measured, report.tolerance)
-    open_ = [i for i, fate in enumerate(fates) if fate != "certified"]
-    if open_:
-        closer = _measure([probes[i] for i in open_], evaluate, range(COARSE + FINE))
+    for closer in (lambda probe: probe, lambda probe: _of_its_own_size(probe, problem)):
+        looks = [(i, closer(probes[i])) for i, fate in enumerate(fates) if fate != "certified" and closer(probes[i])]
+        if not looks:
+            continue
+        open_ = [i for i, _ in looks]
         trial = Measured(*(array.copy() for array in vars(measured).values()))
-        trial.put(open_, closer)
+        trial.put(open_, _measure([probe for _, probe in looks], evaluate, range(COARSE + FINE)))
         again = _fates(probes, claims, moves, trial, report.tolerance)
         # a closer look can certify, or find what lies between kinks; otherwise it only adds noise
         better = [i for i in open_ if again[i] == "certified" or np.isinf(measured.uncertainty[i])]
@@ -164,6 +172,12 @@ def _probes(problem, name, rng, coordinates, directions):
         yield Probe(name, i, None, max(abs(base.flat[i]), spread))
     for _ in range(directions):
         yield Probe(name, None, rng.standard_normal(base.shape) * spread, 1.0)
+
+
+def _of_its_own_size(probe, problem):
+    """The same probe on the scale of its coordinate alone, if that is another."""
+    size = 0.0 if probe.index is None else abs(problem.base[probe.name].flat[probe.index])
+    return Probe(probe.name, probe.index, None, size) if 0 < size < probe.scale / 4 else None
 
 
 def _claims_move_by(problem, probes, rng):
@@ -249,8 +263,12 @@ def _measure(probes, evaluate, levels):
     # a step that the coordinate can hold exactly: no error from (θ + h) − θ
     steps = 2.0 ** np.round(np.log2(steps))
     central, forward, backward, noise = evaluate(probes, steps)
-    smooth = _smooth(np.abs(forward - backward), noise)
-    return Measured(*_ridders(central, steps, noise, smooth), *_slopes(forward, backward, noise))
+    gap = np.abs(forward - backward)
+    # a straight line would leave 1, a jump RATIO⁴, a root at its end 2⁴
+    rough = gap[-2:].max(axis=0) > ROUGH * gap[-6:-4].max(axis=0)
+    return Measured(
+        *_ridders(central, steps, noise, _smooth(gap, noise)), *_slopes(forward, backward, noise), rough & (len(steps) > 6)
+    )
 
 
 def _fates(probes, claims, moves, measured, tolerance):
@@ -269,7 +287,7 @@ def _fates(probes, claims, moves, measured, tolerance):
     slack = tolerance * np.maximum(np.abs(measured.low), np.abs(measured.high)) + ROUNDING * largest
     between = (claims >= measured.low - slack) & (claims <= measured.high + slack)
     between |= [p.index is None for p in probes]
-    fates = np.where(found, fates, np.where(between, "kink", "failed"))
+    fates = np.where(found, fates, np.where(measured.rough, "hidden", np.where(between, "kink", "failed")))
     return list(np.where(np.isfinite(claims), fates, "failed"))
 
 
@@ -290,11 +308,11 @@ def _smooth(gap, noise):
     """(levels − 1, probes): is the function smooth across this step and the next, and all that are smaller?
 
     The gap between the slopes to the right and to the left is h·f″ + O(h³) for a smooth function, so the next step's
-    is a quarter of it. A kink between −h and h adds a jump that does not scale. Many kinks may look right by chance
-    at one step, hardly at all the smaller ones.
+    is a quarter of it. A kink between −h and h adds a jump that does not scale. Many kinks, or noise, may look right by
+    chance at one step, hardly at all the smaller ones, of which there have to be two.
     """
     fits = np.abs(gap[1:] - gap[:-1] / RATIO) <= 0.05 * gap[:-1] + 16 * noise[1:]
-    return np.logical_and.accumulate(fits[::-1])[::-1]
+    return np.logical_and.accumulate(fits[::-1])[::-1] & fits[-2]
 
 
 def _ridders(central, steps, noise, smooth):

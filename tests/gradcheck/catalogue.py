@@ -1407,8 +1407,8 @@ def _():
 # ============================================================================================================= REFUSED
 
 function(
-    refused("all that moves is below the rounding of 10¹⁴", "a sum below 10¹⁴"),
-    lambda x: float(1e14 + x.sum()), np.ones_like, VECTOR,
+    refused("all that moves is below the rounding of 10¹⁴", "sines below 10¹⁴"),
+    lambda x: float(1e14 + np.sin(x).sum()), np.cos, VECTOR,
 )  # fmt: skip
 function(
     refused("σ is 1 to the last place but one, and its slope less than that", "nothing but saturated sigmoids"),
