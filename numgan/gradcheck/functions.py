@@ -29,7 +29,10 @@ def function_problem(
             return function(**{name: a.copy() for name, a in point.items()}, **more)
         return function(point["x"].copy(), *more.values())
 
-    y = _floats("f(x)", call(f, base))
+    y = call(f, base)
+    if np.asarray(y).dtype in (np.float16, np.float32):
+        raise ArgumentError(f"f(x) is {np.asarray(y).dtype}, whose rounding hides derivatives: let f work in float64")
+    y = _floats("f(x)", y)
     c = None if y.ndim == 0 else rng.standard_normal(y.shape)
 
     def claim(point, dy=c):

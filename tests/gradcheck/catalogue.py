@@ -1416,10 +1416,6 @@ function(
 )  # fmt: skip
 function(refused("no derivative exists anywhere", "|x| at nothing but zeros"), np.abs, lambda x, dy: 0 * dy, np.zeros(4))
 function(
-    refused("its float32 rounds at 10⁻⁷, as much as is asked for", "a function worked out in float32"),
-    lambda x: np.sin(x.astype(np.float32)), lambda x, dy: dy * np.cos(x), X,
-)  # fmt: skip
-function(
     refused("what is left of 10⁸ rounds at 10⁻⁸", "(10⁸ + sin x) − 10⁸"),
     lambda x: (1e8 + np.sin(x)) - 1e8, lambda x, dy: dy * np.cos(x), X,
 )  # fmt: skip
