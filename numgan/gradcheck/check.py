@@ -82,7 +82,11 @@ def check_gradients(
             walk(network, x, training, report, rng)
     elif callable(subject) and not isinstance(subject, type) and gradient is not None:
         report = Report(f"function {getattr(subject, '__name__', type(subject).__name__)}", tolerance)
-        problems = [function_problem(subject, gradient, x, rng)]
+        problem, nonlinear = function_problem(subject, gradient, x, rng)
+        problems = [problem]
+
+        def after():
+            report.broken += nonlinear()
     else:
         given = subject.__name__ if isinstance(subject, type) else type(subject).__name__
         raise ArgumentTypeError(

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from numgan.errors import ArgumentError
+from numgan.gradcheck.paths import linearity
 from numgan.gradcheck.problems import Problem
 from numgan.gradcheck.report import Report, Row
 from numgan.hints import Array, Rng, Shape
 
 
-def function_problem(f: Callable[..., Any], gradient: Callable[..., Any], x: Any, rng: Rng) -> Problem:
-    """L = f for a scalar f, else Σ f·c with random c; see `check_gradients` for what f and gradient take and give."""
+def function_problem(
+    f: Callable[..., Any], gradient: Callable[..., Any], x: Any, rng: Rng
+) -> tuple[Problem, Callable[[], Iterator[str]]]:
+    """L = f for a scalar f, else Σ f·c with random c; see `check_gradients` for what f and gradient take and give.
+
+    Also a function that gives what breaks the linearity of the gradient in dy, as sentences.
+    """
     named = isinstance(x, dict)
     base = {name: _floats(f"x[{name!r}]", a) for name, a in x.items()} if named else {"x": _floats("x", x)}
 
@@ -23,11 +29,14 @@ def function_problem(f: Callable[..., Any], gradient: Callable[..., Any], x: Any
             return function(**{name: a.copy() for name, a in point.items()}, **more)
         return function(point["x"].copy(), *more.values())
 
-    y = _floats("f(x)", call(f, base))
+    y = call(f, base)
+    if np.asarray(y).dtype in (np.float16, np.float32):
+        raise ArgumentError(f"f(x) is {np.asarray(y).dtype}, whose rounding hides derivatives: let f work in float64")
+    y = _floats("f(x)", y)
     c = None if y.ndim == 0 else rng.standard_normal(y.shape)
 
-    def claim(point):
-        found = call(gradient, point) if c is None else call(gradient, point, dy=c.copy())
+    def claim(point, dy=c):
+        found = call(gradient, point) if dy is None else call(gradient, point, dy=dy.copy())
         found = found if named else {"x": found}
         if not isinstance(found, dict) or found.keys() != base.keys():
             raise ArgumentError(f"gradient should give a dictionary of {', '.join(base)}, got {_what(found)}")
@@ -46,7 +55,8 @@ def function_problem(f: Callable[..., Any], gradient: Callable[..., Any], x: Any
         return views, run
 
     size = sum(a.size for a in base.values()) + y.size
-    return Problem(base, claim, make, 8 * max(size, 1), rows=len(y) if y.ndim > 1 else 0)
+    problem = Problem(base, claim, make, 8 * max(size, 1), rows=len(y) if y.ndim > 1 else 0)
+    return problem, lambda: iter(()) if c is None else linearity(lambda dy: claim(base, dy), c, rng)
 
 
 def _floats(what, value):

@@ -9,12 +9,14 @@ checked. What does not is a broken guarantee of the report.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from numgan.gradcheck.differences import check_problem
+from numgan.gradcheck.problems import along, network_problem
 from numgan.gradcheck.report import Report
-from numgan.hints import Array, Numbers, Rng
+from numgan.hints import Array, Named, Numbers, Rng
 from numgan.nn import buffers
 from numgan.nn.layer import Layer
 from numgan.nn.network import Sequential, copy_layer
@@ -22,21 +24,30 @@ from numgan.nn.plan import Plan
 
 SAME = 1e-10  # relative to the largest of its tensor, in float64
 SINGLE = 2e-3  # the same in float32; rounding at a kink may flip a few, so in the root mean square
-SCALES = (1e-6, 1e6)  # of ∂L/∂y
+SCALES = (1e-12, 1e-6, 1e6, 1e12)  # of ∂L/∂y
+BATCHES = (1, 2, 200)  # rows, besides one more than were given
+MANY = 100_000  # parameters, with which a network takes seconds at each batch size: it is tried at one more row alone
 LARGE = 3 * buffers.BLOCK  # values in a layer, beyond which featurewise layers go block by block
 ROWS_AT_MOST = 4_096
 
 
-class _Copy(Layer):
-    """The identity, in memory of its own: below an in-place layer it is something to overwrite."""
+class _Negative(Layer):
+    """y = −x, in memory of its own: below an in-place layer it is something to overwrite."""
 
     reads_output = False
 
     def forward(self, x: Array, out: Array) -> None:
-        np.copyto(out, x)
+        np.negative(x, out=out)
 
     def backward_input(self, x: Array, y: Array, dy: Array, out: Array) -> None:
-        np.copyto(out, dy)
+        np.negative(dy, out=out)
+
+
+class _NegativeInPlace(_Negative):
+    """The same over its input: above a layer whose output nobody is said to read, it overwrites that."""
+
+    in_place_forward = True
+    in_place_backward = True
 
 
 def walk(network: Sequential, x: Numbers, training: bool, report: Report, rng: Rng) -> None:
@@ -47,11 +58,12 @@ def walk(network: Sequential, x: Numbers, training: bool, report: Report, rng: R
         values = _Pass(network, x, training, rng)
         large = _Pass(network, _more(network, x, rng), training, rng)
         for path, words in (
-            (lambda: _linearity(values, rng), "with another ∂L/∂y"),
+            (lambda: _linear(values, rng), "with another ∂L/∂y"),
             (lambda: _without_input_gradient(values), "without the input's gradient"),
             (lambda: _in_place(values), "in place between other layers"),
             (lambda: _at(values, "at this batch"), "at this batch, block by block or in float32"),
             (lambda: _at(large, "at a large batch"), "at a large batch, block by block or in float32"),
+            (lambda: _other_batches(network, x, training, report, rng), "at another batch"),
         ):
             try:
                 report.broken += path()
@@ -101,22 +113,24 @@ def _far(ours: dict[str, Array], expected: dict[str, Array], tolerance: float, s
             yield f"{name} by {distance / max(size, 1e-300):.1e}"
 
 
-def _linearity(values, rng):
-    """∂L/∂y in other sizes, and in sums: gradients are linear in it."""
-    other = rng.standard_normal(values.c.shape)
-    gradients = [name for name in values.result if name not in ("output", "state")]
-    at_other = values.run(other)
-    together = values.run(values.c + other)
-    wanted = {name: values.result[name] + at_other[name] for name in gradients}
-    far = list(_far({name: together[name] for name in gradients}, wanted, SAME * 100))
+def linearity(backward: Callable[[Array], Named], c: Array, rng: Rng) -> Iterator[str]:
+    """What breaks a law of backward passes, ∂L/∂y to name -> gradient: they are linear, in sums and in any size."""
+    other = rng.standard_normal(c.shape)
+    here, there = backward(c), backward(other)
+    far = list(_far(backward(c + other), {name: a + there[name] for name, a in here.items()}, SAME * 100))
     if far:
         yield f"backward of a sum is not the sum of backwards: {', '.join(far)}"
     for scale in SCALES:
-        scaled = values.run(scale * values.c)
-        wanted = {name: scale * values.result[name] for name in gradients}
-        far = list(_far({name: scaled[name] for name in gradients}, wanted, SAME * 100))
+        far = list(_far(backward(scale * c), {name: scale * a for name, a in here.items()}, SAME * 100))
         if far:
             yield f"backward is not linear: with ∂L/∂y times {scale:g} its result is off, {', '.join(far)}"
+
+
+def _linear(values, rng):
+    def backward(c):
+        return {name: a for name, a in values.run(c).items() if name not in ("output", "state")}
+
+    return linearity(backward, values.c, rng)
 
 
 def _without_input_gradient(values):
@@ -129,14 +143,16 @@ def _without_input_gradient(values):
 
 
 def _in_place(values):
-    """Behind a layer whose output may be overwritten: where the layers below can, they do."""
+    """Behind a layer whose output may be overwritten, and before one that overwrites: where layers can, they do."""
     network = values.network
-    layers = [_Copy(), *(copy_layer(layer) for layer in network.layers), _Copy()]
+    layers = [_Negative(), *(copy_layer(layer) for layer in network.layers), _NegativeInPlace(), _Negative()]
     framed = Sequential(layers, network.shapes[0], np.random.default_rng(0), "float64", name=network.name)
     framed.values[...] = network.values
-    if len(framed.state.ravel()):
-        framed.state[...] = network.state
-    far = list(_far(values.run(values.c, framed), values.result, SAME))
+    turned = copy.copy(values)
+    turned.x = -values.x
+    found = turned.run(values.c, framed)
+    found["input"] = -found["input"]
+    far = list(_far(found, values.result, SAME))
     if far:
         yield f"in place, between other layers, the numbers are others: {', '.join(far)}"
 
@@ -167,6 +183,21 @@ def _more(network, x, rng):
     rows = int(np.clip(LARGE // widest, len(x) + 1, ROWS_AT_MOST))
     index = rng.integers(0, len(x), rows)
     return x[index] * rng.uniform(0.9, 1.1, (rows, *(1 for _ in network.shapes[0])))
+
+
+def _other_batches(network, x, training, report, rng):
+    """Fewer rows and more, along one direction: a sum may stop where it need not, or 1/N be wired in."""
+    batches = BATCHES if network.values.size < MANY else ()
+    for rows in dict.fromkeys((*batches, len(x) + 1)):
+        index = rng.integers(0, len(x), rows)
+        # no row twice, and nothing exactly at a kink
+        moved = x[index] * rng.uniform(0.9, 1.1, (rows, *x.shape[1:])) + 1e-3 * rng.standard_normal((rows, *x.shape[1:]))
+        found = Report("", report.tolerance)
+        problem = along(network_problem(network, moved, training, rng), rng)
+        check_problem(problem, found, rng, coordinates=0, directions=1)
+        row = found.rows[0]
+        if row.failed:
+            yield f"at a batch of {rows} the slope along a direction is {row.analytic:.6e}, measured {row.numeric:.6e}"
 
 
 def _replicas(values):

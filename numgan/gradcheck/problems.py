@@ -35,8 +35,8 @@ class Problem:
                the terms of f for each of the R copies.
     bytes      memory of one copy, roughly.
     rows       samples in a batch, for remarks on wrong gradients; 0 where there is no batch.
-    analytic   the claim at base, worked out twice, the first time after a pass on other numbers: buffers left stale and
-               gradients added up show in the second.
+    analytic   the claim at base, worked out after a pass on other numbers: buffers left stale show in it.
+    drifting   the tensors of which the next pass at base claims something else: gradients that are added up, or drawn.
     """
 
     base: Named
@@ -46,10 +46,13 @@ class Problem:
     prefix: str = ""
     rows: int = 0
     analytic: Named = field(init=False)
+    drifting: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.claim({name: -0.7 * a + 0.1 for name, a in self.base.items()})
-        self.analytic = self.claim(self.base)
+        self.analytic = {name: a.copy() for name, a in self.claim(self.base).items()}
+        again = self.claim(self.base)
+        self.drifting = [name for name, a in self.analytic.items() if not np.allclose(a, again[name], 1e-9, 0, True)]
 
 
 def learnt(view: Named, point: Named) -> None:
@@ -126,6 +129,30 @@ def network_terms(
 
     size = network.values.size + 3 * len(x) * sum(math.prod(shape) + 1 for shape in network.shapes)
     return Problem(base, claim, stackable(make, base), 8 * size, rows=len(x))
+
+
+def along(problem: Problem, rng: Rng) -> Problem:
+    """The same function on a line through the point, all tensors moved at once: of one number, t."""
+    scales = {name: math.sqrt(np.mean(a**2)) or 1.0 for name, a in problem.base.items()}
+    line = {name: scales[name] * rng.standard_normal(a.shape) for name, a in problem.base.items()}
+
+    def claim(point):
+        found = problem.claim({name: a + point["t"] * line[name] for name, a in problem.base.items()})
+        return {"t": np.array([sum(float(np.vdot(a, line[name])) for name, a in found.items())])}
+
+    def make(replicas):
+        views, inner = problem.make(replicas)
+        t = np.empty((replicas, 1))
+
+        def run():
+            for name, view in views.items():
+                for r in range(replicas):
+                    np.add(problem.base[name], t[r] * line[name], out=view[r])
+            return inner()
+
+        return {"t": t}, run
+
+    return Problem({"t": np.zeros(1)}, claim, make, problem.bytes)
 
 
 def stackable(make: Callable[[int | None], Any], base: Named) -> Callable[[int], Any]:
