@@ -83,7 +83,7 @@ def _load(where: str, target: str) -> ModuleType:
         path = Path(where).resolve()
         spec = importlib.util.spec_from_file_location(path.stem, path)
         if spec is None or spec.loader is None or not path.is_file():
-            raise FileNotFoundError(f"{where} is no file")
+            raise ArgumentError("no such file")
         module = importlib.util.module_from_spec(spec)
         sys.modules.setdefault(path.stem, module)
         spec.loader.exec_module(module)

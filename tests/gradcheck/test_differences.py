@@ -539,6 +539,7 @@ def test_the_table_has_a_row_per_tensor_and_the_verdict():
     for layer, verdict in ((Square(), "passed"), (Averages(), "FAILED")):
         report = check_gradients(layer, points())
         lines = str(report).splitlines()
+        certified = sum(row.certified for row in report.rows)
         assert lines[0].startswith(f"{type(layer).__name__}() in training mode")
         assert lines[1].split()[:3] == ["tensor", "shape", "checked"]
         for row in report.rows:
@@ -546,7 +547,9 @@ def test_the_table_has_a_row_per_tensor_and_the_verdict():
             assert line.endswith(" " + row.verdict)
             assert f" {row.error:.1e} " in line
             assert f" {row.analytic:.6e} " in line
-        assert lines[-1].startswith(f"{verdict}: {report.checked} numbers, worst relative error {report.worst:.1e}")
+        assert lines[-1].startswith(
+            f"{verdict}: {report.checked} numbers, {certified} of them certified, worst relative error {report.worst:.1e}"
+        )
         assert "coordinates per second" in lines[-1]
 
 
@@ -604,7 +607,9 @@ def test_a_looser_and_a_tighter_tolerance():
 
 @pytest.mark.parametrize("subject", ["dense", Dense, None, Adam(), np.zeros(3), lambda x: x])
 def test_what_cannot_be_checked_is_refused(subject):
-    with pytest.raises(TypeError, match="expects a Layer, Sequential, loss or GAN, got "):
+    with pytest.raises(
+        TypeError, match="expects a Layer, Sequential, loss or GAN, or a function with gradient=…, got "
+    ):
         check_gradients(subject, points())
 
 

@@ -33,6 +33,7 @@ from numgan import (
     SoftmaxCrossEntropy,
     Tanh,
     Wasserstein,
+    check_adjoint,
     check_gradients,
     from_torch_layout,
     normal,
@@ -115,6 +116,9 @@ def a_game(rng: np.random.Generator, path: Path) -> History:
 def the_proof(rng: np.random.Generator) -> None:
     report = check_gradients(Cube(), rng.standard_normal((4, 3)), tolerance=1e-7, coordinates=5, directions=1)
     loss = check_gradients(SoftmaxCrossEntropy(), rng.standard_normal((4, 3)), target=np.eye(4, 3))
+    own = check_gradients(np.sin, rng.standard_normal(3), gradient=lambda x, dy: np.cos(x) * dy)
+    adjoint = check_adjoint(lambda x: np.cumsum(x), lambda y: np.cumsum(y[::-1])[::-1], 5)
+    print(own.passed, adjoint.passed)
     try:
         report.raise_for_failure()
     except GradientError as error:
