@@ -23,7 +23,8 @@ from numgan.nn.network import Sequential, copy_layer
 from numgan.nn.plan import Plan
 
 SAME = 1e-10  # relative to the largest of its tensor, in float64
-SINGLE = 2e-3  # the same in float32; rounding at a kink may flip a few, so in the root mean square
+SINGLE = 2e-3  # the same in float32, in the root mean square
+HELD = (1e-30, 1e30)  # sizes that float32 holds to all its bits, with room
 SCALES = (1e-12, 1e-6, 1e6, 1e12)  # of ∂L/∂y
 BATCHES = (1, 2, 200)  # rows, besides one more than were given
 MANY = 100_000  # parameters, with which a network takes seconds at each batch size: it is tried at one more row alone
@@ -102,15 +103,33 @@ class _Pass:
         return found
 
 
-def _far(ours: dict[str, Array], expected: dict[str, Array], tolerance: float, single: bool = False) -> Iterator[str]:
+def _far(ours: dict[str, Array], expected: dict[str, Array], tolerance: float) -> Iterator[str]:
     """The tensors that differ."""
     for name, array in ours.items():
         wanted = expected[name]
         size = np.abs(wanted).max(initial=0)
-        off = np.abs(array.astype(np.float64) - wanted)
-        distance = np.sqrt(np.mean(off**2)) if single and off.size else off.max(initial=0)
+        distance = np.abs(array - wanted).max(initial=0)
         if not distance <= tolerance * max(size, 1e-300):  # a NaN is far from everything
             yield f"{name} by {distance / max(size, 1e-300):.1e}"
+
+
+def _far_in_single(ours, expected, rounded):
+    """The tensors of a float32 run that differ from float64's by more than float32 has a right to.
+
+    In the root mean square, as rounding at a kink may flip a few. What the input's own rounding changes, in float64, no
+    float32 run can avoid: a batch norm of values around 10⁴ loses four of the seven digits.
+    """
+    for name, wanted in expected.items():
+        size = np.abs(wanted).max(initial=0)
+        if size and not HELD[0] < size < HELD[1]:
+            continue  # nothing that float32 could agree with
+        distance, allowed = (_rms(a.astype(np.float64) - wanted) for a in (ours[name], rounded[name]))
+        if not distance <= max(SINGLE * size, 10 * allowed):
+            yield f"{name} by {distance / max(size, 1e-300):.1e}"
+
+
+def _rms(a):
+    return np.sqrt(np.mean(a**2)) if a.size else 0.0
 
 
 def linearity(backward: Callable[[Array], Named], c: Array, rng: Rng) -> Iterator[str]:
@@ -172,7 +191,9 @@ def _at(values, where):
     exact.x, exact.c = (a.astype(np.float32).astype(np.float64) for a in (values.x, values.c))
     double = values.network.copy("float64")
     double.values[...], exact.state = single.values, values.state.astype(np.float32).astype(np.float64)
-    far = list(_far(exact.run(exact.c, single), exact.run(exact.c, double), SINGLE, single=True))
+    ours, expected = exact.run(exact.c, single), exact.run(exact.c, double)
+    exact.x = exact.x * (1 + 2.0**-24 * np.random.default_rng(0).choice([-1, 1], exact.x.shape))
+    far = list(_far_in_single(ours, expected, exact.run(exact.c, double)))
     if far:
         yield f"{where}, float32 is far from float64: {', '.join(far)}"
 

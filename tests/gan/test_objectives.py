@@ -134,7 +134,6 @@ def test_every_gradient_of_every_game_is_right(game):
     gan = make_gan(game, optimizer=SGD, label_smoothing=0.1)
     report = check_gradients(gan, batch(6))
     report.raise_for_failure()
-    assert report.worst < (1e-8 if game in PROBABILITIES else 1e-7)  # a critic's means of real and fake nearly cancel
     tensors = [row.tensor for row in report.rows]
     assert all(f"generator step: {name}" in tensors for name in gan.generator.parameters())
 
