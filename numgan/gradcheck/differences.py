@@ -10,8 +10,8 @@ Method
     neighbours is taken, and the move is its uncertainty u (Ridders 1982, Advances in Engineering Software 4(2);
     Press et al., Numerical Recipes, section 5.7). With h⁶ against ε/h a smooth function gives 10⁻¹¹ or better.
     f is a sum of terms, and the terms are subtracted before they are summed: a term that the coordinate does not
-    touch cancels exactly and adds no rounding. How much a term rounds is measured: of its values at thirteen points that
-    are 10⁻⁷ apart a smooth function leaves nothing in fourth differences, and noise of size η leaves √70·η (Hamming 1962,
+    touch cancels exactly and adds no rounding. How much a term rounds is measured: of its values at points that are
+    10⁻⁷ apart a smooth function leaves nothing in fourth differences, and noise of size η leaves √70·η (Hamming 1962,
     Numerical Methods for Scientists and Engineers, chapter 2; Moré & Wild 2011, SIAM J. Sci. Comput. 33(3)).
 
 Verdict on a coordinate, a the claim and n the measured value
@@ -27,8 +27,8 @@ Verdict on a coordinate, a the claim and n the measured value
                direction, which may cross the kinks of many coordinates at once, it need not: max(a, 0) − max(b, 0) with
                the slope 0 at 0 claims 0 along (1, 2), between −1 and −2. So kinks in directions prove nothing.
     failed     everything else: a claim at a kink that lies beyond both slopes, and any that is not finite.
-Where coordinates of a tensor are at kinks, they are moved together, too: the largest of two equal numbers is smooth when
-both move, and the sum of their claims is its slope, however they share it.
+Where coordinates of a tensor are at kinks, they are moved together, too: the largest of two equal numbers is smooth
+when both move, and the sum of their claims is its slope, however they share it.
 Verdict on a tensor
     ok         every coordinate certified, or a kink beside certified ones.
     mostly     at least half of them certified, the rest noise.

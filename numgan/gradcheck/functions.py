@@ -55,7 +55,8 @@ def function_problem(
         return views, run
 
     size = sum(a.size for a in base.values()) + y.size
-    problem = Problem(base, claim, make, 8 * max(size, 1), rows=len(y) if y.ndim > 1 else 0)
+    known = {name: {"∂L/∂y": c, "y": y} for name, a in base.items() if c is not None and a.shape == c.shape}
+    problem = Problem(base, claim, make, 8 * max(size, 1), rows=len(y) if y.ndim > 1 else 0, known=known)
     return problem, lambda: iter(()) if c is None else linearity(lambda dy: claim(base, dy), c, rng)
 
 

@@ -211,8 +211,8 @@ def _other_batches(network, x, training, report, rng):
     batches = BATCHES if network.values.size < MANY else ()
     for rows in dict.fromkeys((*batches, len(x) + 1)):
         index = rng.integers(0, len(x), rows)
-        # no row twice, and nothing exactly at a kink
-        moved = x[index] * rng.uniform(0.9, 1.1, (rows, *x.shape[1:])) + 1e-3 * rng.standard_normal((rows, *x.shape[1:]))
+        shape = (rows, *x.shape[1:])  # no row twice, and nothing exactly at a kink
+        moved = x[index] * rng.uniform(0.9, 1.1, shape) + 1e-3 * rng.standard_normal(shape)
         found = Report("", report.tolerance)
         problem = along(network_problem(network, moved, training, rng), rng)
         check_problem(problem, found, rng, coordinates=0, directions=1)

@@ -36,7 +36,9 @@ class Problem:
     bytes      memory of one copy, roughly.
     rows       samples in a batch, for remarks on wrong gradients; 0 where there is no batch.
     analytic   the claim at base, worked out after a pass on other numbers: buffers left stale show in it.
-    drifting   the tensors of which the next pass at base claims something else: gradients that are added up, or drawn.
+    again      the claim of the pass after that, at base, too.
+    drifting   the tensors of which it is another: gradients that are added up, or drawn.
+    known      tensor -> name -> array of its shape, for remarks on wrong gradients: what the claim is made of.
     """
 
     base: Named
@@ -45,14 +47,17 @@ class Problem:
     bytes: int
     prefix: str = ""
     rows: int = 0
+    known: dict[str, Named] = field(default_factory=dict)
     analytic: Named = field(init=False)
+    again: Named = field(init=False)
     drifting: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.claim({name: -0.7 * a + 0.1 for name, a in self.base.items()})
-        self.analytic = {name: a.copy() for name, a in self.claim(self.base).items()}
-        again = self.claim(self.base)
-        self.drifting = [name for name, a in self.analytic.items() if not np.allclose(a, again[name], 1e-9, 0, True)]
+        self.analytic, self.again = ({name: np.array(a) for name, a in self.claim(self.base).items()} for _ in range(2))
+        self.drifting = [
+            name for name, a in self.analytic.items() if not np.allclose(a, self.again[name], 1e-9, 0, True)
+        ]
 
 
 def learnt(view: Named, point: Named) -> None:
@@ -87,7 +92,11 @@ def network_problem(network: Sequential, x: Numbers, training: bool, rng: Rng) -
     def start():
         np.copyto(network.samples_first(plan.dy), first.pop() if first else weights)
 
-    return network_terms(network, plan, x, start, lambda y: y * weights, training)
+    problem = network_terms(network, plan, x, start, lambda y: y * weights, training)
+    if weights.shape == x.shape and len(network.layers) == 1:
+        y = network.forward(x, training).copy()
+        problem.known = {"input": {"∂L/∂y": weights, "y": y}}
+    return problem
 
 
 def network_terms(
@@ -206,7 +215,8 @@ def loss_problem(loss: Any, prediction: Numbers, target: Numbers | None) -> Prob
 
         return {"prediction": view}, run
 
-    return Problem({"prediction": prediction}, claim, make, 8 * 4 * prediction.size, rows=len(prediction))
+    known = {"prediction": {"target": target}} if target.shape == prediction.shape else {}
+    return Problem({"prediction": prediction}, claim, make, 8 * 4 * prediction.size, rows=len(prediction), known=known)
 
 
 def gan_problems(gan: GAN, x: Any, report: Report) -> list[Problem]:

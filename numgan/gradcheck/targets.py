@@ -42,6 +42,17 @@ def loss_gradients(from_logits: bool, seed: int, tolerance: float) -> Report:
     return check_gradients(loss, prediction, target=rng.integers(0, 2, (6, 3)), tolerance=tolerance, seed=seed)
 
 
+def clip_gradients(seed: int, tolerance: float) -> Report:
+    """Probabilities within the clip and beyond it, up to exactly 0 and 1: where the loss is flat its gradient is 0. The
+    clip is set at 10⁻², so that what lies beyond it has room for differences.
+    """
+    rng = np.random.default_rng(seed)
+    p = rng.permutation([0.0, 1.0, 1e-9, 1 - 1e-9, 1e-3, 1 - 1e-3, *rng.uniform(0.1, 0.9, 6)]).reshape(6, 2)
+    target = rng.permutation(np.repeat([0, 1], 6)).reshape(6, 2)
+    report = check_gradients(BinaryCrossEntropy(epsilon=1e-2), p, target=target, tolerance=tolerance, seed=seed)
+    return titled("within and beyond the clip", report)
+
+
 def softmax_gradients(seed: int, tolerance: float) -> Report:
     """More rows than classes, so that 1/N cannot pass for 1/n; targets that are neither 0 nor 1."""
     rng = np.random.default_rng(seed)
@@ -108,9 +119,15 @@ def _layer_target(kind):
 TARGETS = {snake_case(name): _layer_target(kind) for name, kind in LAYERS.items()}
 TARGETS["batch_norm"].append(formulas.running_statistics)
 TARGETS |= {
-    "bce": [partial(loss_gradients, False), partial(formulas.loss_values, False)],
+    "bce": [
+        partial(loss_gradients, False),
+        clip_gradients,
+        partial(formulas.loss_values, False),
+        formulas.clipped_probabilities,
+    ],
     "bce_logits": [partial(loss_gradients, True), partial(formulas.loss_values, True), formulas.extreme_logits],
     "softmax": [softmax_gradients, formulas.softmax_values, formulas.extreme_softmax],
+    "initializers": [formulas.starting_weights],
     "adam": [partial(formulas.adam_updates, "paper"), partial(formulas.adam_updates, "keras")],
     "sgd": [formulas.sgd_updates],
     "chain": [

@@ -745,8 +745,9 @@ def softmax(x):
 
 
 function(
-    wrong("jacobian", "softmax with its diagonal alone"), softmax, lambda x, dy: dy * softmax(x) * (1 - softmax(x)), X
-)
+    wrong("jacobian", "softmax with its diagonal alone"),
+    softmax, lambda x, dy: dy * softmax(x) * (1 - softmax(x)), X,
+)  # fmt: skip
 function(
     wrong("jacobian", "log-softmax with Σdy taken for 1"),
     lambda x: np.log(softmax(x)), lambda x, dy: dy - softmax(x), X,
@@ -785,8 +786,9 @@ function(
 function(wrong("matrices", "A·Aᵀ with one of its factors"), lambda x: x @ x.T, lambda x, dy: dy @ x, SQUARE)
 function(wrong("matrices", "xᵀ·A·x with A·x alone"), lambda x: float(x @ SQUARE @ x), lambda x: 2 * SQUARE @ x, X[0])
 function(
-    wrong("matrices", "a square product's gradient transposed"), lambda x: x @ SQUARE, lambda x, dy: SQUARE @ dy, X[:4]
-)
+    wrong("matrices", "a square product's gradient transposed"),
+    lambda x: x @ SQUARE, lambda x, dy: SQUARE @ dy, X[:4],
+)  # fmt: skip
 function(
     wrong("matrices", "determinant with det·A⁻¹, not transposed"),
     lambda x: float(np.linalg.det(x)), lambda x: np.linalg.det(x) * np.linalg.inv(x), SQUARE,
@@ -847,10 +849,8 @@ function(
 )  # fmt: skip
 function(
     wrong("values", "norm squared in the denominator"),
-    lambda x: float(np.linalg.norm(x)),
-    lambda x: x / (x @ x),
-    VECTOR,
-)
+    lambda x: float(np.linalg.norm(x)), lambda x: x / (x @ x), VECTOR,
+)  # fmt: skip
 
 
 class _Remembers:
@@ -984,8 +984,9 @@ def _():
 function(right("sizes", "squares on an offset of 10⁶"), lambda x: 1e6 + x**2, lambda x, dy: 2 * x * dy, X)
 function(right("sizes", "a sum on an offset of 10⁴"), lambda x: float(1e4 + np.sum(x**3)), lambda x: 3 * x**2, VECTOR)
 function(
-    right("sizes", "inputs of 10⁸ ± 1"), lambda x: np.sin(1e-8 * x), lambda x, dy: dy * 1e-8 * np.cos(1e-8 * x), 1e8 + X
-)
+    right("sizes", "inputs of 10⁸ ± 1"),
+    lambda x: np.sin(1e-8 * x), lambda x, dy: dy * 1e-8 * np.cos(1e-8 * x), 1e8 + X,
+)  # fmt: skip
 function(right("sizes", "gradients of 10⁻³⁰"), lambda x: 1e-30 * x**2, lambda x, dy: 2e-30 * x * dy, X)
 function(right("sizes", "gradients of 10⁺³⁰"), lambda x: 1e30 * np.sin(x), lambda x, dy: 1e30 * np.cos(x) * dy, X)
 function(right("sizes", "inputs of 10⁻¹⁵⁰"), lambda x: 1e150 * x + (1e150 * x) ** 2,
@@ -1031,13 +1032,15 @@ function(right("steep", "sin(200·x)"), lambda x: np.sin(200 * x), lambda x, dy:
 function(right("steep", "sin(x²) far out"), lambda x: np.sin(x * x), lambda x, dy: dy * 2 * x * np.cos(x * x), 10 + X)
 function(right("steep", "sin(1/x) near zero"), lambda x: np.sin(1 / x), lambda x, dy: -dy * np.cos(1 / x) / x**2,
          np.array([0.02, -0.05, 0.11, 0.3]))  # fmt: skip
-function(right("steep", "1/(x − 1) a thousandth from its pole"), lambda x: 1 / (x - 1), lambda x, dy: -dy / (x - 1) ** 2,
+function(right("steep", "1/(x − 1) a thousandth from its pole"),
+         lambda x: 1 / (x - 1), lambda x, dy: -dy / (x - 1) ** 2,
          np.array([0.999, 1.001, 1.5, -3.0]))  # fmt: skip
 function(right("steep", "√x and log x near zero"), lambda x: np.sqrt(x) + np.log(x),
          lambda x, dy: dy * (0.5 / np.sqrt(x) + 1 / x), np.array([1e-3, 1e-2, 1.0, 4.0]))  # fmt: skip
 function(right("steep", "x^0.1 at 10⁻⁶, beside 1"), lambda x: x**0.1, lambda x, dy: dy * 0.1 * x**-0.9,
          np.array([1e-6, 1e-3, 1.0]))  # fmt: skip
-function(right("steep", "arctan of 1000·x"), lambda x: np.arctan(1000 * x), lambda x, dy: dy * 1000 / (1 + (1000 * x) ** 2),
+function(right("steep", "arctan of 1000·x"),
+         lambda x: np.arctan(1000 * x), lambda x, dy: dy * 1000 / (1 + (1000 * x) ** 2),
          0.01 * X)  # fmt: skip
 
 
@@ -1166,8 +1169,9 @@ function(right("extremes", "x − sin x near zero, by its series"), lambda x: x*
          lambda x, dy: dy * (x**2 / 2 - x**4 / 24), 1e-3 * X)  # fmt: skip
 function(right("extremes", "GELU far out and near"), gelu, lambda x, dy: dy * gelu_slope(x), np.linspace(-4, 4, 9))
 function(
-    right("extremes", "erf"), erf, lambda x, dy: dy * 2 / math.sqrt(math.pi) * np.exp(-x * x), np.linspace(-3, 3, 8)
-)
+    right("extremes", "erf"),
+    erf, lambda x, dy: dy * 2 / math.sqrt(math.pi) * np.exp(-x * x), np.linspace(-3, 3, 8),
+)  # fmt: skip
 
 
 @right("extremes", "softmax cross-entropy of logits of ±50")
@@ -1226,8 +1230,9 @@ function(
     lambda x: 2 * np.linalg.solve(x @ x.T + np.eye(4), x), SQUARE,
 )  # fmt: skip
 function(
-    right("matrices", "inverse"), np.linalg.inv, lambda x, dy: -np.linalg.inv(x).T @ dy @ np.linalg.inv(x).T, SQUARE
-)
+    right("matrices", "inverse"),
+    np.linalg.inv, lambda x, dy: -np.linalg.inv(x).T @ dy @ np.linalg.inv(x).T, SQUARE,
+)  # fmt: skip
 
 
 @right("matrices", "the largest eigenvalue")
@@ -1430,8 +1435,9 @@ function(
     lambda x: 1 / (1 + np.exp(-x)), lambda x, dy: dy * np.exp(-x) / (1 + np.exp(-x)) ** 2, np.array([33.0, 34.0, 35.0]),
 )  # fmt: skip
 function(
-    refused("no derivative exists anywhere", "|x| at nothing but zeros"), np.abs, lambda x, dy: 0 * dy, np.zeros(4)
-)
+    refused("no derivative exists anywhere", "|x| at nothing but zeros"),
+    np.abs, lambda x, dy: 0 * dy, np.zeros(4),
+)  # fmt: skip
 function(
     refused("what is left of 10⁸ rounds at 10⁻⁸", "(10⁸ + sin x) − 10⁸"),
     lambda x: (1e8 + np.sin(x)) - 1e8, lambda x, dy: dy * np.cos(x), X,

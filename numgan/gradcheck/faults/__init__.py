@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 
 from numgan.gradcheck import targets
-from numgan.gradcheck.faults import activations, batch_norm, dense, losses, objectives, optimizers, steps  # noqa: F401
+from numgan.gradcheck.faults import (  # noqa: F401
+    activations,
+    batch_norm,
+    dense,
+    initializers,
+    losses,
+    objectives,
+    optimizers,
+    steps,
+)
 from numgan.gradcheck.faults.catalogue import FAULTS, Fault, planted
 from numgan.gradcheck.report import PASSED
 
@@ -40,10 +49,15 @@ def hunt(fault, seed=0, tolerance=1e-7):
 
 
 def _seen(report):
-    """The worst row of a failed report, in words, with what it looks like; or what is broken."""
+    """The row of a failed report that is nearest to the cause, in words, with what it looks like; or what is broken.
+
+    Errors go from the output down to the input, so that is the last wrong parameter; the input's gradient is of use
+    where no parameter's is wrong.
+    """
     bad = [row for row in report.rows if row.verdict not in PASSED]
     if not bad:
         return report.broken[0]
-    row = max(bad, key=lambda row: row.error)
+    parameters = [row for row in bad if row.tensor.rpartition(": ")[2] not in ("input", "noise")]
+    row = (parameters or bad)[-1]
     seen = f"{row.tensor}: error {row.error:.1e}" if row.verdict == "FAIL" else f"{row.tensor}: {row.verdict}"
     return f"{seen}, {row.remark}" if row.remark else seen

@@ -123,3 +123,80 @@ def _(dy, x, temp, temp2, out):
 @fault("silu: x·σ(−x)", "silu", "silu_forward")
 def _(x, temp, out):
     np.divide(x, 1 + np.exp(x), out=out)
+
+
+@fault("relu: guided, where the gradient is positive too", "relu", "relu_backward")
+def _(dy, y, zero, mask, temp, out):
+    np.multiply(dy, (y > 0) & (dy > 0), out=out)
+
+
+@fault("relu: mask replaces the incoming gradient", "relu", "relu_backward")
+def _(dy, y, zero, mask, temp, out):
+    np.copyto(out, y > 0)
+
+
+@fault("relu: forward capped at 1, backward not", "relu", "relu_forward")
+def _(x, zeros, out):
+    np.clip(x, 0, 1, out=out)
+
+
+@fault("relu: gradients below a thousandth dropped", "relu", "relu_backward")
+def _(dy, y, zero, mask, temp, out):
+    np.multiply(dy, (y > 0) & (np.abs(dy) >= 1e-3), out=out)
+
+
+@fault("leaky relu: slope added to the mask instead of standing in for it", "leaky_relu", "leaky_relu_backward")
+def _(dy, y, slope, mask, temp, out):
+    np.multiply(dy, (y > 0) + slope, out=out)
+
+
+@fault("leaky relu: slope of the wrong sign", "leaky_relu", "leaky_relu_backward")
+def _(dy, y, slope, mask, temp, out):
+    np.multiply(dy, np.where(y > 0, 1, -slope), out=out)
+
+
+@fault("tanh: y², not taken from 1", "tanh", "tanh_backward")
+def _(dy, y, temp, out):
+    np.multiply(dy, y * y, out=out)
+
+
+@fault("tanh: derivative applied twice", "tanh", "tanh_backward")
+def _(dy, y, temp, out):
+    np.multiply(dy, (1 - y * y) ** 2, out=out)
+
+
+@fault("tanh: no derivative at all", "tanh", "tanh_backward")
+def _(dy, y, temp, out):
+    np.copyto(out, dy)
+
+
+@fault("tanh: derivative of the sigmoid", "tanh", "tanh_backward")
+def _(dy, y, temp, out):
+    np.multiply(dy, y * (1 - y), out=out)
+
+
+@fault("tanh: gradients clipped at ±3", "tanh", "tanh_backward")
+def _(dy, y, temp, out):
+    np.multiply(np.clip(dy, -3, 3), 1 - y * y, out=out)
+
+
+@fault("sigmoid: derivative replaces the incoming gradient", "sigmoid", "sigmoid_backward")
+def _(dy, y, temp, out):
+    np.copyto(out, y * (1 - y))
+
+
+@fault("sigmoid: 1 − y alone, as for a logarithm of it", "sigmoid", "sigmoid_backward")
+def _(dy, y, temp, out):
+    np.multiply(dy, 1 - y, out=out)
+
+
+@fault("silu: 1 − x·(1 − σ), a sign wrong inside", "silu", "silu_backward")
+def _(dy, x, temp, temp2, out):
+    s = 1 / (1 + np.exp(-x))
+    np.multiply(dy, s * (1 - x * (1 - s)), out=out)
+
+
+@fault("silu: derivative of the sigmoid", "silu", "silu_backward")
+def _(dy, x, temp, temp2, out):
+    s = 1 / (1 + np.exp(-x))
+    np.multiply(dy, s * (1 - s), out=out)

@@ -110,3 +110,72 @@ def _(x, gamma, beta, running_mean, running_variance, epsilon, scale, shift, tem
 @fault("batch norm: inference backward forgets the scale", "batch_norm", "batch_norm_inference_backward")
 def _(dy, scale, temp, out):
     np.copyto(out, dy)
+
+
+@fault("batch norm: shares divided by N − 1", "batch_norm", "batch_norm_backward_input")
+def _(dy, centred, inv_std, scale, dgamma, dbeta, column, temp, out):
+    n = dy.shape[-1]
+    np.copyto(out, _normalised_gradient(dy, centred, inv_std, scale, dgamma, dbeta, n / (n - 1), n / (n - 1)))
+
+
+@fault("batch norm: variance's share added instead of subtracted", "batch_norm", "batch_norm_backward_input")
+def _(dy, centred, inv_std, scale, dgamma, dbeta, column, temp, out):
+    np.copyto(out, _normalised_gradient(dy, centred, inv_std, scale, dgamma, dbeta, variance_share=-1))
+
+
+@fault("batch norm: variance's share from x − μ instead of x̂", "batch_norm", "batch_norm_backward_input")
+def _(dy, centred, inv_std, scale, dgamma, dbeta, column, temp, out):
+    np.copyto(out, _normalised_gradient(dy, centred, 1.0, scale, dgamma, dbeta))
+
+
+@fault("batch norm: γ's and β's gradients in each other's place", "batch_norm", "batch_norm_backward_parameters")
+def _(dy, centred, inv_std, ones, dgamma, dbeta):
+    np.sum(dy, axis=-1, keepdims=True, out=dgamma)
+    np.multiply(inv_std, np.sum(dy * centred, axis=-1, keepdims=True), out=dbeta)
+
+
+@fault("batch norm: γ's gradient averaged instead of summed", "batch_norm", "batch_norm_backward_parameters")
+def _(dy, centred, inv_std, ones, dgamma, dbeta):
+    np.sum(dy, axis=-1, keepdims=True, out=dbeta)
+    np.multiply(inv_std, np.mean(dy * centred, axis=-1, keepdims=True), out=dgamma)
+
+
+@fault("batch norm: forward divides by the variance", "batch_norm", "batch_norm_forward")
+def _(x, gamma, beta, epsilon, ones, centred, mean, variance, inv_std, scale, temp, out):
+    _batch_norm_forward(x, gamma, beta, epsilon, centred, mean, variance, inv_std, scale, out)
+    np.add(centred * scale * inv_std, beta, out=out)
+
+
+@fault("batch norm: γ·(x̂ + β)", "batch_norm", "batch_norm_forward")
+def _(x, gamma, beta, epsilon, ones, centred, mean, variance, inv_std, scale, temp, out):
+    _batch_norm_forward(x, gamma, gamma * beta, epsilon, centred, mean, variance, inv_std, scale, out)
+
+
+@fault("batch norm: statistics over the features instead of the samples", "batch_norm", "batch_norm_forward")
+def _(x, gamma, beta, epsilon, ones, centred, mean, variance, inv_std, scale, temp, out):
+    _batch_norm_forward(x, gamma, beta, epsilon, centred, mean, variance, inv_std, scale, out)
+    xhat = (x - x.mean(axis=-2, keepdims=True)) / np.sqrt(x.var(axis=-2, keepdims=True) + epsilon)
+    np.add(gamma * xhat, beta, out=out)
+
+
+@fault("batch norm: running statistics added up without decay", "batch_norm", "batch_norm_running")
+def _(running, batch_value, momentum, rest, column):
+    running += rest * batch_value
+
+
+@fault("batch norm: running statistics are the last batch's", "batch_norm", "batch_norm_running")
+def _(running, batch_value, momentum, rest, column):
+    running[...] = batch_value
+
+
+@fault("batch norm: inference divides by the running variance", "batch_norm", "batch_norm_inference")
+def _(x, gamma, beta, running_mean, running_variance, epsilon, scale, shift, temp, out):
+    np.divide(gamma, running_variance + epsilon, out=scale)
+    np.subtract(beta, running_mean * scale, out=shift)
+    np.add(x * scale, shift, out=out)
+
+
+@fault("batch norm: inference does not take the running mean off", "batch_norm", "batch_norm_inference")
+def _(x, gamma, beta, running_mean, running_variance, epsilon, scale, shift, temp, out):
+    np.divide(gamma, np.sqrt(running_variance + epsilon), out=scale)
+    np.add(x * scale, beta, out=out)

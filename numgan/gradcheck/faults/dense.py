@@ -86,3 +86,60 @@ def _(weightᵀ, dy, out1, product):
 @fault("dense: forward pass forgets the bias", "dense", "dense_forward")
 def _(weight, x1, out, product):
     np.matmul(weight[..., :-1], x1[..., :-1, :], out=out)
+
+
+@fault("dense: the last sample left out of the weight gradient", "dense", "dense_backward_weight")
+def _(dy, x1ᵀ, out, product):
+    product(dy[..., :-1], x1ᵀ[..., :-1, :], out=out)
+
+
+@fault("dense: weight gradient from dy's absolute values", "dense", "dense_backward_weight")
+def _(dy, x1ᵀ, out, product):
+    product(np.abs(dy), x1ᵀ, out=out)
+
+
+@fault("dense: weight gradient counted twice", "dense", "dense_backward_weight")
+def _(dy, x1ᵀ, out, product):
+    product(dy, 2 * x1ᵀ, out=out)
+
+
+@fault("dense: the last unit's weights get no gradient", "dense", "dense_backward_weight")
+def _(dy, x1ᵀ, out, product):
+    product(dy, x1ᵀ, out=out)
+    out[..., -1, :-1] = 0
+
+
+@fault("dense: weight gradient's columns one to the left, for a missing bias column", "dense", "dense_backward_weight")
+def _(dy, x1ᵀ, out, product):
+    product(dy, np.roll(x1ᵀ, 1, axis=-1), out=out)
+
+
+@fault("dense: gradients clipped at ±1 on the way", "dense", "dense_backward_weight")
+def _(dy, x1ᵀ, out, product):
+    product(np.clip(dy, -1, 1), x1ᵀ, out=out)
+
+
+@fault("dense: input gradient with the sign flipped", "dense", "dense_backward_input")
+def _(weightᵀ, dy, out1, product):
+    product(-weightᵀ, dy, out=out1)
+
+
+@fault("dense: input gradient divided by the batch size", "dense", "dense_backward_input")
+def _(weightᵀ, dy, out1, product):
+    product(weightᵀ / dy.shape[-1], dy, out=out1)
+
+
+@fault("dense: input gradient from weights that the update has already moved", "dense", "dense_backward_input")
+def _(weightᵀ, dy, out1, product):
+    product(weightᵀ - 0.01 * np.sign(weightᵀ), dy, out=out1)
+
+
+@fault("dense: input gradient reversed along the features", "dense", "dense_backward_input")
+def _(weightᵀ, dy, out1, product):
+    out1[..., :-1, :] = (weightᵀ @ dy)[..., -2::-1, :]
+
+
+@fault("dense: forward pass adds the bias twice", "dense", "dense_forward")
+def _(weight, x1, out, product):
+    product(weight, x1, out=out)
+    out += weight[..., -1:]

@@ -95,3 +95,58 @@ def _(z, row, out):
 @fault("softmax: logarithm of probabilities that round to 0", "softmax", "softmax_cross_entropy_forward")
 def _(z, target, row, temp, out):
     np.sum(-target * np.log(_softmax(z)), axis=-2, keepdims=True, out=out)
+
+
+def _unclipped(p, target, epsilon):
+    p = np.clip(p, epsilon, 1 - epsilon)
+    return (p - target) / (p * (1 - p)) / p.size
+
+
+@fault("cross-entropy: gradient flows beyond the clip", "bce", "bce_backward")
+def _(p, target, epsilon, temp, out):
+    np.copyto(out, _unclipped(p, target, epsilon))
+
+
+@fault("cross-entropy: gradient stopped beyond the upper clip alone", "bce", "bce_backward")
+def _(p, target, epsilon, temp, out):
+    np.copyto(out, _unclipped(p, target, epsilon) * (p <= 1 - epsilon))
+
+
+@fault("cross-entropy: the clip's mask turned round", "bce", "bce_backward")
+def _(p, target, epsilon, temp, out):
+    np.copyto(out, _unclipped(p, target, epsilon) * ((p < epsilon) | (p > 1 - epsilon)))
+
+
+@fault("cross-entropy: probabilities not clipped", "bce", "bce_forward")
+def _(p, target, epsilon, temp, out):
+    np.copyto(out, -target * np.log(p) - (1 - target) * np.log(1 - p))
+
+
+@fault("cross-entropy: divided by the rows alone", "bce", "bce_backward")
+def _(p, target, epsilon, temp, out):
+    np.copyto(out, _unclipped(p, target, epsilon) * (p == np.clip(p, epsilon, 1 - epsilon)) * p.shape[-1])
+
+
+@fault("cross-entropy: p − t, as if from logits", "bce", "bce_backward")
+def _(p, target, epsilon, temp, out):
+    np.copyto(out, (p - target) / p.size)
+
+
+@fault("cross-entropy: logit gradient without the target", "bce_logits", "bce_logits_backward")
+def _(z, offset, half, half_over_count, out):
+    np.copyto(out, np.tanh(z / 2) * half_over_count + half_over_count)
+
+
+@fault("cross-entropy: logit gradient with the sign flipped", "bce_logits", "bce_logits_backward")
+def _(z, offset, half, half_over_count, out):
+    np.copyto(out, -(np.tanh(z / 2) * half_over_count + offset))
+
+
+@fault("softmax: a temperature of 2 on the way back alone", "softmax", "softmax_cross_entropy_backward")
+def _(z, target, row, out):
+    np.copyto(out, (_softmax(z / 2) - target) / z.shape[-1])
+
+
+@fault("softmax: p − t for the right class alone", "softmax", "softmax_cross_entropy_backward")
+def _(z, target, row, out):
+    np.copyto(out, np.where(target == target.max(axis=-2, keepdims=True), (_softmax(z) - target) / z.shape[-1], 0))

@@ -64,3 +64,28 @@ def _(self, network):
         np.clip(network.grads, -self.clip, self.clip, out=network.grads)
 
     return [Call(clip, {}, network.name, "all parameters", "update")]
+
+
+@fault("gan: smoothing left out of the gradient, though not of the loss", "chain", "_cross_entropy_gradient")
+def _(z, out, target, weight):
+    return _gradient(z, out, np.ceil(target), weight)
+
+
+@fault("gan: labels of generated rows smoothed as well", "chain", "_cross_entropy_gradient")
+def _(z, out, target, weight):
+    return _gradient(z, out, np.where(target == 0, 1 - target.max(), target) if target.ndim else target, weight)
+
+
+@fault("gan: the generator's gradient counted twice", "chain", "_cross_entropy_gradient")
+def _(z, out, target, weight):
+    return _gradient(z, out, target, weight if target.ndim else 2 * weight)
+
+
+@fault("critic: real rows alone are scored", "chain", "critic_backward", owner=kernels)
+def _(slope, out):
+    np.minimum(slope, 0, out=out)
+
+
+@fault("critic: weights beyond the clip set to 0", "chain", "clip_weights")
+def _(theta, low, high):
+    theta[(theta < low) | (theta > high)] = 0

@@ -80,3 +80,44 @@ def _(theta, gradient, velocity, rate, momentum, temp):
 def _(theta, gradient, velocity, rate, momentum, temp):
     velocity[...] = momentum * velocity - rate * gradient
     theta += rate * velocity
+
+
+@fault("adam: the gradient itself instead of its first moment", "adam", "adam_update")
+def _(theta, gradient, m, v, beta1, beta2, rate, epsilon, temp):
+    _plain_adam(theta, gradient, m, v, beta1, beta2, lambda m, v: rate * gradient / (np.sqrt(v) + epsilon))
+
+
+@fault("adam: moments updated after the step", "adam", "adam_update")
+def _(theta, gradient, m, v, beta1, beta2, rate, epsilon, temp):
+    before = m.copy(), v.copy()
+    _plain_adam(theta, gradient, m, v, beta1, beta2, lambda m, v: rate * before[0] / (np.sqrt(before[1]) + epsilon))
+
+
+@fault("adam: second moment never falls, as in AMSGrad", "adam", "adam_update")
+def _(theta, gradient, m, v, beta1, beta2, rate, epsilon, temp):
+    v[...] = np.maximum(v, beta2 * v + gradient * gradient)
+    m[...] = beta1 * m + gradient
+    theta -= rate * m / (np.sqrt(v) + epsilon)
+
+
+@fault("adam: weights decayed on the side", "adam", "adam_update")
+def _(theta, gradient, m, v, beta1, beta2, rate, epsilon, temp):
+    _plain_adam(theta, gradient, m, v, beta1, beta2, lambda m, v: rate * (m / (np.sqrt(v) + epsilon) + 1e-3 * theta))
+
+
+@fault("sgd: climbs instead of descending", "sgd", "sgd_update")
+def _(theta, gradient, velocity, rate, momentum, temp):
+    velocity[...] = momentum * velocity + rate * gradient
+    theta += velocity
+
+
+@fault("sgd: gradient damped by 1 − momentum", "sgd", "sgd_update")
+def _(theta, gradient, velocity, rate, momentum, temp):
+    velocity[...] = momentum * velocity - (1 - momentum) * rate * gradient
+    theta += velocity
+
+
+@fault("sgd: looks ahead, as Nesterov's does", "sgd", "sgd_update")
+def _(theta, gradient, velocity, rate, momentum, temp):
+    velocity[...] = momentum * velocity - rate * gradient
+    theta += momentum * velocity - rate * gradient

@@ -40,3 +40,36 @@ _generator_step = steps.GeneratorStep.__init__
 def _(self, model, batch):
     _generator_step(self, model, batch)
     self.calls.append(model.discriminator_optimizer.call)
+
+
+@fault("gan: the generator's own step runs in inference mode", "chain", "Plan")
+def _(network, batch, **options):
+    if options["training"] and options["backward"] and network.name == "generator":
+        return _WithoutBatch(network, batch, **options)
+    return _Plan(network, batch, **options)
+
+
+class _WithoutBatch(_Plan):
+    """Its forward pass from running statistics, its backward pass from a batch's."""
+
+    def __init__(self, network, batch, **options):
+        super().__init__(network, batch, **options)
+        frozen = _Plan(network, batch, **options | {"training": False, "backward": False}, x1=self.x1)
+        self.forward, self.y1 = [*self.forward, *frozen.forward], frozen.y1
+
+
+@fault("gan: the chain's discriminator reads a copy of its own, which nobody fills", "chain", "Plan")
+def _(network, batch, **options):
+    options.pop("x1", None)
+    return _Plan(network, batch, **options)
+
+
+_learning_calls = steps.learning_calls
+
+
+@fault("gan: the discriminator is updated before its backward pass", "chain", "learning_calls")
+def _(gan, plan, reals):
+    (*calls,) = _learning_calls(gan, plan, reals)
+    update = next(call for call in calls if call.run == gan.discriminator_optimizer.step)
+    calls.remove(update)
+    return [*plan.forward, update, *calls[len(plan.forward) :]]
