@@ -54,11 +54,14 @@ class Sequential:
         replicas: int | None = None,
         name: str = "network",
     ) -> None:
-        layers = list(layers)
-        if not any(dtype == known or np.dtype(dtype) == known for known in (np.float32, np.float64)):
-            raise ArgumentError(f"{name}: dtype must be float32 or float64, got {dtype!r}")
         if not isinstance(rng, np.random.Generator):
             raise ArgumentTypeError(f"{name}: rng must be a numpy.random.Generator, got {type(rng).__name__}")
+        self._assemble(list(layers), shape, rng, dtype, replicas, name)
+
+    def _assemble(self, layers, shape, rng, dtype, replicas, name):
+        """With rng None the values are left at zero, for a copy to fill."""
+        if not any(dtype == known or np.dtype(dtype) == known for known in (np.float32, np.float64)):
+            raise ArgumentError(f"{name}: dtype must be float32 or float64, got {dtype!r}")
         if not layers:
             raise ArgumentError(f"{name}: a network needs at least one layer")
         for i, layer in enumerate(layers):
@@ -69,7 +72,7 @@ class Sequential:
         named = []
         try:
             self._build(as_shape(f"{name}: shape", shape), named)
-            for layer in self.layers:
+            for layer in self.layers if rng is not None else ():
                 layer.initialize(rng)
         except BaseException:  # a network that cannot be leaves its layers free for another
             for layer in named:
@@ -267,14 +270,9 @@ class Sequential:
         """
         if self.replicas:
             raise ArgumentError(f"{self.name}: a network of replicas cannot be copied")
-        twin = Sequential(
-            [copy_layer(layer) for layer in self.layers],
-            self.shapes[0],
-            np.random.default_rng(0),
-            dtype or self.dtype,
-            replicas,
-            self.name,
-        )
+        twin = Sequential.__new__(Sequential)
+        layers = [copy_layer(layer) for layer in self.layers]
+        twin._assemble(layers, self.shapes[0], None, dtype or self.dtype, replicas, self.name)
         twin.values[...], twin.state[...] = self.values, self.state
         return twin
 

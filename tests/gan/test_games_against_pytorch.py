@@ -17,10 +17,10 @@ Why `normed` is different: what a bias adds before a batch norm in train mode, t
 zero but for rounding, and Adam divides that by little more than ε, so that every order of summation has a walk of its
 own. Where such a bias starts at zero (dense_1), rounding is all it holds, under any optimiser: no digit agrees, and
 PyTorch's two runs differ there by more than the largest element. It is not without effect either, since the running
-mean lags behind it. That Adam and these biases are the whole cause is stored too: held where they start, PyTorch follows
-itself under Adam to 10⁻¹² of the element; and in float32, where free ones make its losses part by up to 8 % of the
-largest, to 4·10⁻⁵ of it. Under SGD the biases agree to 4·10⁻¹⁶, all other tensors to 1.4·10⁻¹² of their largest element
-(and to 10⁻⁹ of the element: in the separate schedule 100 steps of SGD magnify rounding ten thousandfold).
+mean lags behind it. That Adam and these biases are the whole cause is stored too: held where they start, PyTorch
+follows itself under Adam to 10⁻¹² of the element; and in float32, where free ones make its losses part by up to 8 % of
+the largest, to 4·10⁻⁵ of it. Under SGD the biases agree to 4·10⁻¹⁶, all other tensors to 1.4·10⁻¹² of their largest
+element (and to 10⁻⁹ of the element: in the separate schedule 100 steps of SGD magnify rounding ten thousandfold).
 
 A zero gradient of another kind is in `mnist`: the critic's halves of a concatenated batch weigh 1/n and −1/n, so that a
 bias whose unit is on one side of its kink in every row cancels too. It is clipped, and agrees to 10⁻¹¹ of itself.

@@ -198,7 +198,7 @@ def homework(tmp_path, monkeypatch):
         ("Cube", 0, "Cube() in training mode"),
         ("network", 0, "Sequential 'homework' in inference mode"),
         ("f", 0, "function f"),
-        ("Averaged", 1, "by the factor 0.2: looks like: 1/N once too often"),
+        ("Averaged", 1, "by the factor 0.2, looks like: 1/N once too often"),
         ("Half", 1, "by the factor 0.5"),
         ("g", 1, "only where x < 0, by the factor 2"),
     ],
