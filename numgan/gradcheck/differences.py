@@ -371,7 +371,7 @@ def _row(problem, name, results):
     for _, claim, fate, numeric in results:
         size = max(abs(claim), abs(numeric))
         relative = abs(claim - numeric) / size if size and np.isfinite(size) else 0.0
-        relative = relative if np.isfinite(claim) else np.inf
+        relative = relative if np.isfinite(claim) and np.isfinite(numeric) else np.inf
         errors.append((fate == "failed", relative if fate in ("certified", "failed") else -1.0))
     worst = max(range(len(results)), key=errors.__getitem__)
     probe, claim, _, numeric = results[worst]

@@ -80,7 +80,7 @@ def _looks(problem: Problem, name: str, claim: Array, measured: Array, failed: A
     x, known = problem.base[name], problem.known.get(name, {})
     if name in problem.drifting and _same(problem.again[name] - claim, measured):
         yield "added to the last pass's instead of overwriting it"
-    factor = _factor(claim[failed], measured[failed])
+    factor = _factor(claim[failed], measured[failed]) if _where(failed, x) else None
     if factor is not None and abs(factor + 1) <= CLOSE:
         yield "the sign flipped"
     if claim.size > FEW:
@@ -190,6 +190,8 @@ def _of_an_order(claim, measured):
 def _of_a_share(claim, measured, x, known):
     """Something that is the same, or goes as x or the target does, all along an axis."""
     off = claim - measured
+    if _same(off, np.full_like(off, off.flat[0])):
+        return ""  # one constant, of which there is no telling where it is from
     if "target" in known and _factor(off, known["target"]) is not None:
         return "the target not subtracted, or not as it is"
     if claim.ndim != 2 or min(claim.shape) <= FEW:
@@ -198,7 +200,7 @@ def _of_a_share(claim, measured, x, known):
         if _same(off, np.broadcast_to(off.mean(axis, keepdims=True), off.shape)):
             return f"a mean's share along axis {axis} forgotten, or of another size"
     ratio = claim[0] / np.where(measured[0] == 0, 1, measured[0])
-    if _same(claim, measured * ratio):
+    if np.ptp(ratio) > CLOSE and _same(claim, measured * ratio):
         return "a scale per feature left out, or once too often"
     centred = x - x.mean(axis=0)
     slope = (off * centred).sum(axis=0) / np.maximum((centred**2).sum(axis=0), 1e-300)

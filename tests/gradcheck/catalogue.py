@@ -567,9 +567,9 @@ def _():
     return cube(lambda x, dy: dy * (3 if x.dtype == np.float64 else 2) * x**2)
 
 
-@wrong("paths", "a backward pass by differences of 1e-5, which float32 cannot take")
+@wrong("paths", "a backward pass by differences of 1e-6, which float32 cannot take")
 def _():
-    return cube(lambda x, dy: dy * (np.exp(np.log(np.abs(x + 1e-5)) * 3) * np.sign(x) - (x - 1e-5) ** 3) / 2e-5)
+    return cube(lambda x, dy: dy * (np.exp(np.log(np.abs(x + 1e-6)) * 3) * np.sign(x) - (x - 1e-6) ** 3) / 2e-6)
 
 
 @wrong("paths", "parameter gradient right for a batch of 5 alone")

@@ -65,7 +65,7 @@ def _(dy, centred, inv_std, ones, dgamma, dbeta):
 
 def _batch_norm_forward(x, gamma, beta, epsilon, centred, mean, variance, inv_std, scale, out, ddof=0, inside=True):
     np.mean(x, axis=-1, keepdims=True, out=mean)
-    np.var(x, axis=-1, keepdims=True, ddof=ddof, out=variance)
+    np.divide(np.sum((x - mean) ** 2, axis=-1, keepdims=True), max(x.shape[-1] - ddof, 1), out=variance)
     np.subtract(x, mean, out=centred)
     np.divide(1, np.sqrt(variance + epsilon) if inside else np.sqrt(variance) + epsilon, out=inv_std)
     np.multiply(gamma, inv_std, out=scale)
