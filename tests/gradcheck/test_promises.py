@@ -1,5 +1,5 @@
-"""What docstrings promise and no test had tried: parameters start as zeros, callbacks come around a partial batch, batch
-norm's ε is below 1.
+"""What docstrings promise and no test had tried: parameters start as zeros, callbacks come around a partial batch,
+batch norm's ε is below 1.
 """
 
 import numpy as np
