@@ -1,4 +1,6 @@
-"""Promises of docstrings: parameters start as zeros, callbacks come after a partial batch too, ε of batch norm is < 1."""
+"""What docstrings promise and no test had tried: parameters start as zeros, callbacks come around a partial batch,
+batch norm's ε is below 1.
+"""
 
 import numpy as np
 import pytest

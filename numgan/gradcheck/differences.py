@@ -23,9 +23,11 @@ Verdict on a coordinate, a the claim and n the measured value
     hidden     |a − n| ≤ r, but r is larger than that: rounding so large that nothing is proven.
     kink       at no step is the function smooth: the slopes to the left and to the right of θ differ by something that
                does not shrink with h (ReLU at 0), so no derivative exists there or none that can be measured. The claim
-               lies between those two slopes, each give or take what it still moves by from step to step. Along a
-               direction, which may cross the kinks of many coordinates at once, it need not: max(a, 0) − max(b, 0) with
-               the slope 0 at 0 claims 0 along (1, 2), between −1 and −2. So kinks in directions prove nothing.
+               lies between those two slopes, each give or take what it still moves by from step to step; or, where
+               kinks of several intermediate values meet (zeros behind zero biases), between the slopes at points
+               around, each on its own side of each kink (Clarke 1983, Optimization and Nonsmooth Analysis, theorem
+               2.5.1). Along a direction it need not: max(a, 0) − max(b, 0) with the slope 0 at 0 claims 0 along (1, 2),
+               where the slopes are −1 and 1·1 − 2·0. So kinks in directions prove nothing.
     failed     everything else: a claim at a kink that lies beyond both slopes, and any that is not finite.
 Where coordinates of a tensor are at kinks, they are moved together, too: the largest of two equal numbers is smooth
 when both move, and the sum of their claims is its slope, however they share it.
@@ -44,6 +46,7 @@ Speed
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from dataclasses import dataclass
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
 EPSILON = np.finfo(np.float64).eps
 FIRST_STEP = 0.1  # of the coordinate's scale
 RATIO = 4.0  # between one step and the next
+AROUND, SIDES = 1e-6, 32  # of a tensor's size: how near points around a kink are, and how many
 COARSE, FINE = 6, 6  # steps tried at every coordinate, and more where those settle nothing
 ROUNDING = 64 * EPSILON  # of a claim, relative to the largest gradient that was measured
 NUDGES = 3  # times that the point is moved in its last places, to see what rounding does to the claims
@@ -139,10 +143,33 @@ def check_problem(
         better = [i for i in open_ if again[i] == "certified" or surer[i]]
         measured.put(better, Measured(*(array[better] for array in vars(trial).values())))
         fates = _fates(probes, claims, moves, measured, report.tolerance)
+    beyond = [i for i, fate in enumerate(fates) if fate == "failed" and np.isinf(measured.uncertainty[i])]
+    if beyond:
+        around = _slopes_around(problem, [probes[i] for i in beyond], evaluate, rng)
+        measured.low[beyond] = np.fmin(measured.low[beyond], around.min(axis=0))
+        measured.high[beyond] = np.fmax(measured.high[beyond], around.max(axis=0))
+        fates = _fates(probes, claims, moves, measured, report.tolerance)
     results = list(zip(probes, claims, fates, measured.value, strict=True))
     results += _kinks_together(problem, results, evaluate, report.tolerance)
     for name in problem.base:
         report.rows.append(_row(problem, name, [result for result in results if result[0].name == name]))
+
+
+def _slopes_around(problem, probes, evaluate, rng):
+    """(points, probes): each probe's slope at points so near that nothing but the sides of kinks tells them apart.
+
+    All numbers go either way at random, and then one tensor goes one way as a whole: biases, which turn all units off.
+    """
+    sizes = {name: math.sqrt(np.mean(a**2)) or 1.0 for name, a in problem.base.items()}
+    steps = np.array([[2.0 ** np.round(np.log2(0.1 * AROUND * probe.scale)) for probe in probes]])
+    slopes = []
+    for name, way in [(None, 0), *itertools.product(sizes, (-1, 1))]:
+        for _ in range(1 if name else SIDES):
+            near = {n: a + AROUND * sizes[n] * rng.uniform(-1, 1, a.shape) for n, a in problem.base.items()}
+            if name:
+                near[name] = problem.base[name] + 10 * AROUND * sizes[name] * way
+            slopes.append(evaluate(probes, steps, near)[0, 0])
+    return np.array(slopes)
 
 
 def _kinks_together(problem, results, evaluate, tolerance):
@@ -227,7 +254,7 @@ def _rounding(problem, views, run, rng):
 def _evaluator(problem, views, run, copies, rounding):
     """A function (probes, steps (levels, probes)) -> central and one-sided differences and their rounding noise."""
 
-    def evaluate(probes, steps):
+    def evaluate(probes, steps, base=problem.base):
         """Arrays (levels, probes): D(h), forward slope, backward slope, rounding noise of D(h)."""
         levels = len(steps)
         per_stack = max(1, (copies - 1) // (2 * levels))
@@ -235,7 +262,7 @@ def _evaluator(problem, views, run, copies, rounding):
         for start in range(0, len(probes), per_stack):
             part = probes[start : start + per_stack]
             for name in stale:  # only what the last stack moved: parameters are most of the memory
-                views[name][...] = problem.base[name]
+                views[name][...] = base[name]
             stale = {probe.name for probe in part}
             for p, probe in enumerate(part):
                 for level in range(levels):

@@ -1134,6 +1134,12 @@ def _():
     return {"subject": network([Dense(6), ReLU(), Pointwise(np.sqrt, lambda x: 0.5 / (np.sqrt(x) + 1e-16))]), "x": X}
 
 
+@refused("every bias stands at a kink, and some inputs at eight", "a row of zeros into ReLUs behind zero biases")
+def _():
+    made = Sequential([Dense(8), ReLU(), Dense(2)], 4, rng(), "float64", name="net")
+    return {"subject": made, "x": X * (np.arange(5) != 2)[:, None]}
+
+
 @right("kinks", "ReLU network on exact zeros")
 def _():
     return {"subject": network([ReLU(), Dense(4), LeakyReLU(0.1), Dense(2)]), "x": ZEROS}
