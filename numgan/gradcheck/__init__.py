@@ -3,7 +3,9 @@
 Read in this order:
 
     differences  `check_gradients`: the method and its error analysis
-    problems     layers, networks, losses and GAN steps as functions to differentiate
+    problems     layers, networks, losses and GAN steps as functions to differentiate; `functions`, anyone's
+    paths        what training does and the check does not: each held against the pass that was checked
+    patterns     what a wrong gradient looks like, and the classic mistake's name
     report       what was found, as a table and as data
     formulas     what no gradient check can see: values, statistics, updates
     targets      the named checks behind `numgan gradcheck`

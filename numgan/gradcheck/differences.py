@@ -28,7 +28,8 @@ Verdict on a coordinate, a the claim and n the measured value
                around, each on its own side of each kink (Clarke 1983, Optimization and Nonsmooth Analysis, theorem
                2.5.1). Along a direction it need not: max(a, 0) − max(b, 0) with the slope 0 at 0 claims 0 along (1, 2),
                where the slopes are −1 and 1·1 − 2·0. So kinks in directions prove nothing.
-    failed     everything else: a claim at a kink that lies beyond both slopes, and any that is not finite.
+    beyond     a kink whose claim lies elsewhere; counts as failed.
+    failed     everything else, and any claim that is not finite.
 Where coordinates of a tensor are at kinks, they are moved together, too: the largest of two equal numbers is smooth
 when both move, and the sum of their claims is its slope, however they share it.
 Verdict on a tensor
@@ -143,7 +144,7 @@ def check_problem(
         better = [i for i in open_ if again[i] == "certified" or surer[i]]
         measured.put(better, Measured(*(array[better] for array in vars(trial).values())))
         fates = _fates(probes, claims, moves, measured, report.tolerance)
-    beyond = [i for i, fate in enumerate(fates) if fate == "failed" and np.isinf(measured.uncertainty[i])]
+    beyond = [i for i, fate in enumerate(fates) if fate == "beyond"]
     if beyond:
         around = _slopes_around(problem, [probes[i] for i in beyond], evaluate, rng)
         measured.low[beyond] = np.fmin(measured.low[beyond], around.min(axis=0))
@@ -339,7 +340,7 @@ def _fates(probes, claims, moves, measured, tolerance):
     slack = tolerance * np.maximum(np.abs(measured.low), np.abs(measured.high)) + ROUNDING * largest
     between = (claims >= measured.low - slack) & (claims <= measured.high + slack)
     between |= [p.index is None for p in probes]
-    fates = np.where(found, fates, np.where(between, "kink", "failed"))
+    fates = np.where(found, fates, np.where(between, "kink", "beyond"))
     return list(np.where(np.isfinite(claims), fates, "failed"))
 
 
@@ -394,12 +395,14 @@ def _ridders(central, steps, noise, smooth):
 def _row(problem, name, results):
     """The report's row for one tensor, from [(probe, claim, fate, measured value)]."""
     counts = Counter(fate for _, _, fate, _ in results)
+    counts["failed"] += counts["beyond"]
     errors = []
     for _, claim, fate, numeric in results:
         size = max(abs(claim), abs(numeric))
         relative = abs(claim - numeric) / size if size and np.isfinite(size) else 0.0
         relative = relative if np.isfinite(claim) and np.isfinite(numeric) else np.inf
-        errors.append((fate == "failed", relative if fate in ("certified", "failed") else -1.0))
+        failed = fate in ("failed", "beyond")
+        errors.append((failed, relative if failed or fate == "certified" else -1.0))
     worst = max(range(len(results)), key=errors.__getitem__)
     probe, claim, _, numeric = results[worst]
     shape = problem.base[name].shape

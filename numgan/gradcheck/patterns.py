@@ -27,10 +27,17 @@ def describe(problem: Problem, name: str, results: list[tuple[Any, float, str, f
     if len(results) < x.size:
         return ""
     claim, measured = (np.array([result[i] for result in results], np.float64).reshape(x.shape) for i in (1, 3))
-    failed = np.array([result[2] == "failed" for result in results]).reshape(x.shape)
+    failed, beyond = (
+        np.array([result[2] == fate for result in results]).reshape(x.shape) for fate in ("failed", "beyond")
+    )
     if not np.isfinite(claim).all():
         return "not finite " + (_where(~np.isfinite(claim), x) or "in places")
-    looks = next(filter(None, _looks(problem, name, claim, measured, failed)), "")
+    if beyond.any():
+        return " ".join(filter(None, ("beyond the slopes on both sides of kinks,", _where(beyond, x) or "in places")))
+    if not failed.any():
+        return "at kinks that are moved together: they share too much, or too little"
+    near = _same(claim, measured)  # too near for a pattern: the right numbers in any order would do
+    looks = "" if near else next(filter(None, _looks(problem, name, claim, measured, failed)), "")
     parts = [_where(failed, x), _by(claim, measured, failed), looks and f"looks like: {looks}"]
     return ", ".join(part for part in parts if part)
 
@@ -71,7 +78,7 @@ def _by(claim, measured, failed):
         return "the function does not depend on it" if a.any() else "the claim is zero"
     factor = _factor(a, n)
     if factor is not None:
-        return f"by the factor {factor:.6g}"
+        return f"by the factor {factor:.6g}" if abs(factor - 1) > CLOSE else f"by the factor 1 {factor - 1:+.1e}"
     return f"off by the constant {(a - n).flat[0]:.6g}" if _same(a - n, np.full_like(a, (a - n).flat[0])) else ""
 
 
@@ -108,7 +115,7 @@ def _of_a_known_slope(claim, measured, x, known):
         (1.0, "∂L/∂y passed on as it came"),
         (x > 0, "a ReLU's mask, with no slope below 0"),
         (1 - y * y, "tanh's slope, 1 − y²"),
-        (y * (1 - y), "the sigmoid's slope, y·(1 − y)"),
+        (y * (1 - y), "the sigmoid's slope, y·(1 − y), or softmax's diagonal"),
         (1 - y, "1 − y alone"),
         (1 - np.tanh(y) ** 2, "tanh's slope taken at the output"),
         (σ_of_y * (1 - σ_of_y), "the sigmoid's slope taken at the output"),
@@ -155,7 +162,7 @@ def _of_a_count(factor, rows, claim):
     """What a constant factor is known for; N is the number of rows, n that of features."""
     if factor is None:
         return ""
-    known = [(2, "counted twice"), (0.5, "counted half, or a square's 2 forgotten")]
+    known = [(2, "counted twice, or a ½ forgotten"), (0.5, "counted half, or a square's 2 forgotten")]
     counts = {}
     if rows > 2:
         counts["N"] = rows

@@ -53,7 +53,8 @@ class Problem:
     drifting: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.claim({name: -0.7 * a + 0.1 for name, a in self.base.items()})
+        # not −a, nor a shifted: what is left of this pass must look like no other mistake
+        self.claim({name: 0.7 * np.flip(a) + 0.1 for name, a in self.base.items()})
         self.analytic, self.again = ({name: np.array(a) for name, a in self.claim(self.base).items()} for _ in range(2))
         self.drifting = [
             name for name, a in self.analytic.items() if not np.allclose(a, self.again[name], 1e-9, 0, True)

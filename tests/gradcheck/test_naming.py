@@ -35,7 +35,7 @@ NAMED = {
     "leaky relu: slope of the wrong sign": SIGN,
     "tanh: derivative applied twice": "tanh′(x) multiplied in once too often",
     "tanh: no derivative at all": "∂L/∂y passed on as it came",
-    "tanh: derivative of the sigmoid": "the sigmoid's slope, y·(1 − y)",
+    "tanh: derivative of the sigmoid": "the sigmoid's slope, y·(1 − y), or softmax's diagonal",
     "sigmoid: derivative replaces the incoming gradient": "∂L/∂y left out",
     "sigmoid: 1 − y alone, as for a logarithm of it": "1 − y alone",
     "batch norm: without the mean's share of the gradient": "a mean's share along axis 0 forgotten, or of another size",
@@ -61,7 +61,7 @@ NAMED = {
     "dense: bias gradient forgotten": NOTHING,
     "dense: weight gradient added to the last one instead of overwriting it": ADDED,
     "dense: input gradient added to the last one instead of overwriting it": ADDED,
-    "dense: weight gradient counted twice": "counted twice",
+    "dense: weight gradient counted twice": "counted twice, or a ½ forgotten",
     "dense: the last unit's weights get no gradient": NOTHING,
     "dense: input gradient with the sign flipped": SIGN,
     "dense: input gradient divided by the batch size": "1/N (or 1/n) once too often",
@@ -83,7 +83,7 @@ NAMED = {
     "gan: the sum of the discriminator's two losses taken as their mean": "counted half, or a square's 2 forgotten",
     "critic: real rows scored low and generated ones high": SIGN,
     "critic: the slope not divided by the batch size": "missing 1/N",
-    "gan: the generator's gradient counted twice": "counted twice",
+    "gan: the generator's gradient counted twice": "counted twice, or a ½ forgotten",
     "gan: the discriminator's gradient never reaches the generator": NOTHING,
 }
 

@@ -5,7 +5,7 @@ import pytest
 
 from numgan.gradcheck.check import check_gradients
 from numgan.nn.layer import Layer
-from tests.gradcheck.catalogue import Scale, rng
+from tests.gradcheck.catalogue import WRONG, Scale, rng
 
 X = rng(1).normal(0, 1, (6, 4))
 ROWS, FEATURES = X.shape
@@ -28,7 +28,7 @@ def of_sine(change):
     ("factor", "name"),
     [
         (-1, "the sign flipped"),
-        (2, "counted twice"),
+        (2, "counted twice, or a ½ forgotten"),
         (0.5, "counted half, or a square's 2 forgotten"),
         (ROWS, "missing 1/N"),
         (1 / ROWS, "1/N once too often"),
@@ -164,7 +164,10 @@ def test_other_functions_slopes():
     assert said(np.tanh, lambda x, dy: dy * (1 - np.tanh(x))) == "1 − y alone"
     assert said(np.tanh, lambda x, dy: dy * (1 - np.tanh(np.tanh(x)) ** 2)) == "tanh's slope taken at the output"
     assert said(sigmoid, lambda x, dy: dy * (1 - sigmoid(x) ** 2)) == "tanh's slope, 1 − y²"
-    assert said(np.tanh, lambda x, dy: dy * np.tanh(x) * (1 - np.tanh(x))) == "the sigmoid's slope, y·(1 − y)"
+    assert (
+        said(np.tanh, lambda x, dy: dy * np.tanh(x) * (1 - np.tanh(x)))
+        == "the sigmoid's slope, y·(1 − y), or softmax's diagonal"
+    )
     assert said(np.sin, lambda x, dy: dy * np.cos(x) * x) == "x multiplied in once too often"
     assert (
         said(lambda x: x * sigmoid(x), lambda x, dy: dy * sigmoid(x)) == "y/x, without the product rule's second term"
@@ -252,3 +255,24 @@ class _Identity(Layer):
 
 def test_a_layer_s_row_is_named_as_a_function_s():
     assert check_gradients(_Identity(), X).rows[0].remark.endswith("looks like: the sign flipped")
+
+
+def test_a_claim_beyond_a_kink_is_said_to_be_that():
+    zeros = np.where(np.arange(24).reshape(6, 4) % 5 == 0, 0, X)
+    relu = lambda x: np.maximum(x, 0)  # noqa: E731
+    said = remark(relu, lambda x, dy: dy * np.where(x == 0, 2, x > 0), zeros)
+    assert said == "beyond the slopes on both sides of kinks, only where x = 0"
+    tied = np.array([[1.0, 3.0, 3.0], [2.0, 0.5, -1.0]])
+    said = remark(lambda x: x.max(axis=1), lambda x, dy: dy[:, None] * (x == x.max(axis=1, keepdims=True)), tied)
+    assert said == "at kinks that are moved together: they share too much, or too little"
+
+
+@pytest.mark.parametrize("off", [1e-6, 3e-7, -1e-6])
+def test_what_is_nearly_right_gets_no_name_but_how_far_it_is_off(off):
+    assert of_sine(lambda g: g * (1 + off)) == f"everywhere, by the factor 1 {off:+.1e}"
+
+
+def test_a_mask_kept_from_another_pass_looks_like_no_other_mask():
+    kept = WRONG["a mask kept from the first pass"].make()
+    (row,) = check_gradients(**kept).rows
+    assert row.verdict == "FAIL" and "looks like" not in row.remark
