@@ -5,7 +5,8 @@ import pytest
 
 from numgan.errors import ArgumentError
 from numgan.gradcheck.check import check_gradients
-from tests.gradcheck.catalogue import REFUSED, RIGHT, WRONG, rng
+from tests.gradcheck.catalogue import REFUSED, RIGHT, WRONG
+from tests.gradcheck.catalogue.entries import rng
 from tests.helpers import examples
 
 

@@ -5,7 +5,8 @@ import pytest
 
 from numgan.gradcheck.check import check_gradients
 from numgan.nn.layer import Layer
-from tests.gradcheck.catalogue import WRONG, Scale, rng
+from tests.gradcheck.catalogue import WRONG
+from tests.gradcheck.catalogue.entries import Scale, rng
 
 X = rng(1).normal(0, 1, (6, 4))
 ROWS, FEATURES = X.shape
