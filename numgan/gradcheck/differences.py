@@ -26,8 +26,8 @@ Verdict on a coordinate, a the claim and n the measured value
                lies between those two slopes, each give or take what it still moves by from step to step; or, where
                kinks of several intermediate values meet (zeros behind zero biases), between the slopes at points
                around, each on its own side of each kink (Clarke 1983, Optimization and Nonsmooth Analysis, theorem
-               2.5.1). Along a direction it need not: max(a, 0) − max(b, 0) with the slope 0 at 0 claims 0 along (1, 2),
-               where the slopes are −1 and 1·1 − 2·0. So kinks in directions prove nothing.
+               2.5.1). Along a direction it need not: max(a, 0) − max(b, 0) with the slope 0 at 0 claims 0 along
+               (1, −2), where the slopes are 2 and 1. So kinks in directions prove nothing.
     beyond     a kink whose claim lies elsewhere; counts as failed.
     failed     everything else, and any claim that is not finite.
 Where coordinates of a tensor are at kinks, they are moved together, too: the largest of two equal numbers is smooth
