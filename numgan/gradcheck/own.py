@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -59,9 +60,16 @@ def check_own(target: str, shape: Shape | None, seed: int, tolerance: float) -> 
     gradient = getattr(module, f"{name}_gradient", None)
     if not callable(subject) or gradient is None:
         raise ArgumentError(
-            f"{target}: expected a Layer, a network, a loss, or a function with {name}_gradient beside it, "
-            f"got {type(subject).__name__}"
+            f"{target}: expected a Layer, a network, a loss, or a function with {name}_gradient beside it, got "
+            f"{'a function without' if callable(subject) else type(subject).__name__}"
         )
+    try:
+        inspect.signature(subject).bind(x)
+    except TypeError as error:
+        raise ArgumentError(
+            f"{target}: expected a function of one array, got {name}{inspect.signature(subject)} ({error}); "
+            "check_gradients in Python takes named arrays"
+        ) from error
     return [check_gradients(subject, x, gradient=gradient, **how)]
 
 
@@ -76,11 +84,14 @@ def _made(thing: Any, target: str) -> Any:
 
 
 def _load(where: str, target: str) -> ModuleType:
-    """The module of a file or of a dotted name, whatever goes wrong in it as one sentence."""
+    """The module of a file or of a dotted name, whatever goes wrong in it as one sentence. As with `python`, modules
+    beside the file, or in the working directory, can be imported.
+    """
+    path = Path(where).resolve()
+    sys.path.insert(0, str(path.parent))
     try:
         if not where.endswith(".py"):
             return importlib.import_module(where)
-        path = Path(where).resolve()
         spec = importlib.util.spec_from_file_location(path.stem, path)
         if spec is None or spec.loader is None or not path.is_file():
             raise ArgumentError("no such file")

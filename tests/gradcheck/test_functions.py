@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -182,6 +183,14 @@ def g(x):
 
 def g_gradient(x, dy):
     return np.cos(x) * dy * np.where(x < 0, 2, 1)
+
+
+def product(a, b):
+    return a @ b
+
+
+def product_gradient(a, b, dy):
+    return {"a": dy @ b.T, "b": a.T @ dy}
 """
 
 
@@ -216,6 +225,10 @@ def test_code_of_one_s_own_is_checked_with_the_same_table_and_status(homework, c
         ("homework.py:Square", "homework.py defines no 'Square'"),
         ("homework.py:NeedsArguments", "the class can't be made without arguments"),
         ("homework.py:nothing", "expected a Layer, a network, a loss, or a function with nothing_gradient beside it"),
+        (
+            "homework.py:product",
+            "expected a function of one array, got product(a, b) (missing a required argument: 'b')",
+        ),
         ("nowhere.py:Cube", "nowhere.py can't be loaded"),
         ("no.such.module:Cube", "no.such.module can't be loaded (ModuleNotFoundError"),
         ("broken.py:Cube", "broken.py can't be loaded (ZeroDivisionError: division by zero)"),
@@ -234,6 +247,17 @@ def test_a_module_s_name_will_do_and_so_will_a_shape(homework, capsys):
     assert "5×2×3" in capsys.readouterr().out
     assert main(["gradcheck", f"{homework}:f", "--shape", "7"]) == 0
     assert " 7 " in capsys.readouterr().out
+
+
+def test_own_code_may_import_what_lies_beside_it(tmp_path):
+    (tmp_path / "beside_it.py").write_text("from numgan import Tanh as Base\n", encoding="utf-8")
+    (tmp_path / "its_own_layer.py").write_text(
+        "from beside_it import Base\n\n\nclass Mine(Base):\n    pass\n", encoding="utf-8"
+    )
+    numgan = [str(Path(sys.executable).parent / "numgan"), "gradcheck"]
+    for directory, target in ((tmp_path, "its_own_layer:Mine"), (tmp_path.parent, f"{tmp_path}/its_own_layer.py:Mine")):
+        done = subprocess.run([*numgan, target], cwd=directory, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_help_says_that_the_file_is_run():
