@@ -9,21 +9,21 @@ the loss itself          of non-saturating and minimax games: 10⁻¹¹ (2·10�
 its column's largest     of critics, whose mean scores pass through zero: 1.3·10⁻¹¹ (2·10⁻¹¹). Relative to itself the
                          worst is 7·10⁻¹⁰, of a loss of 4·10⁻⁵.
 the element itself       of parameters and running statistics of `sine` and `mnist`: 5·10⁻¹¹ (10⁻¹¹).
-its tensor's largest     at that step, in `normed`: 1.1·10⁻¹⁰. Relative to itself the worst is 3·10⁻⁹ (3·10⁻⁹), of an
-                         element near zero.
+its tensor's largest     at that step, in `normed`: 1.1·10⁻¹⁰ (2·10⁻¹⁰ with OpenBLAS's kernels for older processors).
+                         Relative to itself the worst is 3·10⁻⁹ (3·10⁻⁹), of an element near zero.
 nothing                  of the biases right before a batch norm: 4·10⁻¹¹ as they are (3·10⁻¹¹).
 
 Why `normed` is different: what a bias adds before a batch norm in train mode, the norm takes off again. Its gradient is
 zero but for rounding, and Adam divides that by little more than ε, so that every order of summation has a walk of its
 own. Where such a bias starts at zero (dense_1), rounding is all it holds, under any optimiser: no digit agrees, and
 PyTorch's two runs differ there by more than the largest element. It is not without effect either, since the running
-mean lags behind it. That Adam and these biases are the whole cause is stored too: held where they start, PyTorch
-follows itself under Adam to 10⁻¹² of the element; and in float32, where free ones make its losses part by up to 8 % of
-the largest, to 4·10⁻⁵ of it. Under SGD the biases agree to 4·10⁻¹⁶, all other tensors to 1.4·10⁻¹² of their largest
-element (and to 10⁻⁹ of the element: in the separate schedule 100 steps of SGD magnify rounding ten thousandfold).
+mean lags behind it. That Adam and these biases are the whole cause is stored too: with them held where they start,
+PyTorch follows itself under Adam to 10⁻¹² of the element; and in float32, where free ones make its losses part by up
+to 8 % of the largest, to 4·10⁻⁵ of it. Under SGD the biases agree to 4·10⁻¹⁶, all other tensors to 1.4·10⁻¹² of their
+largest element (and to 10⁻⁹ of themselves: in the separate schedule SGD magnifies rounding ten thousandfold).
 
 A zero gradient of another kind is in `mnist`: the critic's halves of a concatenated batch weigh 1/n and −1/n, so that a
-bias whose unit is on one side of its kink in every row cancels too. It is clipped, and agrees to 10⁻¹¹ of itself.
+bias whose unit is on one side of its kink in every row has none either (dense_2.bias[3]): it agrees to 10⁻¹¹ of itself.
 
 The last tests plant faults, each of which must be noticed in every case that it touches.
 """
