@@ -212,8 +212,7 @@ def _claims_move_by(problem, probes, rng):
     """How much each claim moves when the point is moved in its last places: rounding in the hand-written code, and
     what the function itself turns rounding of its inputs into.
     """
-    here = problem.claim(problem.base)
-    claims, moves = np.array([p.of(here[p.name]) for p in probes]), np.zeros(len(probes))
+    claims, moves = np.array([p.of(problem.again[p.name]) for p in probes]), np.zeros(len(probes))
     for _ in range(NUDGES):
         point = {name: a * (1 + NUDGE * rng.uniform(-1, 1, a.shape)) for name, a in problem.base.items()}
         gradient = problem.claim(point)

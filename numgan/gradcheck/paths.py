@@ -84,10 +84,10 @@ class _Pass:
         self.result = self.run(self.c)
 
     def run(self, c: Array, network: Sequential | None = None, **options: bool) -> dict[str, Array]:
-        """name -> array, by the network or another with the same layers."""
+        """name -> array, by the network or another with the same layers; by a stack of such if x and c are stacked."""
         network = network or self.network
-        replicas = network.replicas
-        plan = Plan(network, len(self.x), training=self.training, backward=True, **{"input_gradient": True} | options)
+        rows = self.x.shape[len(network.replicas)]
+        plan = Plan(network, rows, training=self.training, backward=True, **{"input_gradient": True} | options)
         network.state[...] = self.state
         np.copyto(network.samples_first(plan.x), self.x)
         plan.run_forward()
@@ -99,7 +99,6 @@ class _Pass:
         if self.training:
             found["parameters"] = network.grads.copy()
         found["state"] = network.state.copy()
-        assert network.replicas == replicas
         return found
 
 
@@ -234,8 +233,7 @@ def _replicas(values):
             single.values[...] = stack.values[r]
         together = copy.copy(values)
         together.x, together.state = x, np.stack([values.state] * 2)
-        plan_rows = len(values.x)
-        found = _stacked(stack, together, c, plan_rows)
+        found = together.run(c, stack)
         far = []
         for r, single in enumerate(singles):
             alone = copy.copy(values)
@@ -248,17 +246,3 @@ def _replicas(values):
         return [f"as a stack of replicas it gives other numbers than its networks one by one ({far[0]}); checked as a "
                 "single network"]  # fmt: skip
     return []
-
-
-def _stacked(stack, values, c, rows):
-    plan = Plan(stack, rows, training=values.training, backward=True, input_gradient=True)
-    stack.state[...] = values.state
-    np.copyto(stack.samples_first(plan.x), values.x)
-    plan.run_forward()
-    found = {"output": stack.samples_first(plan.y).copy()}
-    np.copyto(stack.samples_first(plan.dy), c)
-    plan.run_backward()
-    found["input"] = stack.samples_first(plan.dx).copy()
-    if values.training:
-        found["parameters"] = stack.grads.copy()
-    return found | {"state": stack.state.copy()}
