@@ -6,6 +6,7 @@ import struct
 import tracemalloc
 
 import numpy as np
+import pytest
 
 from numgan import (
     GAN,
@@ -42,6 +43,9 @@ def game_name(game):
     """An id for parametrised tests: "minimax-separate", "minimax-concatenated-sum"."""
     name, schedule, settings = game
     return "-".join([name, schedule, *map(str, settings.values())])
+
+
+every_game = pytest.mark.parametrize("game", GAMES, ids=game_name)
 
 
 def rules(game, **settings):

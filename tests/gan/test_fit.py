@@ -25,6 +25,7 @@ from tests.helpers import (
     PROBABILITIES,
     columns,
     critic,
+    every_game,
     game_name,
     linear_gan,
     make_gan,
@@ -37,7 +38,6 @@ from tests.helpers import (
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
-every_game = pytest.mark.parametrize("game", GAMES, ids=game_name)
 every_probability = pytest.mark.parametrize("game", PROBABILITIES, ids=game_name)
 
 # ---------------------------------------------------------------- helpers

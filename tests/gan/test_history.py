@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as npst
 from numgan import History, Minimax, NonSaturating
 from numgan.gan.history import ScoreLog
 from numgan.gan.objectives import OBJECTIVES
-from tests.helpers import DTYPES, GAMES, PROBABILITIES, game_name, rng, rules, sigmoid
+from tests.helpers import DTYPES, PROBABILITIES, every_game, rng, rules, sigmoid
 
 # ---------------------------------------------------------------- helpers
 
@@ -171,7 +171,7 @@ def test_the_log_is_empty_after_a_look_and_takes_the_same_number_again():
     assert len(history) == 7
 
 
-@pytest.mark.parametrize("game", GAMES, ids=game_name)
+@every_game
 def test_cut_keeps_the_first_looks(game):
     draw, history = rng(), History(rules(game))
     history.add(log_of(*random_scores(draw, 3)))
@@ -212,7 +212,7 @@ def test_the_first_bad_step_and_column_are_reported(bad, objective, side, column
 
 @REPLICAS
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("game", GAMES, ids=game_name)
+@every_game
 def test_a_side_that_does_not_play_leaves_gaps_and_the_other_s_columns_are_what_they_are(game, side, replicas):
     objective, steps = rules(game), random_scores(rng(), 5, replicas)
     whole, half = History(objective), History(objective)
@@ -234,7 +234,7 @@ def test_a_side_that_does_not_play_leaves_gaps_and_the_other_s_columns_are_what_
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("game", GAMES, ids=game_name)
+@every_game
 def test_a_gap_is_no_failure_but_a_nan_of_the_side_that_plays_is(game, side):
     steps = without(side, random_scores(rng(), 3))
     playing = next(i for i in range(3) if steps[0][i] is not None)
@@ -245,7 +245,7 @@ def test_a_gap_is_no_failure_but_a_nan_of_the_side_that_plays_is(game, side):
 
 
 @pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize("game", GAMES, ids=game_name)
+@every_game
 def test_gaps_are_empty_cells_in_the_csv(game, side, tmp_path):
     history = History(rules(game))
     history.add(log_of(*without(side, random_scores(rng(), 3))))

@@ -28,11 +28,11 @@ from numgan.study.settings import with_overrides
 from tests.helpers import (
     DTYPES,
     FEATURES,
-    GAMES,
     LATENT,
     PROBABILITIES,
     batch,
     critic,
+    every_game,
     game_name,
     linear_gan,
     make_gan,
@@ -45,7 +45,6 @@ from tests.helpers import (
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
-every_game = pytest.mark.parametrize("game", GAMES, ids=game_name)
 
 # ------------------------------------------------------------------------------------------- labels and metrics
 

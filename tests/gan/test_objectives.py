@@ -11,10 +11,10 @@ from numgan.gan.objectives import OBJECTIVES, Objective
 from numgan.gan.steps import SCHEDULES
 from tests.helpers import (
     CLIP,
-    GAMES,
     PROBABILITIES,
     batch,
     critic,
+    every_game,
     game_name,
     linear_gan,
     make_gan,
@@ -27,7 +27,6 @@ from tests.helpers import (
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
-every_game = pytest.mark.parametrize("game", GAMES, ids=game_name)
 PAIR = ("non-saturating", "minimax")  # the two generators of one game
 
 

@@ -14,6 +14,7 @@ from tests.helpers import (
     GAMES,
     batch,
     critic,
+    every_game,
     game_name,
     make_gan,
     maker,
@@ -25,8 +26,6 @@ from tests.helpers import (
 from tests.plain import RULES, PlainGAN
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
-
-every_game = pytest.mark.parametrize("game", GAMES, ids=game_name)
 
 
 def warm(gan, steps=3, lead=()):

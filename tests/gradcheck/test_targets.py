@@ -31,7 +31,7 @@ from numgan.gradcheck.targets import gan_with_batch_norm
 from numgan.nn.network import copy_layer, snake_case
 from numgan.nn.registry import LAYERS
 from numgan.study.checks import TARGETS
-from tests.helpers import GAMES, examples, game_name, rng, rules
+from tests.helpers import GAMES, every_game, examples, game_name, rng, rules
 
 GRADIENT_ONLY = (*map(snake_case, LAYERS), "bce", "bce_logits")
 R = 3
@@ -289,7 +289,7 @@ def test_a_stack_trains_like_its_networks_one_by_one(optimizer):
         near(stack.state[r], network.state, 1e-9)
 
 
-@pytest.mark.parametrize("game", GAMES, ids=game_name)
+@every_game
 def test_the_steps_of_a_stack_of_gans_are_those_of_each(game):
     objective = rules(game, label_smoothing=0.1, clip=0.5)
 

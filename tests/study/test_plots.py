@@ -7,11 +7,9 @@ import pytest
 from matplotlib.figure import Figure
 
 from numgan.study import plots
-from tests.helpers import DTYPES, GAMES, PROBABILITIES, game_name, make_gan, rng, sine_discriminator
+from tests.helpers import DTYPES, PROBABILITIES, every_game, make_gan, rng, sine_discriminator
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
-
-every_game = pytest.mark.parametrize("game", GAMES, ids=game_name)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

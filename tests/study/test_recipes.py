@@ -8,7 +8,7 @@ from numgan.data import SinePoints
 from numgan.gan.objectives import OBJECTIVES
 from numgan.study import recipes
 from numgan.study.settings import SettingError, with_overrides
-from tests.helpers import GAMES, game_name, maker, rng, sine_discriminator
+from tests.helpers import every_game, maker, rng, sine_discriminator
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
@@ -87,7 +87,7 @@ SMALL = {"mnist": {"hidden": "9,8"}, "mnist-epochs": {"hidden": "9,8"}}
 
 
 @pytest.mark.parametrize("name", recipes.RECIPES)
-@pytest.mark.parametrize("game", GAMES, ids=game_name)
+@every_game
 def test_every_recipe_can_play_every_game(game, name):
     """Its discriminator ends as the objective wants it, and its settings come to the objective and the schedule."""
     recipe, (objective, schedule, options) = recipes.get(name), game
