@@ -54,3 +54,9 @@ def _number(what, value, accepts, expects):
     if isinstance(value, Real) and not isinstance(value, bool) and accepts(value):
         return float(value)
     raise ArgumentError(f"{what} must be {expects}, got {value!r}")
+
+
+def shown(value: Any, limit: int = 80) -> str:
+    """The repr of `value` for a message, cut where it is longer than a reader would want."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -7,12 +7,13 @@ one call and hands them out one by one (9 µs a step for the sine GAN, against 2
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from numgan.hints import Array, DType, Rng, Shape, Source
+from numgan.errors import ArgumentError
+from numgan.hints import Array, DType, Named, Numbers, Rng, Shape, Source
 
 from .normal import fill_normal
 
@@ -24,6 +25,8 @@ class Stream:
 
     refill    function that fills the whole block anew.
     batches   the block as a list of batches.
+
+    Its state is the batches that it has not handed out yet; the random generator behind it has its own.
     """
 
     def __init__(self, refill: Callable[[], None], batches: list[Array]) -> None:
@@ -36,6 +39,27 @@ class Stream:
             self._next = 0
         self._next += 1
         return self._batches[self._next - 1]
+
+    def state_dict(self) -> Named:
+        """left: the batches still to come, (k, *batch)."""
+        left = self._batches[self._next :]
+        return {"left": np.array(left) if left else np.empty((0, *self._batches[0].shape), self._batches[0].dtype)}
+
+    def check_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
+        """Raise ValueError unless `arrays` has `left`, batches of this stream's shape, no more than its block holds."""
+        left, batch = np.asarray(arrays["left"]) if arrays.keys() == {"left"} else np.empty(0), self._batches[0]
+        if left.ndim == 0 or left.shape[1:] != batch.shape or left.dtype != batch.dtype or len(left) > len(self._batches):
+            raise ArgumentError(
+                f"a stream has up to {len(self._batches)} batches {batch.shape} of {batch.dtype} left, got "
+                f"{left.dtype} of shape {left.shape}"
+            )
+
+    def load_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
+        """Have those batches to hand out next."""
+        self.check_state_dict(arrays)
+        self._next = len(self._batches) - len(arrays["left"])
+        for batch, left in zip(self._batches[self._next :], arrays["left"], strict=True):
+            batch[...] = left
 
 
 def _batches_per_block(shape):
@@ -78,6 +102,23 @@ class Shuffled:
             self._order = self._rng.permutation(len(self._data))
         index, self._order = self._order[: len(out)], self._order[len(out) :]
         self._data.take(index, out)
+
+    def state_dict(self) -> Named:
+        """order: the rows of this epoch still to come; it is never written again, only replaced."""
+        return {"order": self._order}
+
+    def check_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
+        """Raise ValueError unless `arrays` has `order`, rows of the data, each once at most."""
+        order, rows = np.asarray(arrays["order"]) if arrays.keys() == {"order"} else np.empty(0), len(self._data)
+        if order.ndim != 1 or order.dtype.kind != "i" or len(np.unique(order)) < len(order):
+            raise ArgumentError(f"an epoch's order is of different rows, got {order.dtype} of shape {order.shape}")
+        if len(order) and not 0 <= order.min() <= order.max() < rows:
+            raise ArgumentError(f"an epoch's order goes from row {order.min()} to {order.max()}, the data has {rows}")
+
+    def load_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
+        """Go on with that order."""
+        self.check_state_dict(arrays)
+        self._order = np.array(arrays["order"])
 
 
 def epoch_stream(order: Shuffled, shape: Shape, dtype: DType) -> Stream:

@@ -1,62 +1,69 @@
 """The training loop: what `GAN.fit` does.
 
 A training step is so many discriminator steps, then so many generator steps. A run is a row of stretches of equal
-training steps, each ending in a look: the logged scores become history, and the state is copied if all of it is finite.
+training steps. Some end in a look: the logged scores become history, and the state of every part is copied if all of
+it is finite. Whatever stops a training, it goes back to the last look.
 """
 
 from __future__ import annotations
 
-import itertools
+import contextlib
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from numgan.data.rows import Rows
 from numgan.data.stream import Shuffled, data_stream, epoch_stream, noise_stream
-from numgan.errors import ArgumentError, Error, whole
+from numgan.errors import ArgumentError, ArgumentTypeError, Error, shown, whole
+from numgan.gan.checkpoint import Checkpoint, Look, NoCheckpoint
 from numgan.gan.history import History, ScoreLog
-from numgan.hints import Numbers, Rng, Source
+from numgan.gan.parts import Part, Parts, RandomState
+from numgan.gan.stretches import Portion, epoch, stretches
+from numgan.hints import FileName, Numbers, Rng, Source
 
 if TYPE_CHECKING:
     from numgan.gan.model import GAN
 
 Callback = Callable[[int, History], Any]  # callback(steps done, history); True ends the training
 
+LOG_STEPS = 1_000  # the most steps whose scores are logged before they become history
+FINITE_EVERY = 100  # steps between two checks for an infinity or a NaN
+
 
 class NonFiniteError(Error, FloatingPointError):
     """Training produced an infinity or a NaN; the message says at which step and in which tensor."""
 
 
-class Part(NamedTuple):
-    """So many training steps of one batch size: of an epoch, or of an endless run."""
+class Request(NamedTuple):
+    """What `GAN.fit` was asked for: `steps` or, if that is None, `epochs`."""
 
+    steps: int | None
+    epochs: int | None
     batch_size: int
+    every: int
     discriminator_steps: int
-    times: int
+    generator_steps: int
 
-
-class Stretch(NamedTuple):
-    """So many equal training steps in a row: `done` steps are done then, and `report` says whether to tell."""
-
-    step: TrainingStep
-    length: int
-    done: int
-    report: bool
-
-
-class Look(NamedTuple):
-    """The state as of the last good look, and how many looks there had been: in one name, which no interrupt splits."""
-
-    state: dict
-    looks: int
+    def checked(self) -> Request:
+        """The same in plain ints, or an ArgumentError."""
+        if self.steps is not None and self.epochs is not None:
+            raise ArgumentError(f"fit: give steps or epochs, not both; got steps={self.steps}, epochs={self.epochs}")
+        length = "steps" if self.epochs is None else "epochs"
+        least = {length: 0, "batch_size": 1, "every": 1, "discriminator_steps": 0, "generator_steps": 0}
+        request = self._replace(**{k: whole(f"fit: {k}", getattr(self, k), n) for k, n in least.items()})
+        if request.discriminator_steps == request.generator_steps == 0:
+            raise ArgumentError("fit: discriminator_steps and generator_steps are both 0; nothing would be trained")
+        return request
 
 
 class TrainingStep:
     """Fresh rows and noise for every discriminator step, fresh noise for every generator step.
 
     order   None, for rows drawn from `data` at random, or a `Shuffled` that hands out each row once an epoch.
+    drawn   the batches that are drawn and not used yet, as parts.
     scores  those that a log keeps: of the last discriminator step on real and on fake rows, and of the last generator
             step. A side that does not play has none.
     """
@@ -66,7 +73,7 @@ class TrainingStep:
         gan: GAN,
         data: Source,
         batch_size: int,
-        rng: Rng | None,
+        rng: Rng,
         discriminator_steps: int = 1,
         generator_steps: int = 1,
         order: Shuffled | None = None,
@@ -80,6 +87,7 @@ class TrainingStep:
             self.real = data_stream(data, rng, (*lead, rows), dtype)
         self.noise = noise_stream(rng, (*lead, rows), latent, dtype)
         self.generator_noise = noise_stream(rng, (*lead, batch_size), latent, dtype)
+        self.rows, self.drawn = rows, Parts(real=self.real, noise=self.noise, generator_noise=self.generator_noise)
         self.discriminator_steps, self.generator_steps = range(discriminator_steps), range(generator_steps)
         self.discriminator = gan.discriminator_step(rows) if discriminator_steps else None
         self.generator = gan.generator_step(batch_size) if generator_steps else None
@@ -102,57 +110,163 @@ class TrainingStep:
             self.generator.run(self.generator_noise.next())
 
 
+class Training:
+    """A training as it was asked for: the steps it repeats, and all that it consists of in one list.
+
+    parts     every `Part`: those of the GAN, and as "run" the random generator, the batches drawn ahead, the order of
+              the epoch, the history, and what the caller handed over.
+    settings  what a checkpoint of it must have been asked for too.
+    good      the last good `Look`; None before the first.
+    """
+
+    def __init__(self, gan: GAN, data: Source, rng: Rng, request: Request, more: Mapping[str, Part]) -> None:
+        self.gan, self.history, self.good = gan, History(gan.objective, gan.generator.replicas), None
+        self._every, self._looks = request.every, min(request.every, LOG_STEPS)
+        self.settings = {k: getattr(request, k) for k in ("batch_size", "discriminator_steps", "generator_steps")}
+        run = {"rng": RandomState(rng), "history": self.history}
+        if request.epochs is None:
+            portions = [Portion(request.batch_size, request.discriminator_steps, sys.maxsize)]
+            self.total, self._rows, order = request.steps, None, None
+        else:
+            if not hasattr(data, "take"):
+                raise ArgumentError(f"fit: {type(data).__name__} draws its rows afresh and has no epochs; give steps")
+            portions = epoch(gan, len(data), request.batch_size, request.discriminator_steps)
+            self.total = request.epochs * sum(portion.times for portion in portions)
+            self._rows, order = len(data), Shuffled(data, rng)
+            run["order"] = order
+        self.settings["rows"] = self._rows
+        self._repeated = [
+            (TrainingStep(gan, data, p.batch_size, rng, p.discriminator_steps, request.generator_steps, order), p)
+            for p in portions
+        ]
+        run |= {f"drawn_{i}": step.drawn for i, (step, _) in enumerate(self._repeated)}
+        for name in more:
+            if name in run or "." in name:
+                raise ArgumentError(f"fit: a part cannot be called {shown(name)}; taken are {', '.join(run)}")
+        self.parts = Parts(gan.parts | {"run": Parts(run | dict(more))})
+        self._logs = {step: step.log(min(self._looks, max(self.total, 1))) for step, _ in self._repeated}
+        sides = ((gan.generator, gan.generator_optimizer), (gan.discriminator, gan.discriminator_optimizer))
+        self._arenas = [a for net, optimizer in sides for a in (net.values, net.state, *optimizer.state.values())]
+
+    def run(self, callback: Callback | None, checkpoint: Checkpoint) -> None:
+        """Train from where the parts are to the end."""
+        if self.good is None:
+            self.good = Look(self.parts.state_dict(), 0, told=callback is None)
+            self.save(checkpoint)
+        if not self.good.told and (self._on_grid(self.good.done) or self.good.done == self.total):
+            self._tell(callback)
+        cuts = [FINITE_EVERY, *([checkpoint.every] if checkpoint.every else [])]
+        for stretch in stretches(self._repeated, self.total, self._every, self._looks, self.good.done, cuts):
+            if self.good.ended:
+                break
+            log = self._logs[stretch.step]
+            for _ in range(stretch.length):
+                stretch.step.run()
+                log.write(stretch.step.scores)
+            due = checkpoint.due(stretch.done)
+            if stretch.look or due or not self._finite(stretch.step.scores):
+                self.good = self._look(log, told=callback is None or not stretch.report)
+                if stretch.report:
+                    self._tell(callback)
+                if due:
+                    self.save(checkpoint)
+        self.save(checkpoint)
+
+    def _look(self, log, told):
+        """Move the logged steps to the history; the `Look` now, or NonFiniteError."""
+        bad_loss, state = self.history.add(log), self.parts.state_dict()
+        own = (name for name in state if not name.startswith("run."))
+        bad_tensor = next((name for name in own if not np.isfinite(state[name]).all()), None)
+        if bad_loss or bad_tensor:
+            what = [f"{bad_loss[1]} at step {bad_loss[0]}"] if bad_loss else []
+            what += [f"{bad_tensor} by step {len(self.history)}"] if bad_tensor else []
+            kept = f"kept the last good state, after step {self.good.done}"
+            raise NonFiniteError(f"not finite: {' and '.join(what)}; {kept}")
+        return Look(state, len(self.history), told)
+
+    def _finite(self, scores):
+        """Whether all that learns is finite, by sums, which take a tenth of the time of looking at every number. A sum
+        can overflow where no number does: then a look is taken for nothing.
+        """
+        return all(np.isfinite(np.add.reduce(a, axis=None)) for a in (*self._arenas, *scores))
+
+    def _tell(self, callback):
+        """Call back. What that does to the parts belongs to this step, unless it is one at which a longer training
+        would not have called.
+        """
+        if callback is None:
+            return
+        ended = bool(callback(self.good.done, self.history))
+        if ended or self._on_grid(self.good.done):
+            state = self.parts.state_dict() if self._finite(()) else self.good.state
+            self.good = Look(state, self.good.done, told=True, ended=ended)
+
+    def _on_grid(self, done):
+        """Whether the callback is called after so many steps however long the training is."""
+        per_epoch = sum(portion.times for _, portion in self._repeated)
+        return done % self._every == 0 or (self._rows is not None and done % per_epoch == 0)
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write the last good look, if there is a file to write."""
+        if self.good is not None:
+            checkpoint.write(self.gan, self.settings, self.good)
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Take every part's state from the file."""
+        look = checkpoint.read(self.gan, self.settings)
+        self.parts.check_state_dict(look.state)
+        done, steps = look.done, len(look.state[f"run.history.{self.gan.objective.columns[0]}"])
+        if done != steps:
+            raise ArgumentError(f"{checkpoint.path}: says {done!r:.40} steps, but its history has {steps:,}")
+        if done > self.total:
+            raise ArgumentError(f"{checkpoint.path}: {done:,} steps are done, more than the {self.total:,} asked for")
+        if self._rows is not None and len(look.state["run.order.order"]) != self._left(done):
+            raise ArgumentError(f"{checkpoint.path}: the rows left of its epoch do not go with step {done:,}")
+        self.parts.load_state_dict(look.state)
+        self.good = look
+
+    def _left(self, done):
+        """How many rows of the epoch are left after so many steps, none at its start."""
+        done, taken = done % sum(portion.times for _, portion in self._repeated), 0
+        for step, portion in self._repeated:
+            taken += min(done, portion.times) * portion.discriminator_steps * step.rows
+            done -= min(done, portion.times)
+        return self._rows - taken if taken else 0
+
+
 def fit(
     gan: GAN,
     data: Source | Numbers,
-    steps: int | None,
-    batch_size: int,
-    rng: Rng | None,
-    every: int,
+    rng: Rng,
+    request: Request,
     callback: Callback | None,
-    epochs: int | None,
-    discriminator_steps: int,
-    generator_steps: int,
+    checkpoint: Checkpoint | FileName | None,
+    resume: bool,
+    parts: Mapping[str, Part],
 ) -> History:
     """See `GAN.fit`."""
-    by_epochs = epochs is not None
-    if steps is not None and by_epochs:
-        raise ArgumentError(f"fit: give steps or epochs, not both; got steps={steps}, epochs={epochs}")
-    length = whole("fit: epochs" if by_epochs else "fit: steps", epochs if by_epochs else steps, 0)
-    batch_size, every = whole("fit: batch_size", batch_size), whole("fit: every", every)
-    discriminator_steps = whole("fit: discriminator_steps", discriminator_steps, 0)
-    generator_steps = whole("fit: generator_steps", generator_steps, 0)
-    if discriminator_steps == generator_steps == 0:
-        raise ArgumentError("fit: discriminator_steps and generator_steps are both 0; nothing would be trained")
-    history, good = History(gan.objective), None
+    request = request.checked()
+    if not isinstance(rng, np.random.Generator):
+        raise ArgumentTypeError(f"fit: rng must be a numpy.random.Generator, got {type(rng).__name__}")
+    if not (checkpoint is None or isinstance(checkpoint, Checkpoint)):
+        checkpoint = Checkpoint(checkpoint)
+    if resume and checkpoint is None:
+        raise ArgumentError("fit: resume=True needs the checkpoint to go on from")
+    checkpoint = checkpoint or NoCheckpoint()
+    training = Training(gan, as_source(gan, data), rng, request, parts)
+    if resume and os.path.exists(checkpoint.path):
+        training.resume(checkpoint)
     try:
-        data = as_source(gan, data)
-        if by_epochs:
-            parts = _bind_epoch(gan, data, batch_size, rng, discriminator_steps, generator_steps)
-            total = length * sum(part.times for _, part in parts)
-        else:
-            step = TrainingStep(gan, data, batch_size, rng, discriminator_steps, generator_steps)
-            parts, total = [(step, Part(batch_size, discriminator_steps, sys.maxsize))], length
-        logs = {step: step.log(min(every, max(total, 1))) for step, _ in parts}
-        good = Look(gan.state_dict(), 0)
-        if callback and callback(0, history):
-            return history
         with np.errstate(all="ignore"):  # the look at the losses reports what goes wrong, once
-            for stretch in stretches(parts, total, every):
-                step, log = stretch.step, logs[stretch.step]
-                for _ in range(stretch.length):
-                    step.run()
-                    log.write(step.scores)
-                good = look(gan, history, log)
-                if stretch.report and callback and callback(stretch.done, history):
-                    break
-    except (NonFiniteError, KeyboardInterrupt) as error:
-        if good:
-            gan.load_state_dict(good.state)
-            history.cut(good.looks)
-        error.history = history
+            training.run(callback, checkpoint)
+    except BaseException as error:
+        if training.good is not None:
+            training.parts.load_state_dict(training.good.state)
+            error.history = training.history
+            with contextlib.suppress(Error, OSError):  # a disk that is full is what may have stopped it
+                training.save(checkpoint)
         raise
-    return history
+    return training.history
 
 
 def as_source(gan: GAN, data: Source | Numbers) -> Source:
@@ -162,59 +276,3 @@ def as_source(gan: GAN, data: Source | Numbers) -> Source:
     if tuple(data.shape) != wanted:
         raise ArgumentError(f"the data has rows of shape {tuple(data.shape)}, the discriminator expects {wanted}")
     return data
-
-
-def epoch(gan: GAN, length: int, batch_size: int, discriminator_steps: int) -> list[Part]:
-    """The `Part`s of an epoch: the training steps that see each of `length` rows once.
-
-    Each discriminator step takes a batch. When the whole batches of an epoch do not divide by the discriminator
-    steps of a training step, the last training step on them has fewer; one more takes the partial batch.
-    """
-    rows = gan.rows_per_step(batch_size)
-    whole_batches, left = divmod(length, rows)
-    times, fewer = divmod(whole_batches, max(1, discriminator_steps))
-    parts = (
-        Part(batch_size, discriminator_steps, times),
-        Part(batch_size, fewer, int(fewer > 0)),
-        Part(left * batch_size // rows, min(1, discriminator_steps), int(left > 0)),
-    )
-    return [part for part in parts if part.times]
-
-
-def _bind_epoch(gan, data, batch_size, rng, discriminator_steps, generator_steps):
-    """[(TrainingStep, Part)] of an epoch."""
-    if not hasattr(data, "take"):
-        raise ArgumentError(f"fit: {type(data).__name__} draws its rows afresh and has no epochs; give steps")
-    order = Shuffled(data, rng)
-    return [
-        (TrainingStep(gan, data, part.batch_size, rng, part.discriminator_steps, generator_steps, order=order), part)
-        for part in epoch(gan, len(data), batch_size, discriminator_steps)
-    ]
-
-
-def stretches(parts: list[tuple[TrainingStep, Part]], total: int, every: int) -> Iterator[Stretch]:
-    """`Stretch`es up to `total` steps of [(TrainingStep, Part)], repeated. They are cut after every `every` steps,
-    which is when to report; also at the end of an epoch, but not before its last, partial batch.
-    """
-    done = 0
-    for step, part in itertools.cycle(parts):
-        end = min(done + part.times, total)
-        while done < end:
-            length = min(end - done, every - done % every)
-            done += length
-            end_of_epoch = done == end and step is parts[-1][0]
-            yield Stretch(step, length, done, done % every == 0 or done == total or end_of_epoch)
-        if done == total:
-            return
-
-
-def look(gan: GAN, history: History, log: ScoreLog) -> Look:
-    """Move the logged steps to the history; returns the `Look`, or raises NonFiniteError."""
-    start = len(history)
-    bad_loss, state = history.add(log), gan.state_dict()
-    bad_tensor = next((name for name, a in state.items() if not np.isfinite(a).all()), None)
-    if bad_loss or bad_tensor:
-        what = [f"{bad_loss[1]} at step {bad_loss[0]}"] if bad_loss else []
-        what += [f"{bad_tensor} by step {len(history)}"] if bad_tensor else []
-        raise NonFiniteError(f"not finite: {' and '.join(what)}; kept the last good state, after step {start}")
-    return Look(state, history.looks)

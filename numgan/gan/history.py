@@ -7,13 +7,14 @@ than a step of the sine GAN; logged and measured a thousand steps at a time, 7).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from numgan.errors import ArgumentError, shown
 from numgan.gan import objectives
-from numgan.hints import Array, DType, FileName, Shape
+from numgan.hints import Array, DType, FileName, Named, Numbers, Shape
 
 if TYPE_CHECKING:
     from numgan.gan.objectives import Objective
@@ -57,14 +58,18 @@ class History:
     says so). The columns of a side that does not play are gaps: NaN, and empty in the CSV.
 
     objective  an `Objective` or its name; default "non-saturating".
+    replicas   () or (R,), as the scores have them; default ().
+
+    Rows are only ever added, in arrays that grow: what has been handed out stays as it is.
     """
 
-    def __init__(self, objective: Objective | str = "non-saturating") -> None:
+    def __init__(self, objective: Objective | str = "non-saturating", replicas: Shape = ()) -> None:
         self.objective = objectives.get(objective)
-        self._blocks = {name: [] for name in self.objective.columns}
+        self._columns = {name: np.empty((0, *replicas)) for name in self.objective.columns}
+        self._length = 0
 
     def __len__(self) -> int:
-        return sum(map(len, self._blocks[self.objective.columns[-1]]))
+        return self._length
 
     def add(self, log: ScoreLog) -> tuple[int, str] | None:
         """Take over the logged steps and empty the log.
@@ -80,21 +85,22 @@ class History:
         bad = []
         for name in self.objective.columns:
             values = columns.get(name, gap)
-            self._blocks[name].append(values)
+            self._append(name, values)
             finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
             if name in columns and not finite.all():
                 bad.append((start + int(finite.argmin()) + 1, name))
+        self._length += len(gap)
         return min(bad, key=lambda found: found[0], default=None)
 
-    @property
-    def looks(self) -> int:
-        """How many times `add` has been called."""
-        return len(self._blocks[self.objective.columns[-1]])
-
-    def cut(self, looks: Any) -> None:
-        """Keep what the first `looks` calls of `add` brought."""
-        for blocks in self._blocks.values():
-            del blocks[looks:]
+    def _append(self, name, values):
+        """Write values behind the column's rows, in memory twice as long where there is no room."""
+        n, held = len(self), self._columns[name]
+        if len(held) < n + len(values):
+            grown = np.empty((max(2 * n, n + len(values)), *values.shape[1:]), values.dtype)
+            if n:
+                grown[:n] = held[:n]
+            self._columns[name] = grown
+        self._columns[name][n : n + len(values)] = values
 
     def __getitem__(self, name: str) -> Array:
         """A column by name: an array (steps,), or (steps, R) with replicas."""
@@ -102,8 +108,28 @@ class History:
             return np.arange(1, len(self) + 1)
         if name in self.objective.derived:
             return self.objective.derived[name](self)
-        blocks = self._blocks[name]
-        return np.concatenate(blocks) if blocks else np.empty(0)
+        return self._columns[name][: len(self)]
+
+    def state_dict(self) -> Named:
+        """Every column recorded, not copied: rows that are there never change."""
+        return {name: self[name] for name in self.objective.columns}
+
+    def check_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
+        """Raise ValueError unless these are this objective's columns, of one length."""
+        names = self.objective.columns
+        if arrays.keys() != set(names):
+            raise ArgumentError(f"history: expected the columns {', '.join(names)}, got {shown(sorted(arrays))}")
+        length = np.shape(arrays[names[0]])[:1] or (0,)
+        for name in names:
+            array, wanted = np.asarray(arrays[name]), length + self._columns[name].shape[1:]
+            if array.dtype.kind != "f" or array.shape != wanted:
+                raise ArgumentError(f"history: {name} is {array.dtype} of shape {array.shape}, expected {wanted}")
+
+    def load_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
+        """Hold these columns, and nothing of what was there."""
+        self.check_state_dict(arrays)
+        columns = {name: np.array(arrays[name]) for name in self.objective.columns}
+        self._columns, self._length = columns, len(next(iter(columns.values())))
 
     def has(self, name: str) -> bool:
         """Whether a column has values, and not gaps alone."""

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from numgan.errors import ArgumentError, whole
 from numgan.gan import objectives
-from numgan.gan.fit import epoch, fit
+from numgan.gan.fit import Request, fit
+from numgan.gan.parts import Part, Parts
 from numgan.gan.steps import SCHEDULES, SEPARATE, DiscriminatorStep, GeneratorStep
-from numgan.hints import Array, FileName, Named, Numbers, Rng, Source
+from numgan.gan.stretches import epoch
+from numgan.hints import Array, Config, FileName, Named, Numbers, Rng, Source
 from numgan.nn.model_file import open_model, write_model
 from numgan.nn.optimizers import Adam
 
 if TYPE_CHECKING:
+    from numgan.gan.checkpoint import Checkpoint
     from numgan.gan.fit import Callback
     from numgan.gan.history import History
     from numgan.gan.objectives import Objective
@@ -44,6 +48,8 @@ class GAN:
         both as one batch; "separate", one update on the real batch, then one on the generated one.
 
     The rows generated for the discriminator are made in inference mode, as Keras's `predict` makes them.
+
+    parts   all that training changes: the `Part`s that saving, loading, copying and resuming read.
     """
 
     def __init__(
@@ -74,6 +80,12 @@ class GAN:
         self.discriminator_optimizer = discriminator_optimizer or Adam()
         self.generator_optimizer.attach(g)
         self.discriminator_optimizer.attach(d)
+        self.parts = Parts(
+            generator=g,
+            discriminator=d,
+            generator_optimizer=self.generator_optimizer,
+            discriminator_optimizer=self.discriminator_optimizer,
+        )
         self._steps = {}
 
     @property
@@ -141,6 +153,9 @@ class GAN:
         epochs: int | None = None,
         discriminator_steps: int = 1,
         generator_steps: int = 1,
+        checkpoint: Checkpoint | FileName | None = None,
+        resume: bool = False,
+        parts: Mapping[str, Part] = MappingProxyType({}),
     ) -> History:
         """Train for `steps` steps or `epochs` epochs and return the `History`, a row per step.
 
@@ -157,11 +172,19 @@ class GAN:
         callback    callback(steps done, history), called before the first step, after every `every` steps, at the end
                     of an epoch and at the end. Training ends when it returns True.
         discriminator_steps, generator_steps   default 1; 0 freezes that side, whose columns in the history are gaps.
+        checkpoint  a file that the training is kept in, about every half minute, at the end, and when anything stops
+                    it; or a `Checkpoint`, which says when. `GAN.load` opens it as well.
+        resume      go on from the checkpoint, if its file is there: call with the same data and settings, and with
+                    `steps` or `epochs` as long as the whole training is to be. It ends as one that ran through, to the
+                    bit: weights, moments, statistics, random numbers, order of the rows, history. Default False.
+        parts       name -> `Part`: more that changes with the training, such as what the callback gathers.
 
-        When numbers stop being finite, NonFiniteError says at which step and where; it, and a KeyboardInterrupt,
-        leave the networks and optimisers in the state of the last good look, with error.history up to there.
+        Whatever stops a training (numbers that are not finite, a KeyboardInterrupt, an exception in the callback)
+        leaves every part in the state of the last good look, with error.history up to there. NonFiniteError says at
+        which step and where; an infinity or a NaN is noticed within a hundred steps.
         """
-        return fit(self, data, steps, batch_size, rng, every, callback, epochs, discriminator_steps, generator_steps)
+        request = Request(steps, epochs, batch_size, every, discriminator_steps, generator_steps)
+        return fit(self, data, rng, request, callback, checkpoint, resume, parts)
 
     def steps_per_epoch(self, length: int, batch_size: int, discriminator_steps: int = 1) -> int:
         """How many training steps it takes to go through `length` rows once."""
@@ -183,45 +206,36 @@ class GAN:
 
     # ------------------------------------------------------------------------------------------------------- saving
 
-    def _parts(self):
-        return {
-            "generator": self.generator,
-            "discriminator": self.discriminator,
-            "generator_optimizer": self.generator_optimizer,
-            "discriminator_optimizer": self.discriminator_optimizer,
-        }
-
     def state_dict(self) -> Named:
         """name -> copy of everything that training changes: "generator.dense_1.weight", "generator_optimizer.m" …"""
-        return {f"{part}.{name}": a for part, owner in self._parts().items() for name, a in owner.state_dict().items()}
+        return self.parts.state_dict()
 
     def load_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
         """Set everything in `state_dict`; on any wrong name or shape nothing changes."""
-        parts = {part: {} for part in self._parts()}
-        for name, array in arrays.items():
-            part, _, rest = name.partition(".")
-            if part not in parts:
-                raise ArgumentError(f"unknown entry {name!r}; entries begin with {', '.join(parts)}")
-            parts[part][rest] = array
-        for part, owner in self._parts().items():
-            owner.check_state_dict(parts[part])
-        for part, owner in self._parts().items():
-            owner.load_state_dict(parts[part])
+        self.parts.load_state_dict(arrays)
 
-    def save(self, path: FileName) -> None:
-        """Write networks, optimisers and settings to one .npz file, whole or not at all; see `load`."""
-        settings = {
+    def config(self) -> Config:
+        """What makes this GAN again but for its state, as JSON-ready values."""
+        optimizers = {"generator": self.generator_optimizer, "discriminator": self.discriminator_optimizer}
+        return {
             "generator": self.generator.config(),
             "discriminator": self.discriminator.config(),
-            "generator_optimizer": [type(self.generator_optimizer).__name__, self.generator_optimizer.config()],
-            "discriminator_optimizer": [
-                type(self.discriminator_optimizer).__name__,
-                self.discriminator_optimizer.config(),
-            ],
+            **{f"{side}_optimizer": [type(o).__name__, o.config()] for side, o in optimizers.items()},
             "objective": [self.objective.name, self.objective.config()],
             "schedule": self.schedule,
         }
-        write_model(path, settings, self.state_dict())
+
+    def copy(self) -> GAN:
+        """A new GAN with the same state, optimisers and all, that shares nothing with this one."""
+        networks = self.generator.copy(), self.discriminator.copy()
+        optimizers = [type(o)(**o.config()) for o in (self.generator_optimizer, self.discriminator_optimizer)]
+        twin = type(self)(*networks, *optimizers, self.objective, self.schedule)
+        twin.load_state_dict(self.state_dict())
+        return twin
+
+    def save(self, path: FileName) -> None:
+        """Write networks, optimisers and settings to one .npz file, whole or not at all; see `load`."""
+        write_model(path, self.config(), self.state_dict())
 
     @classmethod
     def load(cls, path: FileName, layers: Sequence[type[Layer]] = ()) -> GAN:

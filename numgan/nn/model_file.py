@@ -84,6 +84,8 @@ class ModelFile:
     def read_arrays(self, shapes: Mapping[str, Shape]) -> Named:
         """The arrays named in `shapes` (name -> shape), and no others in the file."""
         missing, unknown = shapes.keys() - self.entries.keys(), self.entries.keys() - shapes.keys() - {"settings"}
+        if "run" in self.settings:
+            unknown = {name for name in unknown if not name.startswith("run.")}
         if missing or unknown:
             raise ModelFileError(f"{self.path}: entries missing {sorted(missing)}, unknown {sorted(unknown)}")
         for name, expected in shapes.items():
@@ -91,6 +93,10 @@ class ModelFile:
             if shape != expected or dtype.kind not in "fi":
                 raise ModelFileError(f"{self.path}: '{name}' is {dtype} of shape {shape}, expected shape {expected}")
         return {name: self._read(name) for name in shapes}
+
+    def read_group(self, prefix: str) -> Named:
+        """Every entry whose name begins with `prefix`, under the rest of its name."""
+        return {name.removeprefix(prefix): self._read(name) for name in self.entries if name.startswith(prefix)}
 
     def build_network(self, key: str, extra_layers: Sequence[type[Layer]] = ()) -> Sequential:
         """The `Sequential` that settings[key] describes, its parameters still to be loaded."""

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from numgan import GAN, Error, NonFiniteError
 from numgan.data import SinePoints
-from numgan.gan import fit as fit_module
 from numgan.gan import steps as steps_module
-from numgan.gan.fit import Part, TrainingStep, epoch, look, stretches
-from numgan.gan.history import History
+from numgan.gan.fit import TrainingStep, as_source
 from numgan.gan.objectives import NonSaturating
+from numgan.gan.parts import Parts
 from numgan.gan.steps import SCHEDULES
+from numgan.gan.stretches import Portion, epoch, stretches
 from tests.helpers import (
     DTYPES,
     FEATURES,
@@ -452,7 +452,7 @@ def test_no_noise_is_drawn_for_a_frozen_generator_s_own_step(game):
     """A run with a frozen generator takes from the random numbers only what the discriminator's steps need."""
     gan, drawn, again = make_gan(game), rng(1), rng(1)
     gan.fit(POINTS, 3, 8, drawn, generator_steps=0)
-    step = TrainingStep(make_gan(game), fit_module.as_source(gan, POINTS), 8, again, 1, 0)
+    step = TrainingStep(make_gan(game), as_source(gan, POINTS), 8, again, 1, 0)
     assert step.generator is None and len(step.scores) == 2
     step.real.next(), step.noise.next()
     assert drawn.bit_generator.state == again.bit_generator.state
@@ -484,7 +484,7 @@ def test_a_step_is_so_many_of_the_discriminator_then_so_many_of_the_generator(re
 def test_the_parts_of_an_epoch_take_every_row_once(length, half, discriminator_steps, schedule):
     gan, batch_size = linear_gan((GAMES[0][0], schedule, {})), 2 * half
     parts = epoch(gan, length, batch_size, discriminator_steps)
-    assert all(isinstance(part, Part) and part.times > 0 and part.batch_size > 0 for part in parts)
+    assert all(isinstance(part, Portion) and part.times > 0 and part.batch_size > 0 for part in parts)
     assert gan.steps_per_epoch(length, batch_size, discriminator_steps) == sum(part.times for part in parts)
     if discriminator_steps:
         rows = [gan.rows_per_step(p.batch_size) * p.discriminator_steps * p.times for p in parts]
@@ -514,44 +514,36 @@ def test_an_epoch_of_forty_rows_in_parts():
     times=st.lists(st.integers(1, 7), min_size=1, max_size=3),
     total=st.integers(0, 40),
     every=st.integers(1, 12),
+    looks=st.integers(1, 12),
+    start=st.integers(0, 40),
+    cuts=st.lists(st.integers(1, 9), max_size=2),
 )
-@settings(max_examples=100, deadline=None)
-def test_stretches_add_up_and_report_when_they_should(times, total, every):
-    parts = [(f"step {i}", Part(8, 1, n)) for i, n in enumerate(times)]
-    found = list(stretches(parts, total, every))
-    assert [s.done for s in found] == list(itertools.accumulate(s.length for s in found))
-    assert sum(s.length for s in found) == total and all(0 < s.length <= every for s in found)
-    order = [name for name, part in parts for _ in range(part.times)]
-    expected = list(itertools.islice(itertools.cycle(order), total))
+@settings(max_examples=200, deadline=None)
+def test_stretches_add_up_and_report_when_they_should(times, total, every, looks, start, cuts):
+    portions, start, looks = (
+        [(f"step {i}", Portion(8, 1, n)) for i, n in enumerate(times)],
+        min(start, total),
+        min(looks, every),
+    )
+    found = list(stretches(portions, total, every, looks, start, cuts))
+    assert [s.done for s in found] == [start + n for n in itertools.accumulate(s.length for s in found)]
+    assert sum(s.length for s in found) == total - start and all(
+        0 < s.length <= min([every, looks, *cuts]) for s in found
+    )
+    order = [name for name, portion in portions for _ in range(portion.times)]
+    expected = list(itertools.islice(itertools.cycle(order), start, total))
     assert [s.step for s in found for _ in range(s.length)] == expected
-    ends = {d for d in range(1, total + 1) if d % every == 0 or d == total or d % sum(times) == 0}
+    ends = {d for d in range(start + 1, total + 1) if d % every == 0 or d == total or d % sum(times) == 0}
     assert {s.done for s in found if s.report} == ends
+    changes = {d for d in range(start + 1, total) if order[d % len(order)] != order[(d - 1) % len(order)]}
+    assert {s.done for s in found if s.look} == ends | changes | {
+        d for d in range(start + 1, total + 1) if d % looks == 0
+    }
+    assert {d for d in range(start + 1, total + 1) if any(d % cut == 0 for cut in cuts)} <= {s.done for s in found}
 
 
 def test_no_steps_have_no_stretches():
-    assert list(stretches([("step", Part(8, 1, 3))], 0, 5)) == []
-
-
-@every_game
-def test_a_look_moves_what_was_logged_and_copies_the_state(game):
-    gan, history = make_gan(game), History(rules(game))
-    step = TrainingStep(gan, fit_module.as_source(gan, POINTS), 8, rng(1))
-    log = step.log(5)
-    for looks, n in enumerate((5, 2), 1):
-        for _ in range(n):
-            step.run()
-            log.write(step.scores)
-        found = look(gan, history, log)
-        assert found.looks == history.looks == looks and log.used == 0
-        assert {name: a.tobytes() for name, a in found.state.items()} == state(gan)
-        kept = {name: a.copy() for name, a in found.state.items()}
-    step.run()  # what was copied stays
-    assert all(found.state[name].tobytes() == a.tobytes() for name, a in kept.items())
-    assert len(history) == 7
-    gan.generator.values[0] = math.inf
-    log.write(step.scores)
-    with pytest.raises(NonFiniteError, match=r"^not finite: generator\..* by step 8; kept the last .* after step 7$"):
-        look(gan, history, log)
+    assert list(stretches([("step", Portion(8, 1, 3))], 0, 5, 5)) == []
 
 
 @pytest.mark.parametrize("replicas", [None, 3])
@@ -560,7 +552,7 @@ def test_a_training_step_and_its_log_have_one_shape(game, replicas):
     gan = make_gan(game, "float32", replicas)
     lead, rows = gan.generator.replicas, gan.rows_per_step(8)
     for sides, shapes in (((1, 1), (rows, rows, 8)), ((2, 0), (rows, rows, None)), ((0, 1), (None, None, 8))):
-        step = TrainingStep(gan, fit_module.as_source(gan, POINTS), 8, rng(1), *sides)
+        step = TrainingStep(gan, as_source(gan, POINTS), 8, rng(1), *sides)
         log = step.log(4)
         found = [None if a is None else (a.shape, a.dtype) for a in log.arrays]
         assert found == [None if n is None else ((4, *lead, n, 1), np.float32) for n in shapes]
@@ -831,11 +823,11 @@ def test_an_interrupt_within_a_step_goes_back_to_the_last_look():
 
 @pytest.mark.parametrize(
     "owner, name, call",
-    [(NonSaturating, "real_losses", 2), (NonSaturating, "measure_generator", 2), (GAN, "state_dict", 3)],
+    [(NonSaturating, "real_losses", 2), (NonSaturating, "measure_generator", 2), (Parts, "state_dict", 9)],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_an_interrupt_within_a_look_keeps_history_and_state_together(owner, name, call, monkeypatch, tmp_path):
-    """In the second look, while it measures either side; in the copy it makes, the third with the start's."""
+    """In the second look, while it measures either side; in the copy it makes, whose parts are three lists deep."""
     twin, count = state(trained(10)[0]), iter(range(1, 100))
     original = getattr(owner, name)
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from numgan import History, Minimax, NonSaturating
+from numgan import Error, History, Minimax, NonSaturating
 from numgan.gan.history import ScoreLog
 from numgan.gan.objectives import OBJECTIVES
-from tests.helpers import DTYPES, PROBABILITIES, every_game, rng, rules, sigmoid
+from tests.helpers import DTYPES, PROBABILITIES, columns, every_game, rng, rules, sigmoid
 
 # ---------------------------------------------------------------- helpers
 
@@ -171,17 +171,45 @@ def test_the_log_is_empty_after_a_look_and_takes_the_same_number_again():
     assert len(history) == 7
 
 
+@REPLICAS
 @every_game
-def test_cut_keeps_the_first_looks(game):
-    draw, history = rng(), History(rules(game))
-    history.add(log_of(*random_scores(draw, 3)))
-    before = {name: history[name].copy() for name in history.objective.columns}
-    history.add(log_of(*random_scores(draw, 2)))
-    assert history.looks == 2
-    history.cut(1)
-    assert len(history) == 3 and history.looks == 1
-    for name in before:
-        assert history[name].tobytes() == before[name].tobytes()
+def test_a_history_goes_back_to_a_state_which_later_rows_have_not_touched(game, replicas):
+    draw, history = rng(), History(rules(game), replicas)
+    before = history.state_dict()
+    assert {a.shape for a in before.values()} == {(0, *replicas)}
+    for n in (3, 2, 9, 1):
+        history.add(log_of(*random_scores(draw, n, replicas)))
+        if n == 2:
+            kept, bits = history.state_dict(), columns(history)
+    assert len(history) == 15 and {name: a.tobytes() for name, a in kept.items()} == bits
+    history.load_state_dict(kept)
+    assert len(history) == 5 and columns(history) == bits
+    history.add(log_of(*random_scores(draw, 2, replicas)))
+    assert len(history) == 7 and {name: a.tobytes() for name, a in kept.items()} == bits
+    history.load_state_dict(before)
+    assert len(history) == 0
+
+
+WRONG_COLUMNS = {
+    "one missing": lambda kept: kept.pop("g_loss"),
+    "one too many": lambda kept: kept.update(more=kept["g_loss"]),
+    "another length": lambda kept: kept.update(g_loss=kept["g_loss"][1:]),
+    "another shape": lambda kept: kept.update(g_loss=kept["g_loss"][:, None]),
+    "a number": lambda kept: kept.update({name: np.array(1.0) for name in kept}),
+    "whole numbers": lambda kept: kept.update(g_loss=kept["g_loss"].astype(int)),
+    "texts": lambda kept: kept.update(g_loss=kept["g_loss"].astype(str)),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_COLUMNS)
+def test_columns_that_cannot_be_a_history_s_are_refused_and_change_nothing(case):
+    history = History()
+    history.add(log_of(*random_scores(rng(), 3)))
+    kept, bits = history.state_dict(), columns(history)
+    WRONG_COLUMNS[case](kept)
+    with pytest.raises(Error, match="history: "):
+        history.load_state_dict(kept)
+    assert columns(history) == bits
 
 
 FIRST_BAD = [  # objective, whose score is bad, the column that shows it first
@@ -298,7 +326,7 @@ def test_a_csv_reads_back_as_the_same_float32(tmp_path_factory, objective, data)
     names = history.objective.columns
     values = data.draw(npst.arrays(np.float32, (5, len(names)), elements=st.floats(0, 2**100, width=32)))
     columns = values.T.astype(float)
-    history._blocks = {name: [column[:2], column[2:]] for name, column in zip(names, columns, strict=True)}
+    history.load_state_dict(dict(zip(names, columns, strict=True)))
     history.write_csv(path)
     with open(path, newline="") as file:
         header, *rows = csv.reader(file)
