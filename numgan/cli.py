@@ -22,6 +22,8 @@ from numgan.gradcheck import faults, own
 from numgan.gradcheck.check import TOLERANCE
 from numgan.study import checks, plots, profiling, recipes, runs, seeds
 from numgan.study.settings import SettingError, setting_rows, with_overrides
+from numgan.study.signals import stopping_signals
+from numgan.study.watch import last_mean
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,7 +63,12 @@ def _parser():
     _add_set(sub)
 
     sub = command("train", _train, "train a recipe and leave a run directory with the model, its history and pictures")
-    sub.add_argument("recipe", metavar="RECIPE", help="one of: " + ", ".join(recipes.RECIPES))
+    sub.add_argument("recipe", metavar="RECIPE", nargs="?", help="one of: " + ", ".join(recipes.RECIPES))
+    sub.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="go on with a run that was stopped, from its last checkpoint; --steps or --epochs make it longer",
+    )
     sub.add_argument("--steps", metavar="N", help="training steps; the same as --set steps=N")
     sub.add_argument(
         "--epochs", metavar="N", help="passes over a recipe's data set in place of steps; the same as --set epochs=N"
@@ -89,6 +96,12 @@ def _parser():
         metavar="X",
         help="stop when, on held-out real rows and on fresh fakes, the discriminator's answers stay within X of ½ on "
         f"average for {PATIENCE} checks running (X is {TOLERANCE_OF_HALF:g} unless given)",
+    )
+    sub.add_argument(
+        "--checkpoint-every",
+        type=_positive,
+        metavar="N",
+        help="keep all that it takes to go on every N steps (default: about every half minute)",
     )
     sub.add_argument("--out", metavar="DIR", help="the run directory, new or empty (default: a fresh one under runs/)")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -234,26 +247,41 @@ def _summary(arguments):
 
 
 def _train(arguments):
-    recipe = recipes.get(arguments.recipe)
-    settings = _settings(recipe, arguments)
-    if arguments.seeds:
-        return _train_seeds(recipe, arguments)
-    run = runs.train(
-        recipe,
-        settings,
-        arguments.seed,
-        arguments.dtype,
-        arguments.data,
-        arguments.out,
-        arguments.quiet,
-        until_equilibrium=arguments.until_equilibrium,
-    )
-    if not arguments.quiet:
-        _report(run)
+    if (arguments.recipe is None) == (arguments.resume is None):
+        raise SettingError("numgan train takes a recipe, or --resume and a run to go on with")
+    with stopping_signals():
+        if arguments.resume:
+            run = _resume(arguments)
+        elif arguments.seeds:
+            return _train_seeds(recipes.get(arguments.recipe), arguments)
+        else:
+            recipe = recipes.get(arguments.recipe)
+            run = runs.train(
+                recipe,
+                _settings(recipe, arguments),
+                arguments.seed,
+                arguments.dtype,
+                arguments.data,
+                arguments.out,
+                arguments.quiet,
+                until_equilibrium=arguments.until_equilibrium,
+                checkpoint_every=arguments.checkpoint_every,
+            )
+        if run.history is not None and not arguments.quiet and not isinstance(run.stop, OSError):
+            _report(run)
     if run.stopped:
         print(f"numgan train: {run.stopped}", file=sys.stderr)
-        return 130 if run.stopped.startswith("interrupted") else 1
-    return 0
+    return run.status
+
+
+def _resume(arguments):
+    """`numgan train --resume RUN`: what the run was asked for stands in the run."""
+    own = ("seeds", "data", "until_equilibrium", "out", "batch_size", "set", "seed", "dtype")
+    given = [name for name in own if getattr(arguments, name) not in (None, [], 0, "float32")]
+    if given:
+        raise SettingError(f"--{given[0].replace('_', '-')} cannot be given with --resume: the run has its own")
+    length = {name: getattr(arguments, name) for name in ("steps", "epochs") if getattr(arguments, name) is not None}
+    return runs.resume(arguments.resume, length, arguments.quiet, checkpoint_every=arguments.checkpoint_every)
 
 
 def _train_seeds(recipe, arguments):
@@ -261,8 +289,8 @@ def _train_seeds(recipe, arguments):
     given = {name: getattr(arguments, name) for name in ("steps", "epochs", "batch_size", "data", "until_equilibrium")}
     options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
     options = [recipe.name, f"--dtype={arguments.dtype}", *options, *(f"--set={pair}" for pair in arguments.set)]
-    directory = runs.make_directory(arguments.out, f"{recipe.name}-seeds")
-    trained = seeds.train(options, arguments.seeds, directory, arguments.quiet)
+    with runs.claimed(arguments.out, f"{recipe.name}-seeds") as directory:
+        trained = seeds.train(options, arguments.seeds, directory, arguments.quiet)
     if not arguments.quiet:
         print(f"{seeds.table(trained)}\n{directory}: " + ", ".join(sorted(path.name for path in directory.iterdir())))
     return 1 if any(run.error for run in trained) else 0
@@ -273,7 +301,7 @@ def _report(run):
     steps = len(run.history)
     if steps:
         print(f"\nover the last {min(steps, 100)} of {steps:,} steps")
-        for line in run.history.objective.summary(lambda column, form: runs.last_mean(run.history, column, 100, form)):
+        for line in run.history.objective.summary(lambda column, form: last_mean(run.history, column, 100, form)):
             print(f"  {line}")
     for name, value in run.quality.items():
         print(f"  {name:<17} {value:.4f}")

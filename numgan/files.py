@@ -31,3 +31,21 @@ def _umask():
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+@contextlib.contextmanager
+def locked(directory: FileName) -> Iterator[None]:
+    import fcntl
+
+    d = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(d, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(d)
+
+
+def remove_leftovers(directory: FileName) -> None:
+    for name in os.listdir(directory):
+        if name.startswith(".numgan-"):
+            os.unlink(os.path.join(directory, name))

@@ -48,7 +48,12 @@ class Stream:
     def check_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
         """Raise ValueError unless `arrays` has `left`, batches of this stream's shape, no more than its block holds."""
         left, batch = np.asarray(arrays["left"]) if arrays.keys() == {"left"} else np.empty(0), self._batches[0]
-        if left.ndim == 0 or left.shape[1:] != batch.shape or left.dtype != batch.dtype or len(left) > len(self._batches):
+        if (
+            left.ndim == 0
+            or left.shape[1:] != batch.shape
+            or left.dtype != batch.dtype
+            or len(left) > len(self._batches)
+        ):
             raise ArgumentError(
                 f"a stream has up to {len(self._batches)} batches {batch.shape} of {batch.dtype} left, got "
                 f"{left.dtype} of shape {left.shape}"

@@ -44,7 +44,8 @@ class Checkpoint:
            a hundredth of the time.
     wrote  wrote(steps done), called after each write, when the file is on the disk.
 
-    kept   the steps that the file holds, or None before the first write.
+    kept   the steps that the file holds; None before it has been written or read.
+    begun  the steps that it held when the training began.
     """
 
     def __init__(self, path: FileName, every: int | None = None, wrote: Callable[[int], Any] | None = None) -> None:
@@ -53,7 +54,7 @@ class Checkpoint:
         except TypeError:
             raise ArgumentTypeError(f"checkpoint must be the name of a file, got {type(path).__name__}") from None
         self.every = None if every is None else whole("checkpoint: every", every)
-        self.wrote, self.kept = wrote, None
+        self.wrote, self.kept, self.begun = wrote, None, 0
         self._next, self._written = 0.0, None
 
     def due(self, done: int) -> bool:
@@ -89,7 +90,7 @@ class Checkpoint:
             state = model.read_arrays({name: a.shape for name, a in gan.state_dict().items()})
             state |= {f"run.{name}": a for name, a in model.read_group("run.").items()}
         self._written = Look(state, run.get("done"), run["told"], run["ended"])
-        self.kept = self._written.done
+        self.kept = self.begun = self._written.done
         return self._written
 
 

@@ -7,12 +7,14 @@ stopped knowing anything, so it is asked about real rows held out from training 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from numgan.errors import ArgumentError, between
-from numgan.hints import Rng, Source
+from numgan.gan.parts import RandomState
+from numgan.hints import Named, Numbers, Rng, Source
 
 if TYPE_CHECKING:
     from numgan.gan.model import GAN
@@ -52,6 +54,26 @@ class Equilibrium:
         )
         self._running = self._running + 1 if max(self.on_real, self.on_fake) <= self.tolerance else 0
         return self.reached
+
+    def state_dict(self) -> Named:
+        """running, what the last check found (step, on real, on fake; NaN before it), and the random generator's."""
+        found = [np.nan if value is None else value for value in (self.step, self.on_real, self.on_fake)]
+        return {"running": np.array(self._running), "found": np.array(found)} | RandomState(self._rng).state_dict()
+
+    def check_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
+        """Raise ValueError unless these are what `state_dict` gives."""
+        running, found = (np.asarray(arrays.get(name, "")) for name in ("running", "found"))
+        if running.shape != () or running.dtype.kind != "i" or found.shape != (3,) or found.dtype.kind != "f":
+            raise ArgumentError("the state of an equilibrium is a count of checks and the three numbers of the last")
+        RandomState(self._rng).check_state_dict({k: a for k, a in arrays.items() if k not in ("running", "found")})
+
+    def load_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
+        """Go on watching from there."""
+        self.check_state_dict(arrays)
+        self._running = int(arrays["running"])
+        step, self.on_real, self.on_fake = (None if np.isnan(v) else float(v) for v in arrays["found"])
+        self.step = None if step is None else int(step)
+        RandomState(self._rng).load_state_dict({"state": arrays["state"]})
 
     @property
     def reached(self) -> bool:

@@ -8,7 +8,7 @@ than a step of the sine GAN; logged and measured a thousand steps at a time, 7).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""How the steps of a training are cut: an epoch into portions of one batch size, a run into stretches of equal steps."""
+"""How a training is cut: an epoch into portions of one batch size, a run into stretches of equal steps."""
 
 from __future__ import annotations
 

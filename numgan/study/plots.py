@@ -192,11 +192,12 @@ def _panels(rows, columns, cell, margins):
 
 
 def evolution(snapshots: Any, draw: Callable[..., Any], path: FileName) -> None:
-    """evolution.png: [(step, samples)] in order, one panel a moment, `draw(axes, samples)` filling it.
+    """evolution.png: [(step, moment)] in order, one panel a moment, `draw(axes, moment)` filling it.
 
-    At most PANELS moments are shown, evenly chosen, the first and the last among them.
+    At most PANELS moments are shown, each so many behind the one before, and the last.
     """
-    chosen = np.unique(np.linspace(0, len(snapshots) - 1, min(len(snapshots), PANELS)).round().astype(int))
+    last = len(snapshots) - 1
+    chosen = [*range(0, last, max(1, -(-last // (PANELS - 1)))), last]
     columns = min(len(chosen), 7 if len(chosen) > 12 else 4)
     rows = -(-len(chosen) // columns)
     figure, axes = _panels(rows, columns, (2.3 if columns > 4 else 3.2, 2.5), (0.38, 0.1, 0.22, 0.28))

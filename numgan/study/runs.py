@@ -1,6 +1,7 @@
 """A run: one training of a recipe, from seed to run directory, and back from the directory to samples.
 
-A run directory holds config.json, history.csv, model.npz, samples.png, evolution.png and history.png.
+A run directory holds config.json, history.csv, model.npz, samples.png, evolution.png and history.png. model.npz is the
+run's checkpoint too: beside the model it holds all that it takes to go on.
 """
 
 from __future__ import annotations
@@ -9,23 +10,27 @@ import contextlib
 import dataclasses
 import json
 import math
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from numgan import __version__
 from numgan.errors import Error
-from numgan.files import atomic_write
+from numgan.files import atomic_write, locked, remove_leftovers
+from numgan.gan.checkpoint import Checkpoint
 from numgan.gan.equilibrium import Equilibrium
 from numgan.gan.fit import NonFiniteError
 from numgan.gan.model import GAN
 from numgan.hints import DType, FileName, Rng
 from numgan.nn.model_file import ModelFileError
 from numgan.study import plots, recipes
+from numgan.study.settings import with_overrides
+from numgan.study.watch import Watch
 
 if TYPE_CHECKING:
     from numgan.gan.history import History
@@ -41,27 +46,62 @@ class RunError(Error, ValueError):
 class Run:
     """What a training gave.
 
-    stopped      None, or the failure or interrupt that ended it before its last step.
+    history      None where a second interrupt left no time for it.
     equilibrium  None, or the `Equilibrium` that was watched for, as its last check found it.
+    stop         None, or what ended it before all was done: NonFiniteError, an interrupt, any other failure.
+    kept         the steps after which model.npz holds it.
     """
 
-    directory: FileName
-    history: object
+    directory: Path
+    history: History | None
     seconds: float
     samples_per_second: float
     quality: dict
-    stopped: str | None
     equilibrium: Equilibrium | None
+    stop: BaseException | None
+    kept: int
+
+    @property
+    def stopped(self) -> str | None:
+        """One sentence on what ended it, what is kept and how to go on."""
+        if self.stop is None:
+            return None
+        what = str(self.stop) or "interrupted"
+        if not isinstance(self.stop, Error | KeyboardInterrupt):
+            what = f"{type(self.stop).__name__}: {what}"
+        return (
+            f"{what[:300]}; {self.directory} holds the state after step {self.kept:,}, "
+            f"go on with: numgan train --resume {self.directory}"
+        )
+
+    @property
+    def status(self) -> int:
+        """The exit status that tells: 0; 128 and a signal's number; 3 for a divergence; 1 for anything else."""
+        if isinstance(self.stop, KeyboardInterrupt):
+            return 128 + getattr(self.stop, "number", signal.SIGINT)
+        return 0 if self.stop is None else 3 if isinstance(self.stop, NonFiniteError) else 1
 
 
-def make_directory(out: FileName | None, name: str) -> Path:
-    """Create the run directory: `out`, which must be new or empty, or else the next free runs/NAME-n."""
+@contextlib.contextmanager
+def claimed(out: FileName | None, name: str) -> Iterator[Path]:
+    """A new run directory that no other process has: `out`, which must be new or empty, or the next free runs/NAME-n.
+
+    What a killed run left half-written in it is removed.
+    """
+    directory = _make(name) if out is None else Path(out)
     if out is not None:
-        out = Path(out)
-        if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-            raise RunError(f"{out} exists and is not an empty directory; a run never overwrites another")
-        out.mkdir(parents=True, exist_ok=True)
-        return out
+        if directory.exists() and not directory.is_dir():
+            raise RunError(f"{directory} exists and is not a directory")
+        directory.mkdir(parents=True, exist_ok=True)
+    with locked(directory):
+        remove_leftovers(directory)
+        if any(directory.iterdir()):
+            raise RunError(f"{directory} exists and is not an empty directory; a run never overwrites another")
+        yield directory
+
+
+def _make(name):
+    """The next free runs/NAME-n, made."""
     for n in range(1, 1_000_000):
         with contextlib.suppress(FileExistsError):
             directory = Path("runs", f"{name}-{n}")
@@ -85,114 +125,151 @@ def train(
     quiet: bool = False,
     say: Callable[[str], None] = print,
     until_equilibrium: float | None = None,
+    checkpoint_every: int | None = None,
 ) -> Run:
     """Train a recipe and leave a run directory; returns the `Run`.
 
     until_equilibrium  None, or the tolerance of an `Equilibrium` that is checked at every look and ends the training.
+    checkpoint_every   steps between two checkpoints in model.npz; default about half a minute.
 
-    The same recipe, settings, seed, dtype and data give the same model to the bit on the same machine. A run that is
-    interrupted, or whose numbers stop being finite, keeps and writes its last good state; `Run.stopped` says so.
+    The same recipe, settings, seed, dtype and data give the same model to the bit on the same machine. Whatever stops
+    a run leaves its last good state in model.npz; `Run.stopped` says so, and `resume` goes on from there.
     """
-    data, held_out = recipe.load(source)
-    weights_rng, training_rng, picture_rng = streams(seed)
-    gan = recipe.build(settings, weights_rng, dtype)
-    equilibrium = until_equilibrium and Equilibrium(gan, held_out, until_equilibrium, picture_rng.spawn(1)[0])
-    directory = make_directory(out, recipe.name)
+    game = _Game(recipe, settings, seed, dtype, source, until_equilibrium)
     config = {
         "numgan": __version__,
         "numpy": np.__version__,
         "recipe": recipe.name,
         "seed": seed,
         "dtype": dtype,
-        "data": data.source,
-        "held_out": held_out.source,
+        "data": game.data.source,
+        "held_out": game.held_out.source,
         "data_from": source if source in (None, "full") else str(Path(source).resolve()),
+        "until_equilibrium": until_equilibrium,
         "settings": dataclasses.asdict(settings),
     }
-    _write_json(directory / "config.json", config)
-    plan = _plan_of_run(settings, data, gan)
-    watch = _Watch(recipe, settings, gan, picture_rng, quiet, say, plan, equilibrium)
-    stopped, start = None, time.perf_counter()
-    try:
-        record = gan.fit(
-            data,
-            batch_size=settings.batch_size,
-            rng=training_rng,
-            every=watch.every,
-            callback=watch,
-            **settings.length(),
+    with claimed(out, recipe.name) as directory:
+        _write_json(directory / "config.json", config)
+        try:
+            return game.play(directory, checkpoint_every, None if quiet else say)
+        except BaseException:  # not a single state was kept
+            if not (directory / "model.npz").exists():
+                (directory / "config.json").unlink()
+                directory.rmdir()
+            raise
+
+
+def resume(
+    path: FileName,
+    length: Mapping[str, Any] = MappingProxyType({}),
+    quiet: bool = False,
+    say: Callable[[str], None] = print,
+    checkpoint_every: int | None = None,
+) -> Run:
+    """Go on with a run that was stopped, from its last checkpoint; returns the `Run`.
+
+    It ends as one that ran through, to the bit. `length` may hold `steps` or `epochs`, the length of the whole run,
+    if it is to be another than it was.
+    """
+    directory, config = Path(path), read_config(path)
+    recipe, settings = config["recipe"], config["settings"]
+    by = "epochs" if getattr(settings, "epochs", 0) else "steps"
+    if length.keys() - {by}:
+        raise RunError(f"{directory} is a run of {getattr(settings, by):,} {by}; its length is given by --{by}")
+    if length:
+        settings = with_overrides(settings, length)
+    with locked(directory):
+        remove_leftovers(directory)
+        game = _Game(
+            recipe, settings, config["seed"], config["dtype"], config["data_from"], config["until_equilibrium"]
         )
-    except (NonFiniteError, KeyboardInterrupt) as stop:
-        record, stopped = stop.history, str(stop) or f"interrupted; kept the state after step {len(stop.history)}"
-    except BaseException:  # not a single step was made that could be kept
-        (directory / "config.json").unlink()
-        directory.rmdir()
-        raise
-    finally:
-        watch.bar.close()
-    seconds = time.perf_counter() - start
-    gan.save(directory / "model.npz")
-    with atomic_write(directory / "history.csv") as temporary:
-        record.write_csv(temporary)
-    title = f"{recipe.name}: samples after {len(record):,} steps, seed {seed}"
-    recipe.picture(gan.sample(recipe.sample_count, picture_rng), gan, title, directory / "samples.png", picture_rng)
-    if watch.snapshots:
-        plots.evolution(watch.snapshots, recipe.draw, directory / "evolution.png")
-    if len(record):
-        plots.history(record, directory / "history.png")
-    quality = recipe.quality(gan.sample(QUALITY_SAMPLES, picture_rng), gan, picture_rng)
-    return Run(directory, record, seconds, len(record) * settings.batch_size / seconds, quality, stopped, equilibrium)
+        if game.data.source != config["data"]:
+            raise RunError(f"{directory} was trained on {config['data']}; there are now {game.data.source}")
+        if length:
+            kept = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+            _write_json(directory / "config.json", kept | {"settings": dataclasses.asdict(settings)})
+        return game.play(directory, checkpoint_every, None if quiet else say)
 
 
-def _plan_of_run(settings, data, gan):
-    """(total steps, steps between two snapshots): by epochs a snapshot falls on the end of one."""
+class _Game:
+    """A recipe's GAN, its data and its random generators, all made from one seed."""
+
+    def __init__(self, recipe, settings, seed, dtype, source, until_equilibrium):
+        self.recipe, self.settings, self.seed = recipe, settings, seed
+        self.data, self.held_out = recipe.load(source)
+        weights_rng, self.training_rng, self.picture_rng = streams(seed)
+        self.gan = recipe.build(settings, weights_rng, dtype)
+        self.equilibrium = until_equilibrium and Equilibrium(
+            self.gan, self.held_out, until_equilibrium, self.picture_rng.spawn(1)[0]
+        )
+
+    def play(self, directory, checkpoint_every, say):
+        """Train from the checkpoint in the directory, or from the start, and write all that belongs there."""
+        total, line_every, every = _plan_of_run(self.recipe, self.settings, self.data, self.gan)
+        watch = Watch(self.recipe, self.gan, self.picture_rng, every, line_every, total, self.equilibrium, say)
+        checkpoint = Checkpoint(directory / "model.npz", checkpoint_every, watch.kept)
+        stop, quality, start = None, {}, time.perf_counter()
+        try:
+            record = self.gan.fit(
+                self.data,
+                batch_size=self.settings.batch_size,
+                rng=self.training_rng,
+                every=every,
+                callback=watch,
+                checkpoint=checkpoint,
+                resume=True,
+                parts=watch.parts,
+                **self.settings.length(),
+            )
+        except BaseException as error:
+            if checkpoint.kept is None:
+                raise
+            stop, record = error, getattr(error, "history", None)
+        seconds = time.perf_counter() - start
+        try:
+            watch.bar.close()
+            if record is not None:
+                quality = self._finish(directory, record, watch.moments)
+        except BaseException as error:
+            stop = stop or error
+        rate = (len(record or ()) - checkpoint.begun) * self.settings.batch_size / seconds
+        return Run(directory, record, seconds, rate, quality, self.equilibrium, stop, checkpoint.kept)
+
+    def _finish(self, directory, record, moments):
+        """The history and the pictures of a run; returns the closing figures."""
+        recipe, gan, rng = self.recipe, self.gan, self.picture_rng
+        with atomic_write(directory / "history.csv") as temporary:
+            record.write_csv(temporary)
+        moments = moments.up_to(len(record))
+        title = f"{recipe.name}: samples after {len(record):,} steps, seed {self.seed}"
+        recipe.picture(gan.sample(recipe.sample_count, rng), gan, title, directory / "samples.png", rng)
+        plots.evolution(moments, recipe.draw, directory / "evolution.png")
+        if len(record):
+            plots.history(record, directory / "history.png")
+        return recipe.quality(gan.sample(QUALITY_SAMPLES, rng), gan, rng)
+
+
+def _plan_of_run(recipe, settings, data, gan):
+    """(total steps, steps between two summaries and moments, steps between two looks)."""
     epochs = getattr(settings, "epochs", 0)
     if not epochs:
-        return settings.steps, settings.snapshot_every
+        return settings.steps, settings.snapshot_every, math.gcd(recipe.look_every, settings.snapshot_every)
     steps = gan.steps_per_epoch(len(data), settings.batch_size, settings.discriminator_steps)
-    return epochs * steps, steps * max(1, round(epochs / 10))
+    return epochs * steps, steps, recipe.look_every  # there is a look at the end of every epoch anyhow
 
 
-class _Watch:
-    """The callback of a run: moves the progress bar, takes a snapshot of the samples now and then, and ends the
-    training at the equilibrium where asked to.
-    """
-
-    def __init__(self, recipe, settings, gan, rng, quiet, say, plan, equilibrium):
-        (self.total, self.snapshot_every), self.equilibrium = plan, equilibrium
-        by_epochs = getattr(settings, "epochs", 0)  # then there is a look at the end of every epoch anyhow
-        self.every = recipe.look_every if by_epochs else math.gcd(recipe.look_every, self.snapshot_every)
-        self.recipe, self.gan, self.rng, self.say = recipe, gan, rng, None if quiet else say
-        noise_shape = (recipe.snapshot_count, *gan.generator.shapes[0])
-        self.noise = rng.standard_normal(noise_shape, dtype=gan.generator.dtype)  # the same at every snapshot
-        self.snapshots = []
-        self.bar = tqdm(total=self.total, unit="step", disable=True if quiet else None, dynamic_ncols=True)
-        self.shown = gan.objective.watched
-        if self.say:
-            self.say("   ".join([f"{'step':>8}", *(heading for heading, _, _ in self.shown)]))
-
-    def __call__(self, done, record):
-        reached = bool(self.equilibrium and done and self.equilibrium.check(done))
-        if done % self.snapshot_every == 0 or done == self.total or reached:
-            self.snapshots.append((done, self.recipe.moment(self.gan, self.noise, self.rng)))
-            if self.say and done:
-                with tqdm.external_write_mode():
-                    self.say(self._line(done, record))
-        self.bar.update(done - self.bar.n)
-        return reached
-
-    def _line(self, done, record):
-        """The last stretch's means, as a row under the heading."""
-        cells = [
-            last_mean(record, column, self.every, form).rjust(len(heading)) for heading, column, form in self.shown
-        ]
-        return "   ".join([f"{done:>8,}", *cells])
-
-
-def last_mean(record: History, column: str, steps: int, form: str) -> str:
-    """The mean of a column over its last steps as text, or a dash where the column has a gap."""
-    value = float(record[column][-steps:].mean())
-    return "—" if math.isnan(value) else format(value, form)
+def read_config(path):
+    config = json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))
+    config["recipe"] = recipes.get(config["recipe"])
+    config["settings"] = with_overrides(
+        config["recipe"].settings,
+        {
+            k: tuple(v) if isinstance(v, list) else v
+            for k, v in config["settings"].items()
+            if v != getattr(config["recipe"].settings, k)
+        },
+    )
+    return config
 
 
 def open_run(path: FileName) -> tuple[Any, dict[str, Any], GAN]:

@@ -1,7 +1,6 @@
 """GAN.fit: steps and looks, epochs, frozen sides, several steps of a side, and every way in which a training ends."""
 
 import itertools
-import math
 
 import numpy as np
 import pytest
@@ -31,7 +30,6 @@ from tests.helpers import (
     make_gan,
     maker,
     rng,
-    rules,
     sigmoid,
     state,
 )

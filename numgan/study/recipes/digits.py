@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from numgan.data import load_mnist_split
 from numgan.gan.objectives import MEAN_OR_SUM
-from numgan.hints import Array, DType, FileName, Rng
+from numgan.hints import Array, DType, FileName, Named, Rng
 from numgan.nn import initializers
 from numgan.nn.activations import LeakyReLU, Tanh
 from numgan.nn.batch_norm import BatchNorm
@@ -17,6 +17,8 @@ from numgan.study import evaluation, plots
 from numgan.study.settings import DigitSettings, choice, fraction, natural, positive, positive_int, widths
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from numgan.gan.model import GAN
     from numgan.study.evaluation import Evaluation
 
@@ -62,11 +64,12 @@ class Mnist:
         )
         return s.gan(generator, discriminator)
 
-    draw = staticmethod(plots.draw_digits)
+    def moment(self, gan: GAN, noise: Array, rng: Rng) -> Named:
+        """What `draw` shows of a moment of the training, arrays by name."""
+        return {"samples": gan.generator.predict(noise)}
 
-    def moment(self, gan: GAN, noise: Array, rng: Rng) -> Any:
-        """What `draw` shows of a moment of the training."""
-        return gan.generator.predict(noise)
+    def draw(self, axes: Axes, moment: Named) -> None:
+        plots.draw_digits(axes, moment["samples"])
 
     def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng) -> None:
         plots.digit_samples(samples, title, path)

@@ -9,7 +9,7 @@ import numpy as np
 
 from numgan.data import SinePoints
 from numgan.gan.steps import SCHEDULES
-from numgan.hints import Array, DType, FileName, Rng
+from numgan.hints import Array, DType, FileName, Named, Rng
 from numgan.nn import initializers
 from numgan.nn.activations import ReLU, Sigmoid
 from numgan.nn.dense import Dense
@@ -18,6 +18,8 @@ from numgan.study import evaluation, metrics, plots
 from numgan.study.settings import SettingError, TrainingSettings, choice, natural, positive_int, setting
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from numgan.gan.model import GAN
     from numgan.study.evaluation import Evaluation
 
@@ -71,12 +73,17 @@ class Sine:
         layers = [Dense(s.hidden, s.initializer), ReLU(), Dense(1), *s.game().closing()]
         return Sequential(layers, 2, rng, dtype, name="discriminator")
 
-    draw = staticmethod(plots.draw_game)
-
-    def moment(self, gan: GAN, noise: Array, rng: Rng) -> Any:
+    def moment(self, gan: GAN, noise: Array, rng: Rng) -> Named:
         """Real and generated points, and what the discriminator says of the plane behind them."""
-        points = gan.generator.predict(noise)
-        return _real_points(len(points), rng), points, plots.decision_surface(gan, self.frame)
+        points, surface = gan.generator.predict(noise), plots.decision_surface(gan, self.frame)
+        undecided = np.array(np.nan if surface.undecided is None else surface.undecided)
+        real = _real_points(len(points), rng)
+        return {"real": real, "points": points, "answers": surface.answers, "undecided": undecided}
+
+    def draw(self, axes: Axes, moment: Named) -> None:
+        undecided = None if np.isnan(moment["undecided"]) else float(moment["undecided"])
+        surface = plots.Surface(self.frame, moment["answers"], undecided)
+        plots.draw_game(axes, (moment["real"], moment["points"], surface))
 
     def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng) -> None:
         plots.point_samples(samples, _real_points(len(samples), rng), title, path)
