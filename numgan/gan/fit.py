@@ -23,6 +23,7 @@ from numgan.gan.history import History, ScoreLog
 from numgan.gan.parts import Part, Parts, RandomState
 from numgan.gan.stretches import Portion, epoch, stretches
 from numgan.hints import FileName, Numbers, Rng, Source
+from numgan.nn.model_file import ModelFileError
 
 if TYPE_CHECKING:
     from numgan.gan.model import GAN
@@ -214,16 +215,22 @@ class Training:
     def resume(self, checkpoint: Checkpoint) -> None:
         """Take every part's state from the file."""
         look = checkpoint.read(self.gan, self.settings)
-        self.parts.check_state_dict(look.state)
-        done, steps = look.done, len(look.state[f"run.history.{self.gan.objective.columns[0]}"])
-        if done != steps:
-            raise ArgumentError(f"{checkpoint.path}: says {done!r:.40} steps, but its history has {steps:,}")
-        if done > self.total:
-            raise ArgumentError(f"{checkpoint.path}: {done:,} steps are done, more than the {self.total:,} asked for")
-        if self._rows is not None and len(look.state["run.order.order"]) != self._left(done):
-            raise ArgumentError(f"{checkpoint.path}: the rows left of its epoch do not go with step {done:,}")
+        try:
+            self.parts.check_state_dict(look.state)
+            self._check_position(look.done, len(look.state[f"run.history.{self.gan.objective.columns[0]}"]), look.state)
+        except Error as error:
+            raise ModelFileError(f"{checkpoint.path}: {error}") from None
         self.parts.load_state_dict(look.state)
         self.good = look
+
+    def _check_position(self, done, steps, state):
+        """Raise unless history and order are those of a training of which so many steps are done."""
+        if done != steps:
+            raise ArgumentError(f"it says that {shown(done)} steps are done, but its history has {steps:,}")
+        if done > self.total:
+            raise ArgumentError(f"{done:,} steps are done, more than the {self.total:,} asked for")
+        if self._rows is not None and len(state["run.order.order"]) != self._left(done):
+            raise ArgumentError(f"the rows left of its epoch do not go with step {done:,}")
 
     def _left(self, done):
         """How many rows of the epoch are left after so many steps, none at its start."""
