@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from numgan.files import atomic_write
+from numgan.files import WriteError, atomic_write
 
 
 class Interrupted(BaseException):
@@ -82,5 +82,8 @@ def test_the_file_has_the_mode_of_any_new_file(tmp_path, umask):
 
 
 def test_a_missing_directory_is_an_os_error(tmp_path):
-    with pytest.raises(FileNotFoundError), atomic_write(tmp_path / "missing" / "file"):
+    with (
+        pytest.raises(WriteError, match="missing/file: cannot be written: No such file"),
+        atomic_write(tmp_path / "missing" / "file"),
+    ):
         pass

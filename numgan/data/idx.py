@@ -14,6 +14,7 @@ import zlib
 import numpy as np
 
 from numgan.errors import Error
+from numgan.files import ReadError, open_regular
 from numgan.hints import Array, FileName
 
 IMAGES_MAGIC, LABELS_MAGIC = 0x00000803, 0x00000801
@@ -55,11 +56,13 @@ def read_labels(path: FileName, count: int | None) -> Array:
 def _read_idx(path, magic, item_shape, what, expected_count=None):
     """Read and check a whole file; returns its bytes as one flat uint8 array."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             stream = gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == b"\x1f\x8b" else file
             count = _read_header(stream, path, magic, item_shape, what, expected_count)
             size = count * math.prod(item_shape)
             body = _read_body(stream, size)
+    except ReadError as error:
+        raise DataError(str(error)) from None
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
     if len(body) < size:

@@ -1,22 +1,27 @@
 """Model files: settings and arrays in one .npz, written whole or not at all, read without trusting it.
 
 The settings are JSON text in the entry "settings"; everything else is a plain array, so `numpy.load` opens the file
-too. Nothing is pickled. Reading checks every entry's stored size, dtype and shape before memory is taken for it.
+too. Nothing is pickled. The bounds below, every entry's place, size, dtype and shape, and what a network would hold are
+checked before memory is taken for them: opening a file and building what it describes takes at most MEMORY_FACTOR times
+the file's own size and MEMORY_BASE bytes, whatever it says.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
+import re
+import struct
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numgan.errors import Error
-from numgan.files import atomic_write
+from numgan.errors import ArgumentError, ArgumentTypeError, Error
+from numgan.files import ReadError, atomic_write, open_regular, shown
 from numgan.hints import Array, Config, FileName, Named, Shape
 from numgan.nn.network import Sequential
 from numgan.nn.optimizers import OPTIMIZERS
@@ -28,6 +33,22 @@ if TYPE_CHECKING:
 
 FORMAT = "numgan model 2"
 SETTINGS_LIMIT = 1_000_000  # characters
+LAYER_LIMIT = 1_000  # of a network
+AXIS_LIMIT = 8  # of an array or a sample
+DIRECTORY_LIMIT = 1 << 20  # bytes of the list of entries: about 10,000 of them
+NAME_LIMIT = 100  # characters of a network's name
+HEADER_ROOM = 1_000  # bytes
+FILE_LIMIT = 1 << 32  # bytes; larger zip files need records of another kind
+MEMORY_FACTOR, MEMORY_BASE = 12, 48 << 20
+
+PLAIN = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"}
+END = struct.Struct("<4s4H2LH")  # of a zip file, APPNOTE.TXT 4.3.16
+# The one way in which NumPy writes the header of a plain array: 1.0, then descr, order and shape.
+MAGIC = b"\x93NUMPY\x01\x00"
+HEADER = re.compile(
+    rb"\{'descr': '([<>|]?\w{1,20})', 'fortran_order': (True|False), "
+    rb"'shape': \((\d{1,20},|(?:\d{1,20}, )*\d{1,20}|)\), \} *\n"
+)
 
 
 class ModelFileError(Error, ValueError):
@@ -35,80 +56,130 @@ class ModelFileError(Error, ValueError):
 
 
 def write_model(path: FileName, settings: Config, arrays: Mapping[str, Array]) -> None:
-    """Write settings (JSON-ready) and arrays (name -> array) to `path`."""
-    text = json.dumps({"format": FORMAT} | settings)
-    with atomic_write(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, settings=np.array(text), **arrays)
+    """Write settings (JSON-ready, no NaN or infinity) and arrays (name -> array of numbers or bools) to `path`."""
+    for name, array in arrays.items():
+        dtype = np.asarray(array).dtype
+        if f"{dtype.kind}{dtype.itemsize}" not in PLAIN:
+            raise ArgumentTypeError(f"{name!r} holds {dtype}, expected numbers of up to 64 bits")
+    try:
+        text = json.dumps({"format": FORMAT} | settings, allow_nan=False)
+    except TypeError as error:
+        raise ArgumentTypeError(f"the settings do not fit into a model file: {_line(error)}") from None
+    except ValueError as error:
+        raise ArgumentError(f"the settings do not fit into a model file: {_line(error)}") from None
+    if len(text) > SETTINGS_LIMIT:
+        raise ArgumentError(f"settings of {len(text):,} characters, a model file holds at most {SETTINGS_LIMIT:,}")
+    for key, part in settings.items():
+        if isinstance(part, dict) and "layers" in part and (reason := _oversize(part)):
+            raise ArgumentError(f"{key} does not fit into a model file: {reason}")
+    with atomic_write(path) as temporary:
+        with open(temporary, "wb") as file:
+            np.savez(file, settings=np.array(text), **arrays)
+        with open_model(temporary):
+            pass  # what is put in place can be read back: it is not too large, and has no name twice
 
 
 class ModelFile:
     """An open model file; see `open_model`."""
 
-    def __init__(self, path: FileName, archive: zipfile.ZipFile) -> None:
+    def __init__(self, path: FileName, archive: zipfile.ZipFile, size: int) -> None:
         self.path, self.archive = path, archive
-        self.size = os.path.getsize(path)
-        self.entries = {i.filename.removesuffix(".npy"): i for i in archive.infolist()}
-        for name, info in self.entries.items():
-            # Stored, not compressed: then no entry can unpack to more than the file holds.
+        infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
+        self.entries = {info.filename.removesuffix(".npy"): info for info in infos}
+        if len(self.entries) < len(infos):
+            raise self._refusal("two of its entries have the same name")
+        ends = [info.header_offset for info in infos[1:]]
+        for (name, info), end in zip(self.entries.items(), [*ends, archive.start_dir], strict=False):
+            # Stored, not compressed, and no byte twice: then all entries together hold no more than the file does.
             if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
-                raise ModelFileError(f"{path}: entry {name!r} is compressed; numgan writes plain entries")
+                raise self._refusal(f"entry {name[:80]!r} is compressed; numgan writes plain entries")
+            if info.header_offset < 0 or info.header_offset + info.file_size > min(end, size):
+                raise self._refusal(f"entry {name[:80]!r} reaches beyond its place in the file")
         self.settings = self._read_settings()
+
+    def _refusal(self, reason):
+        return ModelFileError(f"{shown(self.path)}: {_line(reason)}")
 
     def _read_settings(self):
         if "settings" not in self.entries:
-            raise ModelFileError(f"{self.path}: not a numgan model file, it has no entry 'settings'")
-        shape, dtype = self._header("settings")
-        if shape != () or dtype.kind != "U" or dtype.itemsize > 4 * SETTINGS_LIMIT:
-            raise ModelFileError(f"{self.path}: 'settings' should be a text, found {dtype} of shape {shape}")
-        settings = json.loads(str(self._read("settings")))
-        if settings.get("format") != FORMAT:
-            raise ModelFileError(f"{self.path}: format is {settings.get('format')!r}, expected {FORMAT!r}")
+            raise self._refusal("not a numgan model file, it has no entry 'settings'")
+        if self.entries["settings"].file_size > 4 * SETTINGS_LIMIT + HEADER_ROOM:
+            raise self._refusal(f"'settings' should be a text of at most {SETTINGS_LIMIT:,} characters, it is longer")
+        settings = json.loads(str(self._read("settings", text=True)), parse_constant=_refuse_constant)
+        found = settings.get("format") if isinstance(settings, dict) else settings
+        if found != FORMAT or not isinstance(settings, dict):
+            raise self._refusal(f"format is {_line(found)!r}, expected {FORMAT!r}")
         return settings
 
-    def _header(self, name):
-        """(shape, dtype) as the entry's header states them, checked against the bytes that are there."""
-        with self.archive.open(self.entries[name]) as file:
-            version = np.lib.format.read_magic(file)
-            if version != (1, 0):
-                raise ModelFileError(f"{self.path}: entry {name!r} has .npy version {version}, expected (1, 0)")
-            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
-            held = self.entries[name].file_size - file.tell()
-        if dtype.hasobject or int(np.prod(shape, dtype=object)) * dtype.itemsize != held:
-            raise ModelFileError(f"{self.path}: entry {name!r} states {dtype} of shape {shape}, but holds {held} bytes")
-        return shape, dtype
-
-    def _read(self, name):
-        with self.archive.open(self.entries[name]) as file:
-            return np.lib.format.read_array(file, allow_pickle=False)
+    def _read(self, name, text=False):
+        """An entry as a new array: plain numbers, or a text alone. Its header is read from the same bytes as the data,
+        which another process may be changing, once they have agreed with their checksum.
+        """
+        data = self.archive.read(self.entries[name])
+        shown_name = repr(_line(name, 80))
+        if data[:6] == MAGIC[:6] and data[6:8] not in (MAGIC[6:], b""):
+            version = tuple(data[6:8])
+            raise self._refusal(f"entry {shown_name} has .npy version {version}, expected (1, 0)")
+        start = len(MAGIC) + 2 + int.from_bytes(data[8:10], "little")
+        header = HEADER.fullmatch(data, len(MAGIC) + 2, start)
+        if data[:8] != MAGIC or not header:
+            raise self._refusal(f"entry {shown_name} is not a plain array")
+        descr, fortran, axes = (group.decode("ascii") for group in header.groups())
+        held = len(data) - start
+        shape = tuple(int(n) for n in re.findall(r"\d+", axes))
+        if text and (descr.lstrip("<>")[0] != "U" or shape or held > 4 * SETTINGS_LIMIT):
+            raise self._refusal(f"{shown_name} should be a text, found {descr} of shape {shape}")
+        if len(shape) > AXIS_LIMIT or not (text or descr.lstrip("<>|") in PLAIN):
+            raise self._refusal(f"{shown_name} is {descr} of shape {shape}, expected numbers of up to 64 bits")
+        dtype = np.dtype(descr)
+        if math.prod(shape) * dtype.itemsize != held:
+            raise self._refusal(f"entry {shown_name} states {dtype} of shape {shape}, but holds {held} bytes")
+        # a bool is 0 or 1, whatever byte stands there
+        stored = np.dtype("u1") if dtype == np.bool_ else dtype
+        array = np.ndarray(shape, stored, data, start, order="F" if fortran == "True" else "C")
+        return array.astype(dtype.newbyteorder("="), order="C")
 
     def read_arrays(self, shapes: Mapping[str, Shape]) -> Named:
-        """The arrays named in `shapes` (name -> shape), and no others in the file."""
-        missing, unknown = shapes.keys() - self.entries.keys(), self.entries.keys() - shapes.keys() - {"settings"}
-        if "run" in self.settings:
-            unknown = {name for name in unknown if not name.startswith("run.")}
+        """The arrays named in `shapes` (name -> shape), all numbers finite, and no others in the file but those of a
+        training run ("run.…" where the settings have a "run").
+        """
+        names = {name for name in self.entries if not ("run" in self.settings and name.startswith("run."))}
+        missing, unknown = shapes.keys() - names, names - shapes.keys() - {"settings"}
         if missing or unknown:
-            raise ModelFileError(f"{self.path}: entries missing {sorted(missing)}, unknown {sorted(unknown)}")
-        for name, expected in shapes.items():
-            shape, dtype = self._header(name)
-            if shape != expected or dtype.kind not in "fi":
-                raise ModelFileError(f"{self.path}: '{name}' is {dtype} of shape {shape}, expected shape {expected}")
-        return {name: self._read(name) for name in shapes}
+            raise self._refusal(f"entries missing {_some(missing)}, unknown {_some(unknown)}")
+        return {name: self._read_numbers(name, shape) for name, shape in shapes.items()}
+
+    def _read_numbers(self, name, expected):
+        array = self._read(name)
+        if array.shape != expected or array.dtype.kind not in "fi":
+            raise self._refusal(f"'{name}' is {array.dtype} of shape {array.shape}, expected shape {expected}")
+        if not np.isfinite(array).all():
+            raise self._refusal(f"'{name}' holds {'a NaN' if np.isnan(array).any() else 'an infinity'}")
+        if name.endswith(".running_variance") and array.size and array.min() < 0:
+            raise self._refusal(f"'{name}' holds a number below 0")
+        return array
 
     def read_group(self, prefix: str) -> Named:
-        """Every entry whose name begins with `prefix`, under the rest of its name."""
+        """name without `prefix` -> new array, for every entry whose name begins with it.
+
+        The arrays hold bools, integers or floats of up to 64 bits, in any shape; NaN and infinity included.
+        """
         return {name.removeprefix(prefix): self._read(name) for name in self.entries if name.startswith(prefix)}
 
     def build_network(self, key: str, extra_layers: Sequence[type[Layer]] = ()) -> Sequential:
-        """The `Sequential` that settings[key] describes, its parameters still to be loaded."""
+        """The `Sequential` that settings[key] describes, its parameters still to be loaded from entries "key.…"."""
         config, known = self.settings[key], LAYERS | {cls.__name__: cls for cls in extra_layers}
+        if reason := _oversize(config):
+            raise self._refusal(f"{key} is no network: {reason}")
         layers = []
         for kind, arguments in config["layers"]:
             if kind not in known:
-                raise ModelFileError(f"{self.path}: {key} has a layer {kind!r}; known are {', '.join(known)}")
+                raise self._refusal(f"{key} has a layer {_line(kind, 80)!r}; known are {', '.join(known)}")
             layers.append(known[kind](**arguments))
-        held = Sequential.parameter_count(layers, config["shape"]) * np.dtype(config["dtype"]).itemsize
-        if held > self.size // (config["replicas"] or 1):
-            raise ModelFileError(f"{self.path}: {key} would take {held:,} bytes, the file has {self.size:,}")
+        takes = Sequential.parameter_count(layers, config["shape"]) * np.dtype(config["dtype"]).itemsize
+        held = sum(info.file_size for name, info in self.entries.items() if name.startswith(f"{key}."))
+        if takes > held // (config["replicas"] or 1):
+            raise self._refusal(f"{key} would take {takes:.6g} bytes a replica, the file holds {held:,} for it")
         return Sequential(
             layers, config["shape"], np.random.default_rng(0), config["dtype"], config["replicas"], config["name"]
         )
@@ -121,14 +192,63 @@ class ModelFile:
 
 @contextlib.contextmanager
 def open_model(path: FileName) -> Iterator[ModelFile]:
-    """Open a model file for reading; whatever is wrong with it comes out as one ModelFileError."""
+    """Open a model file for reading; whatever is wrong with it, a number too large for the array that it is loaded into
+    among them, comes out as one ModelFileError of at most 500 characters.
+    """
     try:
-        with zipfile.ZipFile(path) as archive:
-            yield ModelFile(path, archive)
+        with open_regular(path) as file, np.errstate(over="raise"):
+            size = os.fstat(file.fileno()).st_size
+            _check_end(file, size)
+            with zipfile.ZipFile(file) as archive:
+                yield ModelFile(path, archive, size)
     except ModelFileError:
         raise
-    except FileNotFoundError:
-        raise ModelFileError(f"{path}: no such file") from None
+    except ReadError as error:
+        raise ModelFileError(str(error)) from None
     except Exception as error:  # zipfile, json and NumPy each have many ways to fail on a damaged file
-        reason = "".join(c if c.isprintable() else " " for c in str(error))  # it may quote the file
-        raise ModelFileError(f"{path}: not a readable numgan model file ({reason})") from error
+        reason = _line(error) or type(error).__name__
+        raise ModelFileError(f"{shown(path)}: not a readable numgan model file ({reason})") from error
+
+
+def _check_end(file, size):
+    """The zip file's last record, which says how long the list of entries is: `zipfile` makes about 1 KB of each."""
+    file.seek(max(size - END.size - 20, 0))
+    tail = file.read(END.size + 20)
+    if len(tail) < END.size:
+        raise ValueError("it is shorter than any zip file")
+    signature, *_, directory, _, comment = END.unpack(tail[-END.size :])
+    if signature != b"PK\5\6" or comment:
+        raise ValueError("it does not end as a zip file does")
+    if size > FILE_LIMIT or tail.startswith(b"PK\6\7"):  # the mark of a zip64 end
+        raise ValueError(f"it has more than {FILE_LIMIT:,} bytes or 65,535 entries")
+    if directory > DIRECTORY_LIMIT:
+        raise ValueError(f"its list of entries takes {directory:,} bytes, expected at most {DIRECTORY_LIMIT:,}")
+
+
+def _oversize(config):
+    """Why a network's settings go beyond what a model file may describe, or None."""
+    layers, shape, name = config["layers"], config["shape"], config["name"]
+    if not isinstance(layers, list) or len(layers) > LAYER_LIMIT:
+        return f"its layers should be a list of at most {LAYER_LIMIT:,}"
+    if isinstance(shape, list) and len(shape) > AXIS_LIMIT:
+        return f"its shape has {len(shape):,} axes, expected at most {AXIS_LIMIT}"
+    if not isinstance(name, str) or len(name) > NAME_LIMIT:
+        return f"its name should be a text of at most {NAME_LIMIT} characters"
+    return None
+
+
+def _refuse_constant(name):
+    raise ValueError(f"the settings hold {name}, expected finite numbers")
+
+
+def _some(names):
+    """The first few of a set of names."""
+    return f"{[_line(name, 60) for name in sorted(names)[:2]]}{f' and {len(names) - 2:,} more' * (len(names) > 2)}"
+
+
+def _line(value, limit=220):
+    """What a file says, or an error that may quote it, on one line of a message."""
+    if not isinstance(value, (str, Exception, int, float, type(None))):
+        value = type(value).__name__
+    text = "".join(c if c.isprintable() else " " for c in str(value)[: 4 * limit])
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
