@@ -9,6 +9,8 @@ import contextlib
 import dataclasses
 import json
 import math
+import os
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,11 +28,14 @@ from numgan.gan.model import GAN
 from numgan.hints import DType, FileName, Rng
 from numgan.nn.model_file import ModelFileError
 from numgan.study import plots, recipes
+from numgan.study.settings import brief, stored
 
 if TYPE_CHECKING:
     from numgan.gan.history import History
 
 QUALITY_SAMPLES = 5_000  # as many as the closing figures are computed from
+CONFIG_LIMIT = 1_000_000  # bytes
+SEEDS = 2**64  # from 0 up to, but not including
 
 
 class RunError(Error, ValueError):
@@ -195,23 +200,84 @@ def last_mean(record: History, column: str, steps: int, form: str) -> str:
     return "—" if math.isnan(value) else format(value, form)
 
 
-def open_run(path: FileName) -> tuple[Any, dict[str, Any], GAN]:
-    """(recipe, config, GAN) of a run directory."""
-    directory = Path(path)
+def read_config(path: FileName) -> dict[str, Any]:
+    """What the config.json of a run directory says, every field checked.
+
+    recipe             the recipe itself.
+    seed, dtype        as given to `train`.
+    data_from          None, "full" or a directory of data files.
+    settings           the recipe's Settings of that run.
+    until_equilibrium  None or a tolerance, in (0, ½).
+
+    Raises RunError with one sentence that names the file.
+    """
+    file = Path(path) / "config.json"
     try:
-        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-        recipe = recipes.get(config["recipe"])
+        config = _read_json(file)
+        recipe = recipes.get(_field(config, "recipe", lambda v: isinstance(v, str), "a name"))
+        return {
+            "recipe": recipe,
+            "seed": _field(config, "seed", lambda v: type(v) is int and 0 <= v < SEEDS, "a whole number below 2⁶⁴"),
+            "dtype": _field(config, "dtype", lambda v: v in ("float32", "float64"), "float32 or float64"),
+            "data_from": _field(config, "data_from", lambda v: v is None or _is_path(v), "null, full or a directory"),
+            "settings": stored(
+                recipe.settings, _field(config, "settings", lambda v: isinstance(v, dict), "names and values")
+            ),
+            "until_equilibrium": _field(
+                {"until_equilibrium": None} | config,
+                "until_equilibrium",
+                lambda v: v is None or (type(v) is float and 0 < v < 0.5),
+                "null or a number between 0 and 0.5",
+            ),
+        }
     except FileNotFoundError:
-        raise RunError(f"{directory} is not a run directory: it has no config.json") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{directory / 'config.json'} is not readable ({error})") from None
+        raise RunError(f"{brief(str(path), 200)} is not a run directory: it has no config.json") from None
+    except OSError as error:
+        raise RunError(f"{brief(str(file), 200)} cannot be read: {error.strerror}") from None
+    except (Error, ValueError, RecursionError) as error:
+        raise RunError(f"{brief(str(file), 200)} is not readable ({brief(str(error), 250)})") from None
+
+
+def _read_json(file):
+    """The object in a JSON file of sane size, or ValueError."""
+    if "\0" in str(file) or not stat.S_ISREG(file.stat().st_mode):  # before it is opened: a pipe would wait for ever
+        raise RunError("it is no file")
+    with open(file, "rb") as opened:
+        text = opened.read(CONFIG_LIMIT + 1)
+    if len(text) > CONFIG_LIMIT:
+        raise RunError(f"it is larger than {CONFIG_LIMIT:,} bytes")
+    config = json.loads(text.decode("utf-8"))
+    if not isinstance(config, dict):
+        raise RunError("it holds no object")
+    return config
+
+
+def _field(config, name, accepts, expects):
+    if name not in config:
+        raise RunError(f"it has no {name}")
+    if not accepts(config[name]):
+        raise RunError(f"{name} is {brief(config[name])}, expected {expects}")
+    return config[name]
+
+
+def _is_path(value):
+    """Whether a JSON value could name a file on this system."""
     try:
-        gan = GAN.load(directory / "model.npz")
+        return isinstance(value, str) and value != "" and b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+
+
+def open_run(path: FileName) -> tuple[Any, dict[str, Any], GAN]:
+    """(recipe, config as of `read_config`, GAN) of a run directory."""
+    config = read_config(path)
+    try:
+        gan = GAN.load(Path(path) / "model.npz")
     except ModelFileError as error:
         raise RunError(str(error)) from None
-    made = gan.generator.shapes[-1]
+    recipe, made = config["recipe"], gan.generator.shapes[-1]
     if made != recipe.shape:
-        raise RunError(f"{directory}: model.npz makes rows of shape {made}, its recipe {recipe.name} {recipe.shape}")
+        raise RunError(f"{path}: model.npz makes rows of shape {made}, its recipe {recipe.name} {recipe.shape}")
     return recipe, config, gan
 
 
