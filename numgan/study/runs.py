@@ -25,7 +25,7 @@ from numgan.files import atomic_write
 from numgan.gan.equilibrium import Equilibrium
 from numgan.gan.fit import NonFiniteError
 from numgan.gan.model import GAN
-from numgan.hints import DType, FileName, Rng
+from numgan.hints import Array, DType, FileName, Rng
 from numgan.nn.model_file import ModelFileError
 from numgan.study import plots, recipes
 from numgan.study.settings import brief, stored
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from numgan.gan.history import History
 
 QUALITY_SAMPLES = 5_000  # as many as the closing figures are computed from
+PICTURED = 100_000  # samples in a picture at most
 CONFIG_LIMIT = 1_000_000  # bytes
 SEEDS = 2**64  # from 0 up to, but not including
 
@@ -285,23 +286,36 @@ def sample(path: FileName, n: int | None = None, seed: int = 0, out: FileName | 
     """Write n new samples of a run to `out`, a .png picture or a .npy array; returns (path written, n).
 
     n defaults to the recipe's own count, `out` to sample-seedN.png in the run directory. The array is float32
-    (n, features) in the generator's own range.
+    (n, features) in the generator's own range. NonFiniteError for a generator that makes infinities or NaNs.
     """
     recipe, _, gan = open_run(path)
     n = recipe.sample_count if n is None else n
     target = Path(path) / f"sample-seed{seed}.png" if out is None else Path(out)
     if target.suffix not in (".png", ".npy"):
-        raise RunError(f"{target} should end in .png or .npy")
+        raise RunError(f"{brief(str(target))} should end in .png or .npy")
+    if target.suffix == ".png" and n > PICTURED:
+        raise RunError(f"a picture shows at most {PICTURED:,} samples, got {n:,}; a .npy file takes more")
     if not target.parent.is_dir():
-        raise RunError(f"{target.parent} is not a directory")
+        raise RunError(f"{brief(str(target.parent))} is not a directory")
     sample_rng, picture_rng = np.random.default_rng(seed).spawn(2)
-    samples = gan.sample(n, sample_rng)
-    if target.suffix == ".npy":
-        with atomic_write(target) as temporary, open(temporary, "wb") as file:
-            np.save(file, samples.astype(np.float32, copy=False))
-    else:
-        recipe.picture(samples, gan, f"{recipe.name}: {n:,} samples, seed {seed}", target, picture_rng)
+    samples = finite_samples(gan, n, sample_rng)
+    with np.errstate(all="ignore"):  # a picture of finite points may still ask for answers about them that overflow
+        if target.suffix == ".npy":
+            with atomic_write(target) as temporary, open(temporary, "wb") as file:
+                np.save(file, samples.astype(np.float32, copy=False))
+        else:
+            recipe.picture(samples, gan, f"{recipe.name}: {n:,} samples, seed {seed}", target, picture_rng)
     return target, n
+
+
+def finite_samples(gan: GAN, n: int, rng: Rng) -> Array:
+    """n samples of a GAN, or NonFiniteError: finite weights too can make infinities and NaNs."""
+    with np.errstate(all="ignore"):
+        samples = gan.sample(n, rng)
+    bad = np.count_nonzero(~np.isfinite(samples).all(axis=-1))
+    if bad:
+        raise NonFiniteError(f"{bad:,} of {n:,} samples are not finite, so there is nothing to show or to measure")
+    return samples
 
 
 def _write_json(path, value):
