@@ -1,11 +1,18 @@
-"""The command line: parses arguments, calls the rest, prints what came of it. Exit status 2 for a bad call, 1 for a
-run that failed, 130 for one that was interrupted.
+"""The command line: parses arguments, calls the rest, prints what came of it.
+
+Exit status 2 for a bad call, 1 for a run that failed, 128 and the signal's number for one that was stopped: 130 by
+Ctrl-C, 143 by SIGTERM, 141 where nobody reads the output any more.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
+import math
+import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,32 +25,137 @@ from numgan.data.mnist import to_unit_range
 from numgan.errors import Error
 from numgan.gan.equilibrium import PATIENCE
 from numgan.gan.equilibrium import TOLERANCE as TOLERANCE_OF_HALF
+from numgan.gan.fit import NonFiniteError
 from numgan.gradcheck import faults, own
 from numgan.gradcheck.check import TOLERANCE
 from numgan.study import checks, plots, profiling, recipes, runs, seeds
-from numgan.study.settings import SettingError, setting_rows, with_overrides
-from numgan.study.signals import stopping_signals
+from numgan.study.settings import SettingError, brief, setting_rows, with_overrides
+from numgan.study.signals import stop_status, stopping_signals
 from numgan.study.watch import last_mean
+
+LONGEST = 500  # characters of a message
+MOST_ROWS = 1_000_000  # that -n asks for, and the like
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line on `argv` (default: sys.argv) and return the exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal without Unicode shows ? for a rule or a Greek letter
-    arguments = _parser().parse_args(argv)
+    with _Streams() as streams:
+        try:
+            status = _run(sys.argv[1:] if argv is None else argv)
+        except SystemExit as stop:  # argparse, after it has printed help or what is wrong
+            status = stop.code
+        return streams.close(status)
+
+
+def _run(argv):
     try:
+        arguments = _parser().parse_args(_as_file_names(argv))
+    except SettingError as error:
+        return _fail("numgan", error, 2)
+    who = f"numgan {arguments.command}"
+    try:
+        if arguments.command == "train":
+            plots.new_figure()  # so that what keeps matplotlib from drawing is said now, not after the training
         return arguments.run(arguments) or 0
+    except NonFiniteError as error:
+        return _fail(who, error, 1)
     except (Error, OSError, MemoryError) as error:
-        print(f"numgan {arguments.command}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"numgan {arguments.command}: interrupted", file=sys.stderr)
-        return 130
+        return _fail(who, error, 2)
+    except KeyboardInterrupt as stop:
+        return _fail(who, str(stop) or "interrupted", stop_status(stop))
+
+
+def _fail(who, error, status):
+    print(brief(f"{who}: {error}", LONGEST), file=sys.stderr)
+    return status
+
+
+def _as_file_names(argv):
+    """The arguments, if each could name a file: then none fails further down for what no file is called."""
+    for argument in argv:
+        try:
+            fits = b"\0" not in os.fsencode(argument)
+        except UnicodeEncodeError:
+            fits = False
+        if not fits:
+            raise SettingError(f"argument {brief(ascii(argument))} holds a character that no file name can have")
+    return argv
+
+
+class _Streams:
+    """Standard output and error for the time of a call, so that nothing of what they are ends in a traceback.
+
+    A terminal without Unicode shows ? for a rule or a Greek letter. One that is closed takes what it gets. One that
+    fails, for its reader is gone or its disk is full, stays silent from then on: what is done counts, a training is not
+    lost because its progress cannot be shown. `close` says so at the end.
+    """
+
+    def __enter__(self):
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass  # else the next file opened would become standard output
+        os.close(descriptor)
+        self._before = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = (_Stream(stream) for stream in self._before)
+        return self
+
+    def close(self, status):
+        """The exit status of a call that ended with `status`, once everything is printed."""
+        sys.stdout.flush()
+        if isinstance(sys.stdout.error, BrokenPipeError):
+            return status or 128 + 13  # as if ended by SIGPIPE, like any other command
+        if sys.stdout.error:
+            return _fail("numgan", f"standard output cannot be written: {sys.stdout.error.strerror}", status or 1)
+        return status
+
+    def __exit__(self, *error):
+        sys.stderr.flush()
+        sys.stdout, sys.stderr = self._before
+
+
+class _Stream(io.TextIOBase):
+    """A text stream that keeps its first failure for later and is silent from then on."""
+
+    def __init__(self, stream):
+        self._stream, self.error = stream, None
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+    def _try(self, call, *arguments):
+        if self._stream is None or self.error:
+            return
+        try:
+            call(*arguments)
+        except OSError as error:
+            self.error = error
+            with contextlib.suppress(OSError):  # what is still held back would be tried again at exit
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+    def write(self, text):
+        self._try(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self):
+        self._try(lambda: self._stream.flush())
+
+    def isatty(self):
+        return self._stream is not None and self._stream.isatty()
+
+    def fileno(self):
+        return self._stream.fileno()
+
+    @property
+    def encoding(self):
+        return getattr(self._stream, "encoding", None)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        self.print_usage(sys.stderr)
+        self.exit(2, brief(f"{self.prog}: error: {message}", LONGEST) + "\n")
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="numgan", description=numgan.__doc__)
+    parser = _Parser(prog="numgan", description=numgan.__doc__)
     parser.add_argument("--version", action="version", version=f"numgan {numgan.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -185,26 +297,29 @@ def _add_set(sub):
 
 
 def _natural(text):
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number from 0 up, got {text!r}")
+    if not re.fullmatch("[0-9]{1,20}", text) or int(text) >= runs.SEEDS:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 up, below 2⁶⁴, got {brief(text)!r}")
     return int(text)
 
 
 def _positive(text):
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up, got {text!r}")
+    if not re.fullmatch("[0-9]{1,20}", text) or not 0 < int(text) <= MOST_ROWS:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1 up to {MOST_ROWS:,}, got {brief(text)!r}")
     return int(text)
 
 
 def _shape(text):
-    return tuple(_positive(part) for part in text.split(","))
+    shape = tuple(_positive(part) for part in text.split(","))
+    if math.prod(shape) > MOST_ROWS:
+        raise argparse.ArgumentTypeError(f"expected a shape of at most {MOST_ROWS:,} values, got {brief(text)!r}")
+    return shape
 
 
 def _seeds(text):
     try:
         return seeds.parse(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"expected seeds such as 0-4 or 0,3,7, got {text!r}") from None
+        raise argparse.ArgumentTypeError(f"expected seeds such as 0-4 or 0,3,7, got {brief(text)!r}") from None
 
 
 def _settings(recipe, arguments):
@@ -216,7 +331,7 @@ def _settings(recipe, arguments):
     for pair in arguments.set:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise SettingError(f"--set {pair}: expected NAME=VALUE")
+            raise SettingError(f"--set {brief(pair)}: expected NAME=VALUE")
         overrides[name.strip().replace("-", "_")] = value.strip()
     return with_overrides(recipe.settings, overrides)
 
@@ -264,14 +379,13 @@ def _train(arguments):
                 arguments.data,
                 arguments.out,
                 arguments.quiet,
+                _say,
                 until_equilibrium=arguments.until_equilibrium,
                 checkpoint_every=arguments.checkpoint_every,
             )
         if run.history is not None and not arguments.quiet and not isinstance(run.stop, OSError):
             _report(run)
-    if run.stopped:
-        print(f"numgan train: {run.stopped}", file=sys.stderr)
-    return run.status
+    return _fail("numgan train", run.stopped, run.status) if run.stopped else 0
 
 
 def _resume(arguments):
@@ -281,19 +395,32 @@ def _resume(arguments):
     if given:
         raise SettingError(f"--{given[0].replace('_', '-')} cannot be given with --resume: the run has its own")
     length = {name: getattr(arguments, name) for name in ("steps", "epochs") if getattr(arguments, name) is not None}
-    return runs.resume(arguments.resume, length, arguments.quiet, checkpoint_every=arguments.checkpoint_every)
+    return runs.resume(arguments.resume, length, arguments.quiet, _say, arguments.checkpoint_every)
+
+
+def _say(text):
+    """Print a line of progress. Where nobody can read it, the training stops, and keeps its state."""
+    print(text, flush=True)
+    if sys.stdout.error:
+        raise sys.stdout.error
 
 
 def _train_seeds(recipe, arguments):
     recipe.load(arguments.data)  # so that data that cannot be read is reported once, before anything starts
-    given = {name: getattr(arguments, name) for name in ("steps", "epochs", "batch_size", "data", "until_equilibrium")}
+    passed_on = ("steps", "epochs", "batch_size", "data", "until_equilibrium", "checkpoint_every")
+    given = {name: getattr(arguments, name) for name in passed_on}
     options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
     options = [recipe.name, f"--dtype={arguments.dtype}", *options, *(f"--set={pair}" for pair in arguments.set)]
     with runs.claimed(arguments.out, f"{recipe.name}-seeds") as directory:
-        trained = seeds.train(options, arguments.seeds, directory, arguments.quiet)
+        trained, stopped = seeds.train(options, arguments.seeds, directory, arguments.quiet)
     if not arguments.quiet:
         print(f"{seeds.table(trained)}\n{directory}: " + ", ".join(sorted(path.name for path in directory.iterdir())))
-    return 1 if any(run.error for run in trained) else 0
+    failed = [run for run in trained if run.error]
+    for run in failed:
+        _fail("numgan train", f"seed {run.seed} failed: {run.error}", 1)
+    if stopped:
+        return 128 + stopped
+    return 1 if failed else 0
 
 
 def _report(run):
@@ -318,13 +445,11 @@ def _sample(arguments):
 
 def _evaluate(arguments):
     recipe, config, gan = runs.open_run(arguments.directory)
-    data, held_out = recipe.load(config.get("data_from"))
+    data, held_out = recipe.load(config["data_from"])
     sample_rng, rng = np.random.default_rng(arguments.seed).spawn(2)
-    samples = gan.sample(arguments.n or recipe.evaluation_count(data, held_out), sample_rng)
-    if not np.isfinite(samples).all():
-        print(f"numgan evaluate: samples of {arguments.directory} are not finite, nothing to measure", file=sys.stderr)
-        return 1
-    evaluation = recipe.evaluate(samples, gan, data, held_out, rng)
+    samples = runs.finite_samples(gan, arguments.n or recipe.evaluation_count(data, held_out), sample_rng)
+    with np.errstate(all="ignore"):  # finite samples may still be too large for what is worked out from them
+        evaluation = recipe.evaluate(samples, gan, data, held_out, rng)
     if arguments.json:
         about = {"run": arguments.directory, "recipe": recipe.name, "samples": len(samples), "seed": arguments.seed}
         print(json.dumps(about | evaluation.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
@@ -365,12 +490,12 @@ def _between(top):
     """An argument type: a number between 0 and `top`."""
 
     def parse(text):
-        try:
-            value = float(text)
-        except ValueError:
-            value = 0.0
+        value = 0.0
+        if re.fullmatch("[0-9.eE+-]{1,100}", text):
+            with contextlib.suppress(ValueError):
+                value = float(text)
         if not 0 < value < top:
-            raise argparse.ArgumentTypeError(f"expected a number between 0 and {top:g}, got {text!r}")
+            raise argparse.ArgumentTypeError(f"expected a number between 0 and {top:g}, got {brief(text)!r}")
         return value
 
     return parse
@@ -379,7 +504,7 @@ def _between(top):
 def _gradcheck(arguments):
     unknown = [name for name in arguments.targets if name not in checks.TARGETS and not own.is_own(name)]
     if unknown:
-        raise SettingError(f"no target {unknown[0]!r}; the targets are {', '.join(checks.TARGETS)}")
+        raise SettingError(f"no target {brief(unknown[0])!r}; the targets are {', '.join(checks.TARGETS)}")
     if not (arguments.targets or arguments.all or arguments.faults):
         raise SettingError(f"name a target, or --all, or --faults; the targets are {', '.join(checks.TARGETS)}")
     named = [name for name in arguments.targets if not (arguments.all and name in checks.TARGETS)]
@@ -442,9 +567,9 @@ def _png(text):
     """Where to write a picture, checked before any work is done."""
     target = Path(text)
     if target.suffix != ".png":
-        raise SettingError(f"--out {target} should end in .png")
+        raise SettingError(f"--out {brief(text)} should end in .png")
     if not target.parent.is_dir():
-        raise SettingError(f"--out {target}: {target.parent} is not a directory")
+        raise SettingError(f"--out {brief(text)}: {brief(str(target.parent))} is not a directory")
     return target
 
 

@@ -1,7 +1,8 @@
 """Pictures of samples and of training, drawn with matplotlib into files.
 
 Figures are made without pyplot: nothing global is touched and no display is needed. Every file is written whole or
-not at all.
+not at all. matplotlib is imported with the first figure: that takes longer than all the rest of numgan, and much of
+what numgan does draws nothing.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from numgan.data.mnist import to_pixels, to_unit_range
+from numgan.errors import Error
 from numgan.files import atomic_write
 from numgan.hints import Array, FileName, Rng
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
     from numgan.data.mnist import Digits
@@ -29,6 +31,19 @@ SIDE = 28
 PANELS = 21  # evolution.png shows at most this many moments: the Keras listing's 20, and the end
 SINE_FRAME = (-3.8, 3.8, -1.7, 1.7)  # left, right, bottom, top of pictures of points
 HISTORY_POINTS = 1_000  # a curve is averaged down to about this many points
+
+
+class DrawingError(Error, RuntimeError):
+    """matplotlib cannot be used; the message says why."""
+
+
+def new_figure(**how: Any) -> Figure:
+    """An empty matplotlib Figure; DrawingError where matplotlib does not start."""
+    try:
+        from matplotlib.figure import Figure
+    except Exception as error:  # it reads the environment, the home directory and files of the user's
+        raise DrawingError(f"matplotlib cannot be imported, so nothing can be drawn: {error}") from error
+    return Figure(**how)
 
 
 def save(figure: Figure, path: FileName) -> None:
@@ -104,7 +119,7 @@ def draw_game(axes: Axes, moment: Any) -> AxesImage:
 
 def game(real: Array, generated: Any, surface: Surface, title: str, path: FileName) -> None:
     """One picture of `draw_game`, with its scale."""
-    figure = Figure(figsize=(8, 6), layout="constrained")
+    figure = new_figure(figsize=(8, 6), layout="constrained")
     axes = figure.subplots()
     meaning = "a critic's score" if surface.undecided is None else "probability of being real"
     figure.colorbar(draw_game(axes, (real, generated, surface)), label=f"D(x, y): {meaning}")
@@ -117,7 +132,7 @@ def game(real: Array, generated: Any, surface: Surface, title: str, path: FileNa
 
 def digit_samples(samples: Array, title: str, path: FileName) -> None:
     """samples.png of a digit GAN."""
-    figure = Figure(figsize=(8, 8.4), layout="constrained")
+    figure = new_figure(figsize=(8, 8.4), layout="constrained")
     axes = figure.subplots()
     draw_digits(axes, samples)
     axes.set_title(title)
@@ -126,7 +141,7 @@ def digit_samples(samples: Array, title: str, path: FileName) -> None:
 
 def point_samples(samples: Array, real: Array | None, title: str, path: FileName) -> None:
     """samples.png of the sine GAN: generated points, and real ones where given, over the curve."""
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = new_figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     if real is not None:
         axes.scatter(real[:, 0], real[:, 1], s=6, color=REAL, alpha=0.5, linewidths=0, label="real (t, sin t)")
@@ -145,13 +160,13 @@ def data_set(digits: Digits, rng: Rng, path: FileName) -> None:
     Images without labels: the grid alone, a hundred at random.
     """
     if digits.labels is None:
-        figure = Figure(figsize=(6.4, 6.8), layout="constrained")
+        figure = new_figure(figsize=(6.4, 6.8), layout="constrained")
         axes = figure.subplots()
         chosen = rng.permutation(len(digits))[:100]
         picture = digit_grid(to_unit_range(digits.images[chosen]), min(len(chosen), 10))
         axes.axis("off")
     else:
-        figure = Figure(figsize=(12.4, 6.4), layout="constrained")
+        figure = new_figure(figsize=(12.4, 6.4), layout="constrained")
         axes, bars = figure.subplots(1, 2)
         picture = np.concatenate([_class_row(digits, label, rng) for label in range(10)])
         middles = len(picture) / 10 * (np.arange(10) + 0.5)
@@ -179,7 +194,7 @@ def _panels(rows, columns, cell, margins):
     top), all in inches. Laid out by hand: matplotlib's own layout takes half of the time of such a picture.
     """
     (width, height), (left, right, bottom, top) = cell, margins
-    figure = Figure(figsize=(width * columns, height * rows))
+    figure = new_figure(figsize=(width * columns, height * rows))
     figure.subplots_adjust(
         left=left / (width * columns),
         right=1 - right / (width * columns),
@@ -242,7 +257,7 @@ def seeds(runs: Any, path: FileName) -> None:
     measures = evaluated[0].evaluation["measures"]
     columns = min(len(measures), 3)
     rows = -(-len(measures) // columns)
-    figure = Figure(figsize=(4.2 * columns, 2.8 * rows), layout="constrained")
+    figure = new_figure(figsize=(4.2 * columns, 2.8 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes[len(measures) :]:
         ax.axis("off")

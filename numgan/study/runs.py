@@ -10,7 +10,8 @@ import contextlib
 import dataclasses
 import json
 import math
-import signal
+import os
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -26,16 +27,20 @@ from numgan.gan.checkpoint import Checkpoint
 from numgan.gan.equilibrium import Equilibrium
 from numgan.gan.fit import NonFiniteError
 from numgan.gan.model import GAN
-from numgan.hints import DType, FileName, Rng
+from numgan.hints import Array, DType, FileName, Rng
 from numgan.nn.model_file import ModelFileError
 from numgan.study import plots, recipes
-from numgan.study.settings import with_overrides
+from numgan.study.settings import brief, stored, with_overrides
+from numgan.study.signals import stop_status
 from numgan.study.watch import Watch
 
 if TYPE_CHECKING:
     from numgan.gan.history import History
 
 QUALITY_SAMPLES = 5_000  # as many as the closing figures are computed from
+PICTURED = 100_000  # samples in a picture at most
+CONFIG_LIMIT = 1_000_000  # bytes
+SEEDS = 2**64  # from 0 up to, but not including
 
 
 class RunError(Error, ValueError):
@@ -78,7 +83,7 @@ class Run:
     def status(self) -> int:
         """The exit status that tells: 0; 128 and a signal's number; 3 for a divergence; 1 for anything else."""
         if isinstance(self.stop, KeyboardInterrupt):
-            return 128 + getattr(self.stop, "number", signal.SIGINT)
+            return stop_status(self.stop)
         return 0 if self.stop is None else 3 if isinstance(self.stop, NonFiniteError) else 1
 
 
@@ -186,7 +191,7 @@ def resume(
         if game.data.source != config["data"]:
             raise RunError(f"{directory} was trained on {config['data']}; there are now {game.data.source}")
         if length:
-            kept = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+            kept = _read_json(directory / "config.json")
             _write_json(directory / "config.json", kept | {"settings": dataclasses.asdict(settings)})
         return game.play(directory, checkpoint_every, None if quiet else say)
 
@@ -258,37 +263,86 @@ def _plan_of_run(recipe, settings, data, gan):
     return epochs * steps, steps, recipe.look_every  # there is a look at the end of every epoch anyhow
 
 
-def read_config(path):
-    config = json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))
-    config["recipe"] = recipes.get(config["recipe"])
-    config["settings"] = with_overrides(
-        config["recipe"].settings,
-        {
-            k: tuple(v) if isinstance(v, list) else v
-            for k, v in config["settings"].items()
-            if v != getattr(config["recipe"].settings, k)
-        },
-    )
+def read_config(path: FileName) -> dict[str, Any]:
+    """What the config.json of a run directory says, every field checked.
+
+    recipe             the recipe itself.
+    seed, dtype        as given to `train`.
+    data               what the training rows were, in words.
+    data_from          None, "full" or a directory of data files.
+    settings           the recipe's Settings of that run.
+    until_equilibrium  None or a tolerance, in (0, ½).
+
+    Raises RunError with one sentence that names the file.
+    """
+    file = Path(path) / "config.json"
+    try:
+        config = _read_json(file)
+        recipe = recipes.get(_field(config, "recipe", lambda v: isinstance(v, str), "a name"))
+        return {
+            "recipe": recipe,
+            "seed": _field(config, "seed", lambda v: type(v) is int and 0 <= v < SEEDS, "a whole number below 2⁶⁴"),
+            "dtype": _field(config, "dtype", lambda v: v in ("float32", "float64"), "float32 or float64"),
+            "data": _field(config, "data", lambda v: isinstance(v, str), "a text"),
+            "data_from": _field(config, "data_from", lambda v: v is None or _is_path(v), "null, full or a directory"),
+            "settings": stored(
+                recipe.settings, _field(config, "settings", lambda v: isinstance(v, dict), "names and values")
+            ),
+            "until_equilibrium": _field(
+                {"until_equilibrium": None} | config,
+                "until_equilibrium",
+                lambda v: v is None or (type(v) is float and 0 < v < 0.5),
+                "null or a number between 0 and 0.5",
+            ),
+        }
+    except FileNotFoundError:
+        raise RunError(f"{brief(str(path), 200)} is not a run directory: it has no config.json") from None
+    except OSError as error:
+        raise RunError(f"{brief(str(file), 200)} cannot be read: {error.strerror}") from None
+    except (Error, ValueError, RecursionError) as error:
+        raise RunError(f"{brief(str(file), 200)} is not readable ({brief(str(error), 250)})") from None
+
+
+def _read_json(file):
+    """The object in a JSON file of sane size, or ValueError."""
+    if "\0" in str(file) or not stat.S_ISREG(file.stat().st_mode):  # before it is opened: a pipe would wait for ever
+        raise RunError("it is no file")
+    with open(file, "rb") as opened:
+        text = opened.read(CONFIG_LIMIT + 1)
+    if len(text) > CONFIG_LIMIT:
+        raise RunError(f"it is larger than {CONFIG_LIMIT:,} bytes")
+    config = json.loads(text.decode("utf-8"))
+    if not isinstance(config, dict):
+        raise RunError("it holds no object")
     return config
 
 
+def _field(config, name, accepts, expects):
+    if name not in config:
+        raise RunError(f"it has no {name}")
+    if not accepts(config[name]):
+        raise RunError(f"{name} is {brief(config[name])}, expected {expects}")
+    return config[name]
+
+
+def _is_path(value):
+    """Whether a JSON value could name a file on this system."""
+    try:
+        return isinstance(value, str) and value != "" and b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+
+
 def open_run(path: FileName) -> tuple[Any, dict[str, Any], GAN]:
-    """(recipe, config, GAN) of a run directory."""
-    directory = Path(path)
+    """(recipe, config as of `read_config`, GAN) of a run directory."""
+    config = read_config(path)
     try:
-        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-        recipe = recipes.get(config["recipe"])
-    except FileNotFoundError:
-        raise RunError(f"{directory} is not a run directory: it has no config.json") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{directory / 'config.json'} is not readable ({error})") from None
-    try:
-        gan = GAN.load(directory / "model.npz")
+        gan = GAN.load(Path(path) / "model.npz")
     except ModelFileError as error:
         raise RunError(str(error)) from None
-    made = gan.generator.shapes[-1]
+    recipe, made = config["recipe"], gan.generator.shapes[-1]
     if made != recipe.shape:
-        raise RunError(f"{directory}: model.npz makes rows of shape {made}, its recipe {recipe.name} {recipe.shape}")
+        raise RunError(f"{path}: model.npz makes rows of shape {made}, its recipe {recipe.name} {recipe.shape}")
     return recipe, config, gan
 
 
@@ -296,23 +350,36 @@ def sample(path: FileName, n: int | None = None, seed: int = 0, out: FileName | 
     """Write n new samples of a run to `out`, a .png picture or a .npy array; returns (path written, n).
 
     n defaults to the recipe's own count, `out` to sample-seedN.png in the run directory. The array is float32
-    (n, features) in the generator's own range.
+    (n, features) in the generator's own range. NonFiniteError for a generator that makes infinities or NaNs.
     """
     recipe, _, gan = open_run(path)
     n = recipe.sample_count if n is None else n
     target = Path(path) / f"sample-seed{seed}.png" if out is None else Path(out)
     if target.suffix not in (".png", ".npy"):
-        raise RunError(f"{target} should end in .png or .npy")
+        raise RunError(f"{brief(str(target))} should end in .png or .npy")
+    if target.suffix == ".png" and n > PICTURED:
+        raise RunError(f"a picture shows at most {PICTURED:,} samples, got {n:,}; a .npy file takes more")
     if not target.parent.is_dir():
-        raise RunError(f"{target.parent} is not a directory")
+        raise RunError(f"{brief(str(target.parent))} is not a directory")
     sample_rng, picture_rng = np.random.default_rng(seed).spawn(2)
-    samples = gan.sample(n, sample_rng)
-    if target.suffix == ".npy":
-        with atomic_write(target) as temporary, open(temporary, "wb") as file:
-            np.save(file, samples.astype(np.float32, copy=False))
-    else:
-        recipe.picture(samples, gan, f"{recipe.name}: {n:,} samples, seed {seed}", target, picture_rng)
+    samples = finite_samples(gan, n, sample_rng)
+    with np.errstate(all="ignore"):  # a picture of finite points may still ask for answers about them that overflow
+        if target.suffix == ".npy":
+            with atomic_write(target) as temporary, open(temporary, "wb") as file:
+                np.save(file, samples.astype(np.float32, copy=False))
+        else:
+            recipe.picture(samples, gan, f"{recipe.name}: {n:,} samples, seed {seed}", target, picture_rng)
     return target, n
+
+
+def finite_samples(gan: GAN, n: int, rng: Rng) -> Array:
+    """n samples of a GAN, or NonFiniteError: finite weights too can make infinities and NaNs."""
+    with np.errstate(all="ignore"):
+        samples = gan.sample(n, rng)
+    bad = np.count_nonzero(~np.isfinite(samples).all(axis=-1))
+    if bad:
+        raise NonFiniteError(f"{bad:,} of {n:,} samples are not finite, so there is nothing to show or to measure")
+    return samples
 
 
 def _write_json(path, value):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from numgan.gan.objectives import Objective
     from numgan.nn.network import Sequential
 
+MOST = 1_000_000_000  # of any count: what numgan multiplies of two of them still fits NumPy's sizes
+WIDEST, DEEPEST = 1_000_000, 100  # hidden layers, as several of them multiply
 RULES = {name for rules in OBJECTIVES.values() for name in rules.takes}  # settings that are the objective's
 
 
@@ -32,11 +36,11 @@ def setting(default: Any, help: str, check: Callable[[Any], bool], expects: str)
 
 
 def positive_int(default: Any, help: str) -> Any:
-    return setting(default, help, lambda v: v > 0, "a positive integer")
+    return setting(default, help, lambda v: 0 < v <= MOST, f"a positive integer, at most {MOST:,}")
 
 
 def natural(default: Any, help: str) -> Any:
-    return setting(default, help, lambda v: v >= 0, "a whole number from 0 up")
+    return setting(default, help, lambda v: 0 <= v <= MOST, f"a whole number from 0 up to {MOST:,}")
 
 
 def positive(default: Any, help: str) -> Any:
@@ -52,7 +56,8 @@ def choice(default: Any, help: str, options: tuple[str, ...]) -> Any:
 
 
 def widths(default: Any, help: str) -> Any:
-    return setting(default, help, lambda v: len(v) > 0 and min(v) > 0, "positive integers with commas, as 128,256,512")
+    expects = f"positive integers with commas, as 128,256,512, at most {DEEPEST} of them and each at most {WIDEST:,}"
+    return setting(default, help, lambda v: 0 < len(v) <= DEEPEST and 0 < min(v) <= max(v) <= WIDEST, expects)
 
 
 @dataclass(frozen=True)
@@ -109,20 +114,24 @@ class DigitSettings(TrainingSettings):
 
 
 def with_overrides(settings: Any, overrides: Mapping[str, Any]) -> Any:
-    """Settings with some replaced: `overrides` maps names to texts, as the command line has them, or to values."""
+    """Settings with some replaced: `overrides` maps names to texts, as the command line has them, or to values.
+
+    Raises SettingError for a name that is none, a value of another kind or out of bounds, or values that do not go
+    together.
+    """
     fields = {f.name: f for f in dataclasses.fields(settings)}
     values = {}
     for name, text in overrides.items():
         if name not in fields:
-            raise SettingError(f"no setting {name!r}; the settings are {', '.join(fields)}")
+            raise SettingError(f"no setting {brief(name)!r}; the settings are {', '.join(fields)}")
         expects = fields[name].metadata["expects"]
         try:
             values[name] = _parse(text, type(getattr(settings, name)))
             accepted = fields[name].metadata["check"](values[name])
-        except ValueError:
+        except (ValueError, OverflowError):  # float() of a long whole number
             accepted = False
         if not accepted:
-            raise SettingError(f"{name}={_text(text)} is not possible; expected {expects}")
+            raise SettingError(f"{name}={brief(text)} is not possible; expected {expects}")
     if "epochs" in fields and values.get("epochs") and values.get("steps"):
         raise SettingError(f"give steps or epochs, not both; got steps={values['steps']}, epochs={values['epochs']}")
     if "epochs" in fields and (values.get("epochs") or values.get("steps")):
@@ -146,18 +155,43 @@ def with_overrides(settings: Any, overrides: Mapping[str, Any]) -> Any:
     return settings
 
 
-def _parse(text, kind):
-    if kind is tuple and not isinstance(text, str):
-        return tuple(text)
-    if kind is tuple:
-        return tuple(int(part) for part in text.split(","))
-    if kind is int and isinstance(text, float):
-        raise ValueError(text)
-    return kind(text)
+def stored(settings: Any, values: Mapping[str, Any]) -> Any:
+    """Settings with `values` as a run's file keeps them, each checked as by `with_overrides`.
+
+    The file keeps what its objective does not take too, at the default, where it is no contradiction.
+    """
+    defaults = dataclasses.asdict(settings)
+    return with_overrides(settings, {k: v for k, v in values.items() if k not in RULES or v != defaults.get(k)})
+
+
+def _parse(value, kind):
+    """A text or a JSON value as a setting's kind, or ValueError. Nothing is rounded, and a digit is one of 0 to 9."""
+    if kind is str and isinstance(value, str):
+        return value
+    if kind is int and isinstance(value, str) and re.fullmatch("[+-]?[0-9]{1,20}", value):
+        return int(value)
+    if kind is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if kind is float and isinstance(value, str) and re.fullmatch("[0-9.eE+-]{1,100}", value):
+        return float(value)
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if kind is tuple and isinstance(value, str | list | tuple):
+        parts = map(str.strip, value.split(",")) if isinstance(value, str) else value
+        return tuple(_parse(part, int) for part in parts)
+    raise ValueError(value)
 
 
 def _text(value):
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def brief(value: Any, most: int = 80) -> str:
+    """A value as a message quotes it: on one line, printable, of at most `most` characters, its middle left out."""
+    text = value if isinstance(value, str) else reprlib.repr(value)
+    if len(text) > most:
+        text = f"{text[: most // 2]}…{text[most // 2 + 1 - most :]}"
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def setting_rows(settings: Any) -> list[tuple[str, str, str]]:

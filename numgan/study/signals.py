@@ -37,3 +37,8 @@ def stopping_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def stop_status(stop: BaseException) -> int:
+    """The exit status of a process that an interrupt ended, as a shell has it: 128 and the signal's number."""
+    return 128 + getattr(stop, "number", signal.SIGINT)
