@@ -1,7 +1,7 @@
 """The command line: parses arguments, calls the rest, prints what came of it.
 
-Exit status 2 for a bad call, 1 for a run that failed, 128 and the signal's number for one that was stopped: 130 by
-Ctrl-C, 143 by SIGTERM, 141 where nobody reads the output any more.
+Exit status 2 for a bad call, 3 for a training that diverged, 128 and the signal's number for what was stopped (130 by
+Ctrl-C, 143 by SIGTERM, 141 where nobody reads the output any more), 1 for any other failure.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _run(argv):
     except NonFiniteError as error:
         return _fail(who, error, 1)
     except (Error, OSError, MemoryError) as error:
-        return _fail(who, error, 2)
+        return _fail(who, error, 1 if sys.stdout.error else 2)
     except KeyboardInterrupt as stop:
         return _fail(who, str(stop) or "interrupted", stop_status(stop))
 

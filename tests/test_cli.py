@@ -353,7 +353,7 @@ def test_config_tells_what_was_run(mnist_run, sine):
     assert config.pop("numgan") and config.pop("numpy") == np.__version__
     settings = config.pop("settings")
     assert config == {
-        "recipe": "mnist", "seed": 0, "dtype": "float32", "data_from": None,
+        "recipe": "mnist", "seed": 0, "dtype": "float32", "data_from": None, "until_equilibrium": None,
         "data": "4,000 training images of 5,000 embedded MNIST digits",
         "held_out": "1,000 held-out images of 5,000 embedded MNIST digits",
     }  # fmt: skip
@@ -588,7 +588,7 @@ def test_a_side_that_does_not_play_leaves_gaps(call, tmp_path):
     status, out, err = call("train", "sine", *arguments)
     assert (status, err) == (0, "")
     assert_gaps_are_of(history_of(tmp_path / "run")[1], side[0])
-    (line,) = re.findall(r"^ +20 .*$", out, re.MULTILINE)
+    (line,) = re.findall(r"^ +20 .*\d%.*$", out, re.MULTILINE)
     assert line.count("—") == dashes
     assert re.search(rf"\n  {side} +loss — +accuracy — ", out)
     assert_picture(tmp_path / "run" / "history.png", 0.01)
@@ -805,7 +805,6 @@ def test_wrong_settings_are_refused_and_leave_nothing(call, arguments, phrases):
 @pytest.mark.parametrize("arguments, phrase", [
     ([], "COMMAND"),
     (["fly"], "fly"),
-    (["train"], "RECIPE"),
     (["train", "mnist", "--dtype", "float16"], "float64"),
     (["train", "mnist", "--seed", "-1"], "--seed: expected a whole number from 0 up, got '-1'"),
     (["train", "mnist", "--seed", "abc"], "--seed"),
@@ -860,11 +859,15 @@ def test_a_diverging_run_keeps_its_last_good_state(tmp_path):
     done = run(tmp_path, "train", "sine", "--steps", "3000", "--seed", "1", "--set", "learning_rate=1e16",
                "--set", "objective=minimax", "--set", "discriminator_steps=0", "--set", "snapshot_every=20",
                "--out", "run", "--quiet")  # fmt: skip
-    assert done.returncode == 1 and done.stdout == ""
-    message = r"numgan train: not finite: .* step (\d+); kept the last good state, after step (\d+)\n"
+    assert done.returncode == 3 and done.stdout == ""
+    message = (
+        r"numgan train: not finite: .* step (\d+); kept the last good state, after step (\d+); run holds the state "
+        r"after step (\d+), go on with: numgan train --resume run\n"
+    )
     found = re.fullmatch(message, done.stderr)
     assert found, done.stderr
-    bad, kept = map(int, found.groups())
+    bad, kept, held = map(int, found.groups())
+    assert held == kept
     assert 0 < kept < bad <= kept + 20 and kept % 20 == 0
     steps, history = history_of(tmp_path / "run")
     assert steps == list(range(1, kept + 1))
@@ -878,8 +881,8 @@ def test_a_diverging_run_keeps_its_last_good_state(tmp_path):
 def test_a_run_that_diverges_at_once_keeps_its_start(call, tmp_path):
     status, out, err = call("train", "mnist", *SMALL, "--set", "learning_rate=1e30", "--until-equilibrium",
                             "--out", "run")  # fmt: skip
-    assert status == 1
-    assert re.search(r"step \d+.*kept the last good state, after step 0$", err.strip()) and err.count("\n") == 1
+    assert status == 3
+    assert re.search(r"step \d+.*kept the last good state, after step 0; run holds", err) and err.count("\n") == 1
     assert "\nno equilibrium: training ended before the first check\n" in out
     assert history_of(tmp_path / "run")[0] == []
     gan = assert_loads_and_samples(tmp_path / "run", 784)
@@ -908,9 +911,10 @@ def test_an_interrupted_run_is_complete_up_to_a_look(tmp_path):
         process.kill()
         process.wait()
     assert process.returncode == 130, err
-    found = re.fullmatch(r"numgan train: interrupted; kept the state after step (\d+)\n", err)
+    message = r"numgan train: interrupted; run holds the state after step ([\d,]+), go on with: .* --resume run\n"
+    found = re.fullmatch(message, err)
     assert found, err
-    kept = int(found[1])
+    kept = int(found[1].replace(",", ""))
     assert kept > 0 and kept % 500 == 0
     assert f"of {kept:,} steps" in out
     directory = tmp_path / "run"

@@ -190,10 +190,14 @@ def resume(
         )
         if game.data.source != config["data"]:
             raise RunError(f"{directory} was trained on {config['data']}; there are now {game.data.source}")
+        file, before = directory / "config.json", _read_json(directory / "config.json")
         if length:
-            kept = _read_json(directory / "config.json")
-            _write_json(directory / "config.json", kept | {"settings": dataclasses.asdict(settings)})
-        return game.play(directory, checkpoint_every, None if quiet else say)
+            _write_json(file, before | {"settings": dataclasses.asdict(settings)})
+        try:
+            return game.play(directory, checkpoint_every, None if quiet else say)
+        except Error:
+            _write_json(file, before)
+            raise
 
 
 class _Game:
@@ -227,7 +231,8 @@ class _Game:
                 **self.settings.length(),
             )
         except BaseException as error:
-            if checkpoint.kept is None:
+            refused = isinstance(error, Error) and not hasattr(error, "history")  # before the training began
+            if refused or checkpoint.kept is None:
                 raise
             stop, record = error, getattr(error, "history", None)
         seconds = time.perf_counter() - start

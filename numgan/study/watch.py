@@ -115,11 +115,15 @@ class Watch:
             self.parts["equilibrium"] = equilibrium
         self.bar = tqdm(total=total, unit="step", disable=None if say else True, dynamic_ncols=True)
         self._shown = gan.objective.watched
-        self._say("   ".join([f"{'step':>8}", *(heading for heading, _, _ in self._shown)]))
+        self._heading = "   ".join([f"{'step':>8}", *(heading for heading, _, _ in self._shown)])
 
     def _say(self, text):
+        """Say a line, the first under the heading."""
         if self.say:
             with tqdm.external_write_mode():
+                if self._heading:
+                    self.say(self._heading)
+                self._heading = None
                 self.say(text)
 
     def __call__(self, done: int, record: History) -> bool:
