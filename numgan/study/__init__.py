@@ -5,6 +5,7 @@ Read in this order:
     settings     every number of a recipe, by name, with what it may be
     recipes/     the systems of the source documents, a family a file
     runs         one training, from seed to run directory and back
+    watch, signals   what goes on beside a training, and what stops it from outside
     seeds        several of them side by side
     plots        pictures
     metrics, classifier, evaluation   how good samples are, beside real data

@@ -67,7 +67,7 @@ class TrainingSettings:
     steps: int = positive_int(1000, "training steps: each a discriminator step, then a generator step")
     batch_size: int = positive_int(128, "rows in the generator's batch")
     snapshot_every: int = positive_int(
-        100, "steps between two summaries and moments of evolution.png; by epochs, a tenth of the run"
+        100, "steps between two summaries and moments of evolution.png; by epochs, there is one after each"
     )
     learning_rate: float = positive(1e-3, "Adam's α")
     beta1: float = fraction(0.9, "Adam's β₁")

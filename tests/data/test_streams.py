@@ -101,3 +101,46 @@ def test_normal_numbers_are_normal(dtype):
     np.testing.assert_allclose(shares, [math.erf(s / math.sqrt(2)) for s in (0.5, 1, 2, 3)], atol=0.005)
     first, second = np.split(out, 2)  # the two coordinates of a point
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.01 and abs(np.corrcoef(first**2, second**2)[0, 1]) < 0.01
+
+
+# ---------------------------------------------------------------- going on where one stopped
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("batch", "shape"), BATCHES)
+@pytest.mark.parametrize("make", [noise_stream, lambda draw, *rest: data_stream(Rows(np.eye(9)), draw, *rest)])
+def test_a_stream_goes_on_from_its_state_and_that_of_the_random_numbers(make, batch, shape, dtype):
+    shape = shape if make is noise_stream else (9,)
+    arguments = (batch, shape, dtype) if make is noise_stream else (batch, dtype)
+    draw = rng()
+    ours, other = make(draw, *arguments), make(rng(5), *arguments)
+    for used in range(12):
+        state, numbers = ours.state_dict(), draw.bit_generator.state
+        ours.next()
+        expected = [ours.next().copy() for _ in range(3)]
+        assert state["left"].dtype == dtype and state["left"].shape[1:] == expected[0].shape, used
+        again = rng()
+        again.bit_generator.state = numbers
+        other = make(again, *arguments)
+        other.load_state_dict(state)
+        other.next()
+        assert all(other.next().tobytes() == batch.tobytes() for batch in expected)
+
+
+def test_an_order_goes_on_from_its_state():
+    def order(seed):
+        return Shuffled(Rows(np.arange(10.0)[:, None]), rng(seed))
+
+    def take(order, n):
+        out = np.empty((n, 1))
+        order.take(out)
+        return out.ravel().tolist()
+
+    ours = order(1)
+    take(ours, 4), take(ours, 3)
+    state = ours.state_dict()
+    rest = take(ours, 3)
+    assert sorted(state["order"].tolist()) == sorted(map(int, rest))
+    other = order(2)
+    other.load_state_dict(state)
+    assert take(other, 3) == rest
