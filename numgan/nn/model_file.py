@@ -37,7 +37,7 @@ LAYER_LIMIT = 1_000  # of a network
 AXIS_LIMIT = 8  # of an array or a sample
 DIRECTORY_LIMIT = 1 << 20  # bytes of the list of entries: about 10,000 of them
 NAME_LIMIT = 100  # characters of a network's name
-HEADER_ROOM = 1_000  # bytes
+HEADER_ROOM = 128  # bytes
 FILE_LIMIT = 1 << 32  # bytes; larger zip files need records of another kind
 MEMORY_FACTOR, MEMORY_BASE = 12, 48 << 20
 
@@ -215,14 +215,14 @@ def _check_end(file, size):
     file.seek(max(size - END.size - 20, 0))
     tail = file.read(END.size + 20)
     if len(tail) < END.size:
-        raise ValueError("it is shorter than any zip file")
+        raise ArgumentError("it is shorter than any zip file")
     signature, *_, directory, _, comment = END.unpack(tail[-END.size :])
     if signature != b"PK\5\6" or comment:
-        raise ValueError("it does not end as a zip file does")
+        raise ArgumentError("it does not end as a zip file does")
     if size > FILE_LIMIT or tail.startswith(b"PK\6\7"):  # the mark of a zip64 end
-        raise ValueError(f"it has more than {FILE_LIMIT:,} bytes or 65,535 entries")
+        raise ArgumentError(f"it has more than {FILE_LIMIT:,} bytes or 65,535 entries")
     if directory > DIRECTORY_LIMIT:
-        raise ValueError(f"its list of entries takes {directory:,} bytes, expected at most {DIRECTORY_LIMIT:,}")
+        raise ArgumentError(f"its list of entries takes {directory:,} bytes, expected at most {DIRECTORY_LIMIT:,}")
 
 
 def _oversize(config):
@@ -238,7 +238,7 @@ def _oversize(config):
 
 
 def _refuse_constant(name):
-    raise ValueError(f"the settings hold {name}, expected finite numbers")
+    raise ArgumentError(f"the settings hold {name}, expected finite numbers")
 
 
 def _some(names):
