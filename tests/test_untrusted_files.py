@@ -1,5 +1,5 @@
-"""Files from outside, damaged on purpose: each loads rightly or is refused in one short sentence that names it, and none
-takes more memory than `MEMORY_FACTOR` times its own size and `MEMORY_BASE`.
+"""Files from outside, damaged on purpose: each loads rightly or is refused in one short sentence that names it, and
+none takes more memory than `MEMORY_FACTOR` times its own size and `MEMORY_BASE`.
 """
 
 import gzip
@@ -107,7 +107,7 @@ def overlapping(entries):
     name, content = "run.a.npy", npy(np.zeros(100_000))
     raw = packed(entries | {name: content})
     end = raw.rindex(b"PK\5\6")
-    count, size, start = struct.unpack_from("<H2L", raw, end + 10)
+    count, _, start = struct.unpack_from("<H2L", raw, end + 10)
     position = raw.rindex(b"PK\1\2", 0, end)
     record, listing = raw[position:end], raw[start:end]
     listing += b"".join(record.replace(b"run.a", b"r%04d" % i) for i in range(1000))
@@ -164,7 +164,8 @@ HOSTILE = {
     "a layer 10⁹ wide": lambda e: edited(e, lambda s: tall(s, [["Dense", {"units": 10**9}]])),
     "10⁶ replicas": lambda e: edited(e, lambda s: s["generator"].update(replicas=10**6)),
     "a network as large as the padding": lambda e: edited(
-        e | {"generator.x.npy": npy(np.zeros(10**6))}, lambda s: tall(s, [["Dense", {"units": 2 * 10**5}], ["Dense", {"units": 2}]])
+        e | {"generator.x.npy": npy(np.zeros(6 * 10**5))},
+        lambda s: tall(s, [["Dense", {"units": 2 * 10**5}], ["Dense", {"units": 2}]]),
     ),
     "10⁵ entries": lambda e: packed(e | {f"run.{i}": b"" for i in range(100_000)}),
     "10⁴ entries": lambda e: packed(e | {f"run.{i}.npy": b"" for i in range(10_000)}),
@@ -183,12 +184,17 @@ HOSTILE = {
     "nested settings": lambda e: packed(with_settings(e, "[" * 10**6)),
     "10⁶ lists": lambda e: packed(with_settings(e, f"[{'[],' * 330_000}[]]")),
     "settings too long": lambda e: packed(with_settings(e, " " * 1_100_000)),
+    "settings that are no Unicode": lambda e: packed(
+        e
+        | {"settings.npy": with_settings(e, json.dumps(settings_of(e) | {"schedule": "###"}))["settings.npy"].replace(
+            b"#\0\0\0", b"\xff\xff\xff\x7f")}
+    ),
     "a huge integer": lambda e: packed(with_settings(e, '{"format": 1' + "0" * 900_000 + "}")),
     "a NaN": lambda e: packed(with_settings(e, json.dumps(settings_of(e) | {"x": float("nan")}))),
     "an infinity": lambda e: packed(with_settings(e, json.dumps(settings_of(e) | {"x": float("inf")}))),
     "a format of 900,000 characters": lambda e: packed(with_settings(e, json.dumps({"format": "x" * 900_000}))),
     "a layer of 900,000 characters": lambda e: edited(e, lambda s: tall(s, [["x" * 900_000, {}]])),
-    "a name for a network of 900,000 characters": lambda e: edited(e, lambda s: s["generator"].update(name="x" * 900_000)),
+    "a network's name of 900,000 characters": lambda e: edited(e, lambda s: s["generator"].update(name="x" * 900_000)),
     "a shape of 10⁵ axes": lambda e: edited(e, lambda s: s["generator"].update(shape=[1] * 100_000)),
     "the same name twice": lambda e: packed([*e.items(), ("run.rng.npy", npy(np.zeros(2)))]),
     "the same name but for its ending": lambda e: packed(e | {"run.rng": npy(np.zeros(2))}),
@@ -198,7 +204,9 @@ HOSTILE = {
     "a NaN among the weights": with_npy(npy(np.full((6, 3), np.nan, "f4"))),
     "an infinity among the weights": with_npy(npy(np.full((6, 3), np.inf, "f4"))),
     "weights beyond float32": with_npy(npy(np.full((6, 3), 1e300))),
-    "a variance below 0": lambda e: packed(e | {"generator.batch_norm_1.running_variance.npy": npy(np.full(6, -1, "f4"))}),
+    "a variance below 0": lambda e: packed(
+        e | {"generator.batch_norm_1.running_variance.npy": npy(np.full(6, -1, "f4"))}
+    ),
     **{
         f"{layer} of {value!r}": lambda e, layer=layer, value=value: edited(
             e, lambda s: s["generator"]["layers"].insert(1, [layer, value])
@@ -359,7 +367,10 @@ def steer(rng, raw):
 
 
 RAW = (flip_bits, truncate, splice, steer)
-VALUES = [None, True, -1, 0, 1, 3, 2**31, 10**9, 10**30, 0.5, 1e-300, 1e300, "", "x" * 500, "Dense", "float64", [], [[]], [1], {}, {"units": 2}]  # fmt: skip
+VALUES = [
+    None, True, -1, 0, 1, 3, 2**31, 10**9, 10**30, 0.5, 1e-300, 1e300, "", "x" * 500, "Dense", "float64",
+    [], [[]], [1], {}, {"units": 2},
+]  # fmt: skip
 NAMES = ["", "settings", "generator", "../x", "run.x", "a\0b", "x" * 3000, "generator.dense_1.weight"]
 DESCRS = ["<f2", "<f8", ">f4", "<f16", "|O", "<U3", "|b1", "<i8", "|V4", "<M8[s]", "<c8"]
 
