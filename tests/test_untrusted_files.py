@@ -103,16 +103,25 @@ def tall(s, layers):
 
 
 def overlapping(entries):
-    """A thousand names for the bytes of one entry."""
-    name, content = "run.a.npy", npy(np.zeros(100_000))
-    raw = packed(entries | {name: content})
+    """Entries that lie in one another, each the whole of the next smaller one with a header before it."""
+    names, listing = [b"run.%02d.npy" % i for i in range(60)], b""
+    content = npy(np.zeros(100_000))
+    contents = []
+    for name in names:
+        contents.append(content)
+        record = struct.pack(
+            "<4s5H3L2H", b"PK\3\4", 20, 0, 0, 0, 0, zlib.crc32(content), len(content), len(content), 10, 0
+        )
+        content = npy(np.frombuffer(record + name + content, np.uint8))
+    raw = packed(entries | {"run.all.npy": content})
     end = raw.rindex(b"PK\5\6")
     count, _, start = struct.unpack_from("<H2L", raw, end + 10)
-    position = raw.rindex(b"PK\1\2", 0, end)
-    record, listing = raw[position:end], raw[start:end]
-    listing += b"".join(record.replace(b"run.a", b"r%04d" % i) for i in range(1000))
-    tail = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count + 1000, count + 1000, len(listing), start, 0)
-    return raw[:start] + listing + tail
+    for name, content in zip(names, contents, strict=True):
+        sizes = zlib.crc32(content), len(content), len(content), 10, 0, 0, 0, 0, 0, raw.index(name) - 30
+        listing += struct.pack("<4s6H3L5H2L", b"PK\1\2", 20, 20, 0, 0, 0, 0, *sizes) + name
+    listing = raw[start:end] + listing
+    count += len(names)
+    return raw[:start] + listing + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, len(listing), start, 0)
 
 
 def lying(entries):
@@ -217,12 +226,28 @@ HOSTILE = {
 }  # fmt: skip
 
 
+SAYS = {
+    "20,000 layers": "at most 1,000",
+    "10⁵ entries": "65,535 entries",
+    "overlapping entries": "reaches beyond its place",
+    "sizes of 4 GB": "reaches beyond its place",
+    "settings that are no Unicode": "utf-32",
+    "the same name twice": "same name",
+    "the same name but for its ending": "same name",
+    "a NaN": "hold NaN",
+    "a NaN among the weights": "'generator.dense_1.weight' holds a NaN",
+    "weights beyond float32": "overflow",
+}
+
+
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_hostile_file_is_refused_within_its_bound_of_memory(tmp_path, good, case):
     path = tmp_path / "model.npz"
     path.write_bytes(HOSTILE[case](good))
     bound = MEMORY_FACTOR * path.stat().st_size + MEMORY_BASE
-    assert peak_memory(lambda: refused(path)) < bound
+    messages = []
+    assert peak_memory(lambda: messages.append(refused(path))) < bound
+    assert SAYS.get(case, "") in messages[0]
 
 
 @pytest.mark.parametrize(
