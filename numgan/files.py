@@ -18,6 +18,7 @@ except ImportError:  # Windows
     fcntl = None
 
 PREFIX = ".numgan-"  # of temporary files
+NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 KINDS = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a FIFO",
@@ -52,7 +53,7 @@ def atomic_write(path: FileName) -> Iterator[str]:
     directory, name = os.path.split(target)
     temporary = os.path.join(directory, f"{PREFIX}{secrets.token_hex(8)}{os.path.splitext(name)[1]}")
     try:
-        mode = _mode_of(target)
+        mode = _mode_of(target, path)
         created = 0o666 if mode is None else mode | stat.S_IWUSR  # never more open than the file it replaces
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, created))
         yield temporary
@@ -77,19 +78,18 @@ def open_regular(path: FileName) -> BinaryIO:
     Raises ReadError for anything else: a FIFO would wait for ever, and a device never end.
     """
     try:
-        _check_regular(os.stat(path))
-        # looked at again once it is open, since another may have taken its name; a FIFO is then not waited for
-        file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115
-        try:
-            _check_regular(os.fstat(file.fileno()))
-        except BaseException:
+        reason = _irregular(os.stat(path))
+        if not reason:
+            # looked at again once it is open, since another may have taken its name; a FIFO is then not waited for
+            file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | NO_WAIT))  # noqa: SIM115
+            if not (reason := _irregular(os.fstat(file.fileno()))):
+                return file
             file.close()
-            raise
     except FileNotFoundError:
         raise ReadError(f"{shown(path)}: no such file") from None
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
         raise ReadError(f"{shown(path)}: cannot be read: {_reason(error)}") from error
-    return file
+    raise ReadError(f"{shown(path)}: cannot be read: {reason}")
 
 
 @contextlib.contextmanager
@@ -138,20 +138,21 @@ def shown(path: FileName) -> str:
     return text if len(text) <= 200 else f"…{text[-199:]}"
 
 
-def _mode_of(target):
+def _mode_of(target, path):
     """The permissions of the regular file that is there, or None."""
     try:
         status = os.stat(target)
     except FileNotFoundError:
         return None
-    _check_regular(status)
+    if reason := _irregular(status):
+        raise WriteError(f"{shown(path)}: cannot be written: {reason}")
     return stat.S_IMODE(status.st_mode)
 
 
-def _check_regular(status):
+def _irregular(status):
+    """What stands there in place of a regular file, or None."""
     kind = stat.S_IFMT(status.st_mode)
-    if kind != stat.S_IFREG:
-        raise OSError(f"it is {KINDS.get(kind, 'something else')}, expected a regular file")
+    return None if kind == stat.S_IFREG else f"it is {KINDS.get(kind, 'something else')}, expected a regular file"
 
 
 def _sync(path, flags):

@@ -14,6 +14,7 @@ import math
 import os
 import re
 import struct
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -37,12 +38,13 @@ LAYER_LIMIT = 1_000  # of a network
 AXIS_LIMIT = 8  # of an array or a sample
 DIRECTORY_LIMIT = 1 << 20  # bytes of the list of entries: about 10,000 of them
 NAME_LIMIT = 100  # characters of a network's name
-HEADER_ROOM = 1_000  # bytes
+HEADER_ROOM = 128  # bytes
 FILE_LIMIT = 1 << 32  # bytes; larger zip files need records of another kind
-MEMORY_FACTOR, MEMORY_BASE = 12, 48 << 20
+MEMORY_FACTOR, MEMORY_BASE = 12, 8 << 20
 
 PLAIN = {"b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8"}
 END = struct.Struct("<4s4H2LH")  # of a zip file, APPNOTE.TXT 4.3.16
+UTF_32 = "utf-32-le" if sys.byteorder == "little" else "utf-32-be"
 # The one way in which NumPy writes the header of a plain array: 1.0, then descr, order and shape.
 MAGIC = b"\x93NUMPY\x01\x00"
 HEADER = re.compile(
@@ -105,7 +107,9 @@ class ModelFile:
             raise self._refusal("not a numgan model file, it has no entry 'settings'")
         if self.entries["settings"].file_size > 4 * SETTINGS_LIMIT + HEADER_ROOM:
             raise self._refusal(f"'settings' should be a text of at most {SETTINGS_LIMIT:,} characters, it is longer")
-        settings = json.loads(str(self._read("settings", text=True)), parse_constant=_refuse_constant)
+        # decoded strictly: NumPy would make a str of what is no Unicode, which Python then cannot handle
+        text = self._read("settings", text=True).tobytes().decode(UTF_32).rstrip("\0")
+        settings = json.loads(text, parse_constant=_refuse_constant)
         found = settings.get("format") if isinstance(settings, dict) else settings
         if found != FORMAT or not isinstance(settings, dict):
             raise self._refusal(f"format is {_line(found)!r}, expected {FORMAT!r}")
@@ -215,14 +219,14 @@ def _check_end(file, size):
     file.seek(max(size - END.size - 20, 0))
     tail = file.read(END.size + 20)
     if len(tail) < END.size:
-        raise ValueError("it is shorter than any zip file")
+        raise ArgumentError("it is shorter than any zip file")
     signature, *_, directory, _, comment = END.unpack(tail[-END.size :])
     if signature != b"PK\5\6" or comment:
-        raise ValueError("it does not end as a zip file does")
+        raise ArgumentError("it does not end as a zip file does")
     if size > FILE_LIMIT or tail.startswith(b"PK\6\7"):  # the mark of a zip64 end
-        raise ValueError(f"it has more than {FILE_LIMIT:,} bytes or 65,535 entries")
+        raise ArgumentError(f"it has more than {FILE_LIMIT:,} bytes or 65,535 entries")
     if directory > DIRECTORY_LIMIT:
-        raise ValueError(f"its list of entries takes {directory:,} bytes, expected at most {DIRECTORY_LIMIT:,}")
+        raise ArgumentError(f"its list of entries takes {directory:,} bytes, expected at most {DIRECTORY_LIMIT:,}")
 
 
 def _oversize(config):
@@ -238,7 +242,7 @@ def _oversize(config):
 
 
 def _refuse_constant(name):
-    raise ValueError(f"the settings hold {name}, expected finite numbers")
+    raise ArgumentError(f"the settings hold {name}, expected finite numbers")
 
 
 def _some(names):
