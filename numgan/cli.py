@@ -23,6 +23,7 @@ import numgan
 from numgan import data
 from numgan.data.mnist import to_unit_range
 from numgan.errors import Error
+from numgan.files import WriteError
 from numgan.gan.equilibrium import PATIENCE
 from numgan.gan.equilibrium import TOLERANCE as TOLERANCE_OF_HALF
 from numgan.gan.fit import NonFiniteError
@@ -57,7 +58,7 @@ def _run(argv):
         if arguments.command == "train":
             plots.new_figure()  # so that what keeps matplotlib from drawing is said now, not after the training
         return arguments.run(arguments) or 0
-    except NonFiniteError as error:
+    except (NonFiniteError, WriteError) as error:
         return _fail(who, error, 1)
     except (Error, OSError, MemoryError) as error:
         return _fail(who, error, 1 if sys.stdout.error else 2)
