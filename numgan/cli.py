@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import io
 import json
 import math
@@ -23,7 +24,6 @@ import numgan
 from numgan import data
 from numgan.data.mnist import to_unit_range
 from numgan.errors import Error
-from numgan.files import WriteError
 from numgan.gan.equilibrium import PATIENCE
 from numgan.gan.equilibrium import TOLERANCE as TOLERANCE_OF_HALF
 from numgan.gan.fit import NonFiniteError
@@ -35,6 +35,7 @@ from numgan.study.signals import stop_status, stopping_signals
 from numgan.study.watch import last_mean
 
 LONGEST = 500  # characters of a message
+DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EIO)
 MOST_ROWS = 1_000_000  # that -n asks for, and the like
 
 
@@ -58,10 +59,11 @@ def _run(argv):
         if arguments.command == "train":
             plots.new_figure()  # so that what keeps matplotlib from drawing is said now, not after the training
         return arguments.run(arguments) or 0
-    except (NonFiniteError, WriteError) as error:
+    except NonFiniteError as error:
         return _fail(who, error, 1)
     except (Error, OSError, MemoryError) as error:
-        return _fail(who, error, 1 if sys.stdout.error else 2)
+        disk_full = getattr(error.__cause__ or error, "errno", None) in DISK_FULL
+        return _fail(who, error, 1 if disk_full or sys.stdout.error else 2)
     except KeyboardInterrupt as stop:
         return _fail(who, str(stop) or "interrupted", stop_status(stop))
 
