@@ -1,10 +1,16 @@
-"""What numgan raises by intent, all of it an `Error`, and the checks of plain arguments that raise it."""
+"""What numgan raises by intent, all of it an `Error`, and the checks of arguments that raise it."""
 
 from __future__ import annotations
 
 import math
+import os
+import warnings
+from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
+from types import ModuleType
 from typing import Any
+
+import numpy as np
 
 
 class Error(Exception):
@@ -27,12 +33,37 @@ class MissingMethodError(Error, NotImplementedError):
     """A layer of one's own without a method that it needs."""
 
 
-def whole(what: str, value: Any, least: int = 1, expects: str | None = None) -> int:
-    """`value` as an int, if it is a whole number from `least` up, of Python or of NumPy; a bool is none."""
+LARGEST = 2**53  # a whole number up to here is exact as a float64, and its digits fit on a line
+
+
+def shown(value: Any, limit: int = 80) -> str:
+    """`value` as a message may quote it: one line, `limit` characters at most, whatever it is."""
+    try:
+        text = repr(value[:limit] if isinstance(value, str | bytes) else value)
+    except Exception:  # an int of more digits than Python prints, or somebody's own __repr__
+        text = f"a {type(value).__name__}"
+    text = " ".join(text.split())
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+# ------------------------------------------------------------------------------------------------------ single values
+
+
+def whole(what: str, value: Any, least: int = 1, expects: str | None = None, most: int | None = LARGEST) -> int:
+    """`value` as an int, if it is a whole number from `least` to `most`, of Python or of NumPy; a bool is none."""
     if isinstance(value, Integral) and not isinstance(value, bool) and value >= least:
-        return int(value)
+        if most is None or value <= most:
+            return int(value)
+        expects = f"at most {most}"
     expects = expects or ("a positive integer" if least == 1 else f"an integer from {least} up")
-    raise ArgumentError(f"{what} must be {expects}, got {value!r}")
+    raise ArgumentError(f"{what} must be {expects}, got {shown(value)}")
+
+
+def flag(what: str, value: Any) -> bool:
+    """`value` as a bool, if it is one, of Python or of NumPy."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise ArgumentTypeError(f"{what} must be True or False, got {shown(value)}")
 
 
 def positive(what: str, value: Any) -> float:
@@ -51,12 +82,140 @@ def between(what: str, value: Any, low: float, high: float) -> float:
 
 
 def _number(what, value, accepts, expects):
-    if isinstance(value, Real) and not isinstance(value, bool) and accepts(value):
-        return float(value)
-    raise ArgumentError(f"{what} must be {expects}, got {value!r}")
+    try:
+        number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:  # of an int beyond every float
+        number = math.inf
+    if not accepts(number):
+        raise ArgumentError(f"{what} must be {expects}, got {shown(value)}")
+    if number and not SMALLEST <= abs(number) <= LIMITS["float32"]:
+        raise ArgumentError(f"{what} must be a number that float32 can hold, 1.2e-38 to 3.4e38, got {shown(value)}")
+    return number
 
 
-def shown(value: Any, limit: int = 80) -> str:
-    """The repr of `value` for a message, cut where it is longer than a reader would want."""
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+def as_shape(what: str, shape: Any) -> tuple[int, ...]:
+    """A shape as a tuple of positive integers, at most 8; an integer n is (n,)."""
+    axes = shape if isinstance(shape, tuple | list) else (shape,)
+    if not 1 <= len(axes) <= 8:
+        raise ArgumentError(f"{what} must have 1 to 8 axes, got {shown(shape)}")
+    return tuple(whole(what, n, 1, "a positive integer or a tuple of them") for n in axes)
+
+
+def one_of(what: str, value: Any, names: Iterable[str]) -> str:
+    """`value`, if it is one of these texts."""
+    names = tuple(names)
+    if isinstance(value, str) and value in names:
+        return value
+    raise ArgumentError(f"{what} must be one of {names}, got {shown(value)}")
+
+
+def instance(what: str, value: Any, kind: type) -> Any:
+    """`value`, if it is an object of that class."""
+    if isinstance(value, kind):
+        return value
+    given = f"the class {value.__name__}" if isinstance(value, type) else shown(value)
+    article = "an" if kind.__name__[0] in "AEIO" else "a"
+    raise ArgumentTypeError(f"{what} must be {article} {kind.__name__}, got {given}")
+
+
+def generator(what: str, value: Any) -> np.random.Generator:
+    """`value`, if it is a numpy.random.Generator; seeds, RandomState and the module numpy.random are none."""
+    if isinstance(value, np.random.Generator):
+        return value
+    given = value.__name__ if isinstance(value, (type, ModuleType)) else type(value).__name__
+    raise ArgumentTypeError(f"{what} must be a numpy.random.Generator such as numpy.random.default_rng(0), got {given}")
+
+
+def mapping(what: str, value: Any) -> Mapping[str, Any]:
+    """`value`, if it is a mapping whose keys are texts."""
+    if not isinstance(value, Mapping):
+        raise ArgumentTypeError(f"{what} must be a mapping of names to arrays, got {shown(value)}")
+    for name in value:
+        if not isinstance(name, str):
+            raise ArgumentTypeError(f"{what} must have texts as names, got {shown(name)}")
+    return value
+
+
+# ------------------------------------------------------------------------------------------------------------- arrays
+#
+# Inputs may be whatever NumPy makes an array of real numbers of: lists, integers, bools (as 0 and 1), any float, any
+# byte order and memory layout, read-only or not. A masked array is taken if it masks nothing. NaN and infinities are
+# refused everywhere, and so are numbers that the receiving dtype cannot hold.
+
+
+def real_array(what: str, value: Any, dtype: Any = np.float64, finite: bool = True) -> np.ndarray:
+    """`value` as an array, if all of it is real numbers that `dtype` can hold. The array keeps its own dtype.
+
+    finite  False lets NaN and infinities pass: for what a network that has diverged may give.
+    """
+    array = value
+    if type(value) is not np.ndarray:
+        array = _as_array(what, value)
+    if array.dtype.kind not in "fiub":
+        raise ArgumentError(f"{what} must be real numbers, got an array of dtype {shown(array.dtype.name)}")
+    if finite and array.size and array.dtype.kind == "f":
+        limit = LIMITS[np.dtype(dtype).name]
+        low, high = float(array.min()), float(array.max())  # both are NaN if anything is
+        if not (low >= -limit and high <= limit):
+            raise ArgumentError(_not_finite(what, array, limit, dtype))
+    return array
+
+
+def _as_array(what, value):
+    if np.ma.is_masked(value):
+        raise ArgumentError(f"{what} must have no masked values, got {np.ma.count_masked(value)} of them; fill them")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # masked values in a list become NaN with a warning
+            return np.asarray(value)
+    except Exception as error:  # lists of unequal length, and whatever an object's own __array__ raises
+        raise ArgumentError(f"{what} must be an array of real numbers, got {shown(value)} ({_line(error)})") from None
+
+
+def _not_finite(what, array, limit, dtype):
+    bad = ~((array >= -limit) & (array <= limit)) if array.dtype.itemsize > 2 else ~np.isfinite(array)
+    index = tuple(map(int, np.unravel_index(int(bad.argmax()), array.shape)))
+    where = f" at {list(index)}" if index else ""
+    expected = "finite numbers" if not np.isfinite(array[index]) else f"numbers that {np.dtype(dtype).name} can hold"
+    return f"{what} must be {expected}, got {array[index]}{where}"
+
+
+def native(array: np.ndarray) -> np.ndarray:
+    """The array in an arithmetic that kernels know: float32 as it is, anything else in float64."""
+    return array if array.dtype.type is np.float32 and array.dtype.isnative else np.asarray(array, np.float64)
+
+
+def output(what: str, value: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """`value`, if it is a writeable array of that shape and dtype."""
+    if not isinstance(value, np.ndarray) or np.ma.isMaskedArray(value):
+        raise ArgumentTypeError(f"{what} must be an array to write to, got {shown(value)}")
+    if value.shape != shape or value.dtype != dtype or not value.flags.writeable:
+        kind = "" if value.flags.writeable else "read-only "
+        raise ArgumentError(
+            f"{what} must be a writeable {np.dtype(dtype).name} array of shape {shape}, got {kind}"
+            f"{shown(value.dtype.name)} {value.shape}"
+        )
+    return value
+
+
+def affordable(what: str, size: int) -> None:
+    """Raise for what would take `size` bytes, more than the machine's memory, before any of it is taken."""
+    if size > MEMORY:
+        raise ArgumentError(f"{what} would take {size / 2**30:,.3g} GiB, this machine has {MEMORY / 2**30:,.3g}")
+
+
+def _line(error):
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= 160 else text[:157] + "..."
+
+
+def _memory():
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # Windows
+        return 2**40
+
+
+MEMORY = _memory()
+LIMITS = {name: float(np.finfo(name).max) for name in ("float32", "float64")}
+SMALLEST = float(np.finfo(np.float32).tiny)

@@ -110,6 +110,6 @@ def test_batch_norm_s_epsilon_is_between_0_and_1(epsilon):
         BatchNorm(epsilon=epsilon)
 
 
-@pytest.mark.parametrize("epsilon", [1e-300, 1e-12, 1e-3, 0.5, np.nextafter(1, 0)])
+@pytest.mark.parametrize("epsilon", [1e-12, 1e-3, 0.5, np.nextafter(1, 0)])
 def test_batch_norm_takes_any_epsilon_below_1(epsilon):
     assert BatchNorm(epsilon=epsilon).epsilon == epsilon

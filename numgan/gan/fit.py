@@ -17,7 +17,7 @@ import numpy as np
 
 from numgan.data.rows import Rows
 from numgan.data.stream import Shuffled, data_stream, epoch_stream, noise_stream
-from numgan.errors import ArgumentError, ArgumentTypeError, Error, shown, whole
+from numgan.errors import ArgumentError, Error, generator, shown, whole
 from numgan.gan.checkpoint import Checkpoint, Look, NoCheckpoint
 from numgan.gan.history import History, ScoreLog
 from numgan.gan.parts import Part, Parts, RandomState
@@ -253,8 +253,7 @@ def fit(
 ) -> History:
     """See `GAN.fit`."""
     request = request.checked()
-    if not isinstance(rng, np.random.Generator):
-        raise ArgumentTypeError(f"fit: rng must be a numpy.random.Generator, got {type(rng).__name__}")
+    rng = generator("fit: rng", rng)
     if not (checkpoint is None or isinstance(checkpoint, Checkpoint)):
         checkpoint = Checkpoint(checkpoint)
     if resume and checkpoint is None:
@@ -264,7 +263,7 @@ def fit(
     if resume and os.path.exists(checkpoint.path):
         training.resume(checkpoint)
     try:
-        with np.errstate(all="ignore"):  # the look at the losses reports what goes wrong, once
+        with gan.in_use("fit"), np.errstate(all="ignore"):  # the look at the losses reports what goes wrong, once
             training.run(callback, checkpoint)
     except BaseException as error:
         if training.good is not None:

@@ -7,14 +7,15 @@ What either side minimises is the `Objective`'s business, see `numgan.gan.object
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numgan.errors import ArgumentError, whole
+from numgan.errors import ArgumentError, affordable, generator, instance, one_of, whole
 from numgan.gan import objectives
 from numgan.gan.fit import Request, fit
 from numgan.gan.parts import Part, Parts
@@ -22,7 +23,8 @@ from numgan.gan.steps import SCHEDULES, SEPARATE, DiscriminatorStep, GeneratorSt
 from numgan.gan.stretches import epoch
 from numgan.hints import Array, Config, FileName, Named, Numbers, Rng, Source
 from numgan.nn.model_file import open_model, write_model
-from numgan.nn.optimizers import Adam
+from numgan.nn.network import Sequential
+from numgan.nn.optimizers import Adam, Optimizer
 
 if TYPE_CHECKING:
     from numgan.gan.checkpoint import Checkpoint
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from numgan.gan.history import History
     from numgan.gan.objectives import Objective
     from numgan.nn.layer import Layer
-    from numgan.nn.network import Sequential
-    from numgan.nn.optimizers import Optimizer
 
 STEPS_KEPT = 8  # of each kind; a GAN forgets its oldest steps beyond this, as a network its plans
 
@@ -61,7 +61,8 @@ class GAN:
         objective: Objective | str = "non-saturating",
         schedule: str = "concatenated",
     ) -> None:
-        g, d = generator, discriminator
+        g = instance("GAN: generator", generator, Sequential)
+        d = instance("GAN: discriminator", discriminator, Sequential)
         if g.shapes[-1] != d.shapes[0]:
             raise ArgumentError(
                 f"generator '{g.name}' makes rows of shape {g.shapes[-1]}, "
@@ -73,11 +74,17 @@ class GAN:
             raise ArgumentError(
                 f"generator has dtype {g.dtype} and replicas {g.replicas}, discriminator {d.dtype} and {d.replicas}"
             )
-        if schedule not in SCHEDULES:
-            raise ArgumentError(f"schedule must be one of {SCHEDULES}, got {schedule!r}")
-        self.generator, self.discriminator, self.schedule = g, d, schedule
-        self.generator_optimizer = generator_optimizer or Adam()
-        self.discriminator_optimizer = discriminator_optimizer or Adam()
+        if g is d:
+            raise ArgumentError(f"GAN: generator and discriminator are the same network, '{g.name}'")
+        self.generator, self.discriminator, self.schedule = g, d, one_of("schedule", schedule, SCHEDULES)
+        self.generator_optimizer, self.discriminator_optimizer = (
+            Adam() if optimizer is None else instance(f"GAN: {side}_optimizer", optimizer, Optimizer)
+            for side, optimizer in (("generator", generator_optimizer), ("discriminator", discriminator_optimizer))
+        )
+        if self.generator_optimizer is self.discriminator_optimizer:
+            raise ArgumentError(f"GAN: each network needs an optimizer of its own, got one {self.generator_optimizer}")
+        self.generator_optimizer.check_free(g)  # before either is attached
+        self.discriminator_optimizer.check_free(d)
         self.generator_optimizer.attach(g)
         self.discriminator_optimizer.attach(d)
         self.parts = Parts(
@@ -105,9 +112,10 @@ class GAN:
         rows, noise_rows = self.discriminator.rows_of(real), self.generator.rows_of(noise)
         if rows != noise_rows:
             raise ArgumentError(f"train_discriminator: {rows} real rows but {noise_rows} noise rows")
-        step = self.discriminator_step(rows)
-        step.run(real, noise)
-        return _as_numbers(self.objective.discriminator_metrics(step.real_scores, step.fake_scores))
+        with self.in_use(), np.errstate(all="ignore"):  # what diverges shows in the metrics
+            step = self.discriminator_step(rows)
+            step.run(real, noise)
+            return _as_numbers(self.objective.discriminator_metrics(step.real_scores, step.fake_scores))
 
     def train_generator(self, noise: Numbers) -> Any:
         """One generator step on noise (…, batch, *shape), through the frozen discriminator.
@@ -116,9 +124,16 @@ class GAN:
         Returns the objective's metrics, such as `GeneratorMetrics`.
         """
         noise = self.generator.check_input(noise)
-        step = self.generator_step(self.generator.rows_of(noise))
-        step.run(noise)
-        return _as_numbers(self.objective.generator_metrics(step.scores))
+        with self.in_use(), np.errstate(all="ignore"):
+            step = self.generator_step(self.generator.rows_of(noise))
+            step.run(noise)
+            return _as_numbers(self.objective.generator_metrics(step.scores))
+
+    @contextlib.contextmanager
+    def in_use(self, by: str = "") -> Iterator[None]:
+        """Keep other threads from using either network meanwhile; see `Sequential.in_use`."""
+        with self.generator.in_use(by), self.discriminator.in_use(by):
+            yield
 
     def discriminator_step(self, batch: int) -> DiscriminatorStep:
         """The bound discriminator step for a batch size, made at first use."""
@@ -129,6 +144,7 @@ class GAN:
         return self._step(GeneratorStep, batch)
 
     def _step(self, kind, batch):
+        batch = whole(f"{kind.__name__}: batch", batch)
         if (kind, batch) not in self._steps:
             own = [key for key in self._steps if key[0] is kind]
             if len(own) >= STEPS_KEPT:
@@ -138,6 +154,7 @@ class GAN:
 
     def rows_per_step(self, batch_size: int) -> int:
         """How many real rows a discriminator step takes: `batch_size`, or half of it when "separate"."""
+        batch_size = whole("batch_size", batch_size)
         if self.schedule == SEPARATE and batch_size % 2:
             raise ArgumentError(f"batch_size must be even for half-batches, got {batch_size}")
         return batch_size // 2 if self.schedule == SEPARATE else batch_size
@@ -188,14 +205,16 @@ class GAN:
 
     def steps_per_epoch(self, length: int, batch_size: int, discriminator_steps: int = 1) -> int:
         """How many training steps it takes to go through `length` rows once."""
-        return sum(part.times for part in epoch(self, length, batch_size, discriminator_steps))
+        length, k = whole("length", length), whole("discriminator_steps", discriminator_steps, 0)
+        return sum(portion.times for portion in epoch(self, length, batch_size, k))
 
     # ----------------------------------------------------------------------------------------------------- sampling
 
     def sample(self, n: int, rng: Rng) -> Array:
         """n generated rows (…, n, *shape), in inference mode, from standard normal noise drawn from `rng`."""
-        n = whole("sample(n)", n)
+        n, rng = whole("sample(n)", n), generator("sample: rng", rng)
         shape = (*self.generator.replicas, n, *self.generator.shapes[0])
+        affordable(f"sample: {n:,} rows", 8 * math.prod(shape))
         return self.generator.predict(rng.standard_normal(shape, dtype=self.generator.dtype))
 
     def predict(self, noise: Numbers) -> Array:

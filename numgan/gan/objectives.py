@@ -19,20 +19,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from numgan.errors import ArgumentError, positive
+from numgan.errors import ArgumentError, one_of, positive, shown
 from numgan.hints import Array, Config, Named
 from numgan.kernels import losses as kernels
 from numgan.kernels.activations import sigmoid_forward
 from numgan.kernels.optimizers import clip_weights
 from numgan.nn.activations import Sigmoid
 from numgan.nn.calls import Call
-from numgan.nn.losses import BinaryCrossEntropy, logit_constants
+from numgan.nn.losses import BinaryCrossEntropy, logit_constants, trusting
 
 if TYPE_CHECKING:
     from numgan.nn.layer import Layer
     from numgan.nn.network import Sequential
 
 MEAN_OR_SUM = ("mean", "sum")
+UNSMOOTHED = trusting(BinaryCrossEntropy(from_logits=True))  # the scores of a training may be anything
 
 
 class Panel(NamedTuple):
@@ -192,10 +193,9 @@ class _CrossEntropyGame(Objective):
     _target, _weight = 1.0, 1  # the generator minimises weight × cross-entropy against this label
 
     def __init__(self, label_smoothing: float = 0.0, discriminator_loss: str = "mean") -> None:
-        if discriminator_loss not in MEAN_OR_SUM:
-            raise ArgumentError(f"discriminator_loss must be one of {MEAN_OR_SUM}, got {discriminator_loss!r}")
-        self._loss = BinaryCrossEntropy(from_logits=True, label_smoothing=label_smoothing)
-        self.label_smoothing, self.discriminator_loss = self._loss.label_smoothing, discriminator_loss
+        self._loss = trusting(BinaryCrossEntropy(from_logits=True, label_smoothing=label_smoothing))
+        self.label_smoothing = self._loss.label_smoothing
+        self.discriminator_loss = one_of("discriminator_loss", discriminator_loss, MEAN_OR_SUM)
         self.real_target = self._loss.smooth(1.0)
         self.derived = {"d_loss": lambda h: self._whole(h, "loss"), "d_accuracy": lambda h: self._whole(h, "accuracy")}
 
@@ -234,7 +234,7 @@ class _CrossEntropyGame(Objective):
 
     def generator_losses(self, z: Array) -> Array:
         # no label is smoothed here
-        return self._weight * BinaryCrossEntropy(from_logits=True).elements(z, self._target)
+        return self._weight * UNSMOOTHED.elements(z, self._target)
 
     def measure_discriminator(self, real: Array, fake: Array) -> Named:
         loss_real, loss_fake = _mean(self.real_losses(real)), _mean(self.fake_losses(fake))
@@ -408,5 +408,5 @@ def get(objective: Objective | str) -> Objective:
     if isinstance(objective, Objective):
         return objective
     if not (isinstance(objective, str) and objective in OBJECTIVES):
-        raise ArgumentError(f"objective must be an Objective or one of {tuple(OBJECTIVES)}, got {objective!r}")
+        raise ArgumentError(f"objective must be an Objective or one of {tuple(OBJECTIVES)}, got {shown(objective)}")
     return OBJECTIVES[objective]()

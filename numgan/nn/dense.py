@@ -52,7 +52,7 @@ class Dense(Layer):
         weight = self.params["weight"]
         *replicas, n_out, n_in = weight.shape
         for replica in np.ndindex(*replicas):
-            weight[replica] = self.initializer(rng, (n_out, n_in), n_in, n_out, weight.dtype)
+            weight[replica] = initializers.drawn(self.initializer, rng, (n_out, n_in), n_in, n_out, weight.dtype)
         self.params["bias"][...] = 0
 
     def bind(self, io: Buffers) -> None:

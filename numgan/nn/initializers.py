@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from numgan.errors import ArgumentError, positive
+from numgan.errors import ArgumentError, positive, real_array, shown
 from numgan.hints import Array, DType, Initializer, Rng, Shape
 
 
@@ -66,12 +66,20 @@ def zeros(rng: Rng, shape: Shape, fan_in: int, fan_out: int, dtype: DType) -> Ar
 INITIALIZERS = {f.__name__: f for f in (glorot_uniform, glorot_normal, he_uniform, he_normal, zeros)}
 
 
+def drawn(initializer: Initializer, rng: Rng, shape: Shape, fan_in: int, fan_out: int, dtype: DType) -> Array:
+    """What an initializer gives, checked: an array of that shape, of finite numbers."""
+    array = real_array("the initializer's weights", initializer(rng, shape, fan_in, fan_out, dtype), dtype)
+    if array.shape != shape:
+        raise ArgumentError(f"the initializer's weights have the shape {array.shape}, expected {shape}")
+    return array
+
+
 def get(initializer: str | Initializer) -> Initializer:
     """The function for a name from INITIALIZERS; a function is returned as it is."""
     if callable(initializer):
         return initializer
-    if initializer not in INITIALIZERS:
+    if not isinstance(initializer, str) or initializer not in INITIALIZERS:
         raise ArgumentError(
-            f"unknown initializer {initializer!r}; expected one of {', '.join(INITIALIZERS)}, or normal(stddev)"
+            f"unknown initializer {shown(initializer)}; expected one of {', '.join(INITIALIZERS)}, or normal(stddev)"
         )
     return INITIALIZERS[initializer]

@@ -6,20 +6,35 @@ in `state`; layers hold reshaped views. An optimiser then walks flat memory, not
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numgan.errors import ArgumentError, ArgumentTypeError, StateError, whole
-from numgan.hints import Array, Config, DType, Named, Numbers, Rng, Shape
+from numgan.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    StateError,
+    affordable,
+    as_shape,
+    flag,
+    generator,
+    instance,
+    mapping,
+    real_array,
+    shown,
+    whole,
+)
+from numgan.hints import Array, Config, DType, Named, Numbers, Rng
 from numgan.nn.activations import Sigmoid
 from numgan.nn.buffers import samples_first
 from numgan.nn.layer import Layer
-from numgan.nn.losses import BinaryCrossEntropy
+from numgan.nn.losses import BinaryCrossEntropy, trusting
 from numgan.nn.plan import Plan
 
 if TYPE_CHECKING:
@@ -43,6 +58,10 @@ class Sequential:
     name      for summaries and messages.
 
     Layers are named by kind and position, parameters by layer: "dense_1.weight".
+
+    Threads: calls that give new arrays or numbers (`predict`, `train_on_batch`, `copy`, `state_dict` …) wait for one
+    another. `forward` and `backward` hand out buffers, which two threads cannot share: StateError. So is a call while
+    `GAN.fit` trains the network in another thread. Copies share nothing.
     """
 
     def __init__(
@@ -54,19 +73,21 @@ class Sequential:
         replicas: int | None = None,
         name: str = "network",
     ) -> None:
-        if not isinstance(rng, np.random.Generator):
-            raise ArgumentTypeError(f"{name}: rng must be a numpy.random.Generator, got {type(rng).__name__}")
+        instance("Sequential: name", name, str)
+        rng = generator(f"{name[:80]}: rng", rng)
+        if not isinstance(layers, Iterable) or isinstance(layers, str):
+            raise ArgumentTypeError(f"{name[:80]}: layers must be a list of Layer objects, got {shown(layers)}")
         self._assemble(list(layers), shape, rng, dtype, replicas, name)
 
     def _assemble(self, layers, shape, rng, dtype, replicas, name):
         """With rng None the values are left at zero, for a copy to fill."""
-        if not any(dtype == known or np.dtype(dtype) == known for known in (np.float32, np.float64)):
-            raise ArgumentError(f"{name}: dtype must be float32 or float64, got {dtype!r}")
+        if not _is_float(dtype):
+            raise ArgumentError(f"{name}: dtype must be float32 or float64, got {shown(dtype)}")
         if not layers:
             raise ArgumentError(f"{name}: a network needs at least one layer")
         for i, layer in enumerate(layers):
             if not isinstance(layer, Layer):
-                raise ArgumentError(f"{name}: layers must be Layer objects, got {layer!r} at position {i}")
+                raise ArgumentError(f"{name}: layers must be Layer objects, got {shown(layer)} at position {i}")
         self.layers, self.name, self.dtype = layers, name, np.dtype(dtype)
         self.replicas = () if replicas is None else (whole(f"{name}: replicas", replicas, 1, EXPECTED_REPLICAS),)
         named = []
@@ -78,7 +99,8 @@ class Sequential:
             for layer in named:
                 _release(layer)
             raise
-        self._plans, self._last = {}, None
+        self._plans, self._last, self._owner = {}, None, None
+        self._lock, self._held_by = threading.RLock(), ""
         self._optimizer = self._loss = None
 
     def _build(self, shape, named):
@@ -96,6 +118,8 @@ class Sequential:
             self.shapes.append(as_shape(f"{layer.name}: the shape of its outputs", layer.build(self.shapes[-1])))
         self.slices = _layout(self.layers, "shapes")
         self.state_slices = _layout(self.layers, "state_shapes")
+        held = (2 * _length(self.slices) + _length(self.state_slices)) * math.prod(self.replicas)
+        affordable(f"{self.name}: a network of these layers", held * self.dtype.itemsize)
         self.values = np.zeros((*self.replicas, _length(self.slices)), self.dtype)
         self.grads = np.zeros_like(self.values)
         self.state = np.zeros((*self.replicas, _length(self.state_slices)), self.dtype)
@@ -120,6 +144,7 @@ class Sequential:
         self, batch: int, *, training: bool, backward: bool, input_gradient: bool = False, depth: int | None = None
     ) -> Plan:
         """The plan for a batch size and mode, made at first use and kept."""
+        batch = whole(f"{self.name}: batch", batch)
         key = (batch, training, backward, input_gradient, depth)
         if key not in self._plans:
             self._plans[key] = Plan(
@@ -131,24 +156,53 @@ class Sequential:
 
     def forward(self, x: Numbers, training: bool = False) -> Array:
         """The output (…, batch, *shape) for x (…, batch, *shape). Borrowed: the next call overwrites it."""
-        x = self.check_input(x)
-        plan = self.plan(self.rows_of(x), training=training, backward=True, input_gradient=True)
-        np.copyto(self.samples_first(plan.x), x)
-        plan.run_forward()
-        self._last = plan
-        return self.samples_first(plan.y)
+        x, training = self.check_input(x), flag("forward: training", training)
+        with self.in_use():
+            self._own()
+            plan = self.plan(self.rows_of(x), training=training, backward=True, input_gradient=True)
+            np.copyto(self.samples_first(plan.x), x)
+            plan.run_forward()
+            self._last = plan
+            return self.samples_first(plan.y)
 
     def backward(self, dy: Numbers) -> Array:
         """∂L/∂x (…, batch, *shape) for ∂L/∂y, after `forward`. Borrowed. After a training pass `grads` is set too."""
         plan = self._last
         if plan is None:
             raise StateError(f"{self.name}: backward needs a forward pass first")
-        dy, buffer = np.asarray(dy), self.samples_first(plan.dy)
+        dy, buffer = real_array(f"{self.name}: dy", dy, self.dtype), self.samples_first(plan.dy)
         if dy.shape not in (buffer.shape, buffer.shape[len(self.replicas) :]):
             raise ArgumentError(f"{self.name}: dy has shape {dy.shape}, expected {buffer.shape}, that of the output")
-        np.copyto(buffer, dy)
-        plan.run_backward()
-        return self.samples_first(plan.dx)
+        with self.in_use():
+            self._own()
+            np.copyto(buffer, dy)
+            plan.run_backward()
+            return self.samples_first(plan.dx)
+
+    def _own(self):
+        """Make this thread the one whose buffers `forward` and `backward` hand out, unless another's are in use."""
+        thread = threading.current_thread()
+        if self._owner not in (None, thread) and self._owner.is_alive():
+            raise StateError(
+                f"{self.name}: forward and backward hand out buffers, and those are in use by the thread "
+                f"{shown(self._owner.name)}; use a copy of the network in each thread"
+            )
+        self._owner = thread
+
+    @contextlib.contextmanager
+    def in_use(self, by: str = "") -> Iterator[None]:
+        """Keep other threads from using the network meanwhile: they wait, or get a StateError where `by` says who holds
+        it, for what may take hours.
+        """
+        while not self._lock.acquire(timeout=0.05):
+            if self._held_by:
+                raise StateError(f"{self.name} is in use by {self._held_by} in another thread; use a copy of it")
+        before, self._held_by = self._held_by, by or self._held_by
+        try:
+            yield
+        finally:
+            self._held_by = before
+            self._lock.release()
 
     def predict(self, x: Numbers) -> Array:
         """The output for x in inference mode: a new array (…, rows, *shape), for any number of rows."""
@@ -156,13 +210,14 @@ class Sequential:
         rows, lead = self.rows_of(x), (slice(None),) * (x.ndim - 1 - len(self.shapes[0]))
         result = np.empty((*self.replicas, rows, *self.shapes[-1]), self.dtype)
         own = (slice(None),) * len(self.replicas)
-        for start in range(0, rows, PREDICT_ROWS):
-            block = slice(start, start + PREDICT_ROWS)
-            x_block = x[(*lead, block)]
-            plan = self.plan(self.rows_of(x_block), training=False, backward=False)
-            np.copyto(self.samples_first(plan.x), x_block)
-            plan.run_forward()
-            result[(*own, block)] = self.samples_first(plan.y)
+        with self.in_use():
+            for start in range(0, rows, PREDICT_ROWS):
+                block = slice(start, start + PREDICT_ROWS)
+                x_block = x[(*lead, block)]
+                plan = self.plan(self.rows_of(x_block), training=False, backward=False)
+                np.copyto(self.samples_first(plan.x), x_block)
+                plan.run_forward()
+                result[(*own, block)] = self.samples_first(plan.y)
         return result
 
     def samples_first(self, columns: Array) -> Array:
@@ -175,7 +230,7 @@ class Sequential:
 
     def check_input(self, x: Numbers) -> Array:
         """x as an array, or an error that says which layer expected what."""
-        x, shape = np.asarray(x), self.shapes[0]
+        x, shape = real_array(f"{self.name}: input", x, self.dtype), self.shapes[0]
         axes = len(shape)
         lead = x.shape[: max(x.ndim - axes - 1, 0)]
         if x.ndim <= axes or x.shape[x.ndim - axes :] != shape or self.rows_of(x) == 0:
@@ -185,8 +240,6 @@ class Sequential:
             )
         if lead not in ((), self.replicas):
             raise ArgumentError(f"{self.name}: input shape {x.shape} has replicas {lead}, not {self.replicas}")
-        if x.dtype.kind not in "fiub":
-            raise ArgumentError(f"{self.name}: input dtype {x.dtype} is not a real number")
         return x
 
     @property
@@ -198,8 +251,14 @@ class Sequential:
 
     def compile(self, optimizer: Optimizer, loss: Loss | None = None) -> None:
         """Set the optimiser, whose state this network then owns, and the loss (default: binary cross-entropy)."""
+        loss = BinaryCrossEntropy() if loss is None else loss
+        for method in ("for_logits", "check_target", "value", "gradient", "accuracy"):
+            if isinstance(loss, type) or not callable(getattr(loss, method, None)):
+                raise ArgumentTypeError(f"{self.name}: compile: loss must be a loss, got {shown(loss)}")
+        if isinstance(optimizer, type) or not callable(getattr(optimizer, "attach", None)):
+            raise ArgumentTypeError(f"{self.name}: compile: optimizer must be an Optimizer, got {shown(optimizer)}")
         optimizer.attach(self)
-        self._optimizer, self._loss = optimizer, loss or BinaryCrossEntropy()
+        self._optimizer, self._loss = optimizer, loss
 
     def train_on_batch(self, x: Numbers, target: Numbers) -> tuple[Any, Any]:
         """One update on x (…, batch, *shape) and target (…, batch, n_out); returns (loss, accuracy).
@@ -213,10 +272,14 @@ class Sequential:
         depth = self.logit_depth
         if len(self.shapes[-1]) != 1:
             raise ArgumentError(f"{self.name}: a loss reads one axis of features, the output has {self.shapes[-1]}")
+        with self.in_use():
+            return self._train_on_batch(x, target, depth)
+
+    def _train_on_batch(self, x, target, depth):
         plan = self.plan(self.rows_of(x), training=True, backward=True, depth=depth)
         loss = self._loss.for_logits() if depth < len(self.layers) else self._loss
         y = self.samples_first(plan.y)
-        target = loss.check_target(target, y.shape)
+        target, loss = loss.check_target(target, y.shape), trusting(loss)
         np.copyto(self.samples_first(plan.x), x)
         plan.run_forward()
         value, accuracy = loss.value(y, target), loss.accuracy(y, target)
@@ -237,27 +300,28 @@ class Sequential:
 
     def state_dict(self) -> Named:
         """name -> copy of every parameter and running statistic."""
-        return {k: v.copy() for k, v in self._entries().items()}
+        with self.in_use():
+            return {k: v.copy() for k, v in self._entries().items()}
 
     def load_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
         """Set every entry of `state_dict` from `arrays`; on any wrong name or shape nothing changes."""
         self.check_state_dict(arrays)
-        for name, view in self._entries().items():
-            view[...] = arrays[name]
+        with self.in_use():
+            for name, view in self._entries().items():
+                view[...] = arrays[name]
 
     def check_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
-        """Raise ValueError unless `arrays` has exactly the names and shapes of `state_dict`."""
-        entries = self._entries()
-        missing, unknown = entries.keys() - arrays.keys(), arrays.keys() - entries.keys()
+        """Raise ValueError unless `arrays` has exactly the names and shapes of `state_dict`, and finite numbers."""
+        entries, given = self._entries(), mapping(f"{self.name}: state", arrays).keys()
+        missing, unknown = entries.keys() - given, given - entries.keys()
         if missing or unknown:
-            raise ArgumentError(f"{self.name}: missing {sorted(missing)}, unknown {sorted(unknown)}")
+            raise ArgumentError(f"{self.name}: missing {shown(sorted(missing))}, unknown {shown(sorted(unknown))}")
         for name, view in entries.items():
-            if np.asarray(arrays[name]).dtype.kind not in "fiub":
-                raise ArgumentError(
-                    f"{self.name}: {name} holds {np.asarray(arrays[name]).dtype}, expected real numbers"
-                )
-            if np.shape(arrays[name]) != view.shape:
-                raise ArgumentError(f"{self.name}: {name} has shape {np.shape(arrays[name])}, expected {view.shape}")
+            array = real_array(f"{self.name}: {name}", arrays[name], self.dtype)
+            if array.shape != view.shape:
+                raise ArgumentError(f"{self.name}: {name} has shape {array.shape}, expected {view.shape}")
+            if name.endswith("running_variance") and array.min() < 0:
+                raise ArgumentError(f"{self.name}: {name} must be at least 0, got {array.min()}")
 
     def _entries(self):
         state = {f"{layer.name}.{k}": v for layer in self.layers for k, v in layer.state.items()}
@@ -273,7 +337,8 @@ class Sequential:
         twin = Sequential.__new__(Sequential)
         layers = [copy_layer(layer) for layer in self.layers]
         twin._assemble(layers, self.shapes[0], None, dtype or self.dtype, replicas, self.name)
-        twin.values[...], twin.state[...] = self.values, self.state
+        with self.in_use():
+            twin.values[...], twin.state[...] = self.values, self.state
         return twin
 
     def summary(self) -> str:
@@ -351,16 +416,16 @@ def _views(arena, slices, layer):
     }
 
 
+def _is_float(dtype):
+    """Whether it names float32 or float64, in this machine's byte order."""
+    try:
+        return np.dtype(dtype) in (np.dtype("float32"), np.dtype("float64")) and dtype is not None
+    except Exception:  # NumPy has many ways to refuse what is no dtype
+        return False
+
+
 def _count(*shape_tables):
     return sum(math.prod(shape) for table in shape_tables for shape in table.values())
-
-
-def as_shape(what: str, shape: Any) -> Shape:
-    """A shape as a tuple of positive integers; an integer n is (n,)."""
-    axes = shape if isinstance(shape, (tuple, list)) else (shape,)
-    if not axes:
-        raise ArgumentError(f"{what} must have at least one axis, got {shape!r}")
-    return tuple(whole(what, n, 1, "a positive integer or a tuple of them") for n in axes)
 
 
 def _batch(shape):

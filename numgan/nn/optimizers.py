@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numgan.errors import ArgumentError, fraction, positive
+from numgan.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    StateError,
+    fraction,
+    mapping,
+    one_of,
+    positive,
+    real_array,
+    shown,
+    whole,
+)
 from numgan.hints import Array, Config, Kernel, Named, Numbers
 from numgan.kernels import optimizers as kernels
 from numgan.nn.calls import Call, in_order, runs
@@ -34,13 +45,13 @@ class Optimizer(ABC):
     """
 
     state_names = ()
+    nonnegative = ()  # those of them that are sums of squares
     network = None
     steps = 0
 
     def attach(self, network: Sequential) -> None:
         """Take over a network's parameters: allocate the state and bind the update. One network per optimiser."""
-        if self.network is not None:
-            raise ArgumentError(f"{self} already trains '{self.network.name}'; make a new one for '{network.name}'")
+        self.check_free(network)
         self.network, self.steps = network, 0
         self.state = {name: np.zeros_like(network.values) for name in self.state_names}
         self._constants = {name: np.array(value, network.dtype) for name, value in self._scalars().items()}
@@ -54,12 +65,24 @@ class Optimizer(ABC):
         ]
         self._runs = runs(self._chunks)
 
+    def check_free(self, network: Sequential) -> None:
+        """Raise unless this optimiser can be attached to `network`."""
+        if not isinstance(getattr(network, "values", None), np.ndarray):
+            raise ArgumentTypeError(f"{self} trains a Sequential, got {shown(network)}")
+        if self.network is not None:
+            raise ArgumentError(f"{self} already trains '{self.network.name}'; make a new one for '{network.name}'")
+
     def step(self) -> None:
         """Update the parameters from the gradients."""
+        self._check_attached()
         self.steps += 1
         self._before_step()
         for run in self._runs:
             run()
+
+    def _check_attached(self):
+        if self.network is None:
+            raise StateError(f"{self} trains no network yet; compile(optimizer) gives it one")
 
     def _bind(self, arrays):
         """The kernel bound to arrays of one length, its arguments taken by name."""
@@ -68,6 +91,7 @@ class Optimizer(ABC):
     @property
     def call(self) -> Call:
         """The whole update as one line of a training step."""
+        self._check_attached()
         arrays = {"theta": self.network.values, "gradient": self.network.grads} | self.state
         return Call(
             self.kernel, arrays, self.network.name, "all parameters", "update", run=self.step, parts=self._chunks
@@ -91,23 +115,37 @@ class Optimizer(ABC):
 
     def state_dict(self) -> Named:
         """steps and a copy of every state array."""
+        self._check_attached()
         return {"steps": np.array(self.steps)} | {k: v.copy() for k, v in self.state.items()}
 
     def load_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
-        """Set the state from `state_dict`'s result; on any wrong name or shape nothing changes."""
-        self.check_state_dict(arrays)
-        for name, value in self.state.items():
-            value[...] = arrays[name]
-        self.steps = int(arrays["steps"])
+        """Set the state from `state_dict`'s result; on any wrong name, shape or value nothing changes."""
+        self.set_state(self.check_state_dict(arrays))
 
-    def check_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
-        """Raise ValueError unless `arrays` has exactly the names and shapes of `state_dict`."""
+    def check_state_dict(self, arrays: Mapping[str, Numbers]) -> Named:
+        """The arrays to set, or an error unless `arrays` has exactly the names and shapes of `state_dict`, its numbers
+        finite, sums of squares at least 0, and steps a whole number from 0 to 2⁵³.
+        """
+        self._check_attached()
         shapes = {"steps": ()} | {name: value.shape for name, value in self.state.items()}
-        if arrays.keys() != shapes.keys():
-            raise ArgumentError(f"{self}: expected {sorted(shapes)}, got {sorted(arrays)}")
+        if mapping(f"{self}: state", arrays).keys() != shapes.keys():
+            raise ArgumentError(f"{self}: expected {sorted(shapes)}, got {shown(sorted(arrays))}")
+        checked = {}
         for name, shape in shapes.items():
-            if np.shape(arrays[name]) != shape:
-                raise ArgumentError(f"{self}: {name} has shape {np.shape(arrays[name])}, expected {shape}")
+            array = real_array(f"{self}: {name}", arrays[name], self.network.dtype)
+            if array.shape != shape:
+                raise ArgumentError(f"{self}: {name} has shape {array.shape}, expected {shape}")
+            if name in self.nonnegative and array.size and array.min() < 0:
+                raise ArgumentError(f"{self}: {name} must be at least 0, got {array.min()}")
+            checked[name] = array
+        checked["steps"] = whole(f"{self}: steps", checked["steps"][()], 0)
+        return checked
+
+    def set_state(self, checked: Named) -> None:
+        """Set the state from what `check_state_dict` returned."""
+        for name, value in self.state.items():
+            value[...] = checked[name]
+        self.steps = checked["steps"]
 
     def __repr__(self):
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"
@@ -148,6 +186,7 @@ class Adam(Optimizer):
     """
 
     state_names = ("m", "v")
+    nonnegative = ("v",)
     FORMS = ("keras", "paper")
 
     def __init__(
@@ -158,11 +197,9 @@ class Adam(Optimizer):
         epsilon: float = 1e-7,
         form: str = "keras",
     ) -> None:
-        if form not in self.FORMS:
-            raise ArgumentError(f"Adam form must be one of {self.FORMS}, got {form!r}")
         self.learning_rate = positive("Adam learning_rate", learning_rate)
         self.beta1, self.beta2 = fraction("Adam beta1", beta1), fraction("Adam beta2", beta2)
-        self.epsilon, self.form = positive("Adam epsilon", epsilon), form
+        self.epsilon, self.form = positive("Adam epsilon", epsilon), one_of("Adam form", form, self.FORMS)
 
     def _scalars(self):
         return {"beta1": self.beta1, "beta2": self.beta2, "rate": 0.0, "epsilon": 0.0}
@@ -179,6 +216,7 @@ class Adam(Optimizer):
 
     def moments(self) -> tuple[Array, Array]:
         """The paper's first and second moment estimates m_t, v_t, as new arrays (…, P)."""
+        self._check_attached()
         return self.state["m"] * (1 - self.beta1), self.state["v"] * (1 - self.beta2)
 
     def config(self) -> Config:

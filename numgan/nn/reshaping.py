@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from numgan.errors import ArgumentError, whole
+from numgan.errors import ArgumentError, as_shape
 from numgan.hints import Config, Rows, Shape
 from numgan.nn.layer import Layer
 
@@ -22,10 +22,7 @@ class Reshape(Layer):
     is_view = True
 
     def __init__(self, shape: int | Sequence[int]) -> None:
-        axes = shape if isinstance(shape, (tuple, list)) else (shape,)
-        self.shape = tuple(whole("Reshape(shape)", n) for n in axes)
-        if not self.shape:
-            raise ArgumentError("Reshape(shape) must have at least one axis, got ()")
+        self.shape = as_shape("Reshape(shape)", shape)
 
     def build(self, shape: Shape) -> Shape:
         if math.prod(shape) != math.prod(self.shape):

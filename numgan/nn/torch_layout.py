@@ -14,17 +14,15 @@ the momentum. Training on, PyTorch adds to running_var the unbiased variance, N/
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from numgan.errors import ArgumentError
+from numgan.errors import ArgumentError, instance, mapping, real_array, shown
 from numgan.hints import Named
 from numgan.nn.batch_norm import BatchNorm
 from numgan.nn.dense import Dense
-
-if TYPE_CHECKING:
-    from numgan.nn.network import Sequential
+from numgan.nn.network import Sequential
 
 # PyTorch's name -> numgan's, for each layer that has contents.
 NAMES = {
@@ -41,7 +39,7 @@ def to_torch_layout(network: Sequential) -> Named:
     Returns {"0.weight": array, "0.bias": array, …} of new arrays in the network's dtype. To load them:
     module.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()}).
     """
-    entries, arrays = network.state_dict(), {}
+    entries, arrays = instance("to_torch_layout: network", network, Sequential).state_dict(), {}
     for torch_name, name in _pairs(network):
         arrays[torch_name] = entries[name]
     for i, layer in enumerate(network.layers):
@@ -55,14 +53,17 @@ def from_torch_layout(network: Sequential, arrays: Mapping[str, Any]) -> None:
 
     arrays  name -> array, or tensor in main memory: module.state_dict() as it is.
     """
-    pairs = _pairs(network)
-    given = {name for name in arrays if not name.endswith("." + UNUSED)}
+    pairs = _pairs(instance("from_torch_layout: network", network, Sequential))
+    given = {name for name in mapping(f"{network.name}: PyTorch's state", arrays) if not name.endswith("." + UNUSED)}
     missing, unknown = dict(pairs).keys() - given, given - dict(pairs).keys()
     if missing or unknown:
-        raise ArgumentError(f"{network.name}: in PyTorch's layout missing {sorted(missing)}, unknown {sorted(unknown)}")
+        raise ArgumentError(
+            f"{network.name}: in PyTorch's layout missing {shown(sorted(missing))}, unknown {shown(sorted(unknown))}"
+        )
     entries = network.state_dict()
     for torch_name, name in pairs:
-        array, expected = np.asarray(arrays[torch_name]), entries[name].shape
+        array = real_array(f"{network.name}: PyTorch's {torch_name}", arrays[torch_name], network.dtype)
+        expected = entries[name].shape
         if array.shape != expected:
             raise ArgumentError(f"{network.name}: PyTorch's {torch_name} has shape {array.shape}, expected {expected}")
         entries[name] = array

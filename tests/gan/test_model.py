@@ -318,7 +318,7 @@ def test_a_discriminator_with_a_wrong_ending_is_refused_with_both_names(kind):
 
 def test_one_optimizer_for_both_networks_is_refused():
     shared = Adam()
-    with pytest.raises(ValueError, match="already trains 'maker'; make a new one for 'critic'"):
+    with pytest.raises(ValueError, match="each network needs an optimizer of its own"):
         GAN(g(), d(), shared, shared)
 
 

@@ -84,7 +84,7 @@ def trainer(*layers):
         (np.ones((3, 3)), "sum to 1 in every row"),
         (np.zeros((3, 3)), "sum to 1 in every row"),
         (np.array([[2, -1, 0]] * 3), "at least 0"),
-        (np.full((3, 3), np.nan), "sum to 1 in every row"),
+        (np.full((3, 3), np.nan), "target must be finite numbers, got nan"),
     ],
 )
 def test_targets_that_are_no_probabilities_are_refused(target, message):

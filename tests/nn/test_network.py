@@ -45,13 +45,17 @@ class Twins(Layer):
     [
         ({"dtype": "float16"}, ValueError, "net: dtype must be float32 or float64, got 'float16'"),
         ({"dtype": int}, ValueError, "net: dtype must be float32 or float64, got"),
-        ({"rng": 7}, TypeError, "net: rng must be a numpy.random.Generator, got int"),
+        (
+            {"rng": 7},
+            TypeError,
+            "net: rng must be a numpy.random.Generator such as ",
+        ),
         ({"rng": np.random.RandomState(1)}, TypeError, "got RandomState"),
         ({"shape": 0}, ValueError, "net: shape must be a positive integer or a tuple of them, got 0"),
         ({"shape": 2.5}, ValueError, "net: shape must be a positive integer or a tuple of them, got 2.5"),
         ({"shape": True}, ValueError, "net: shape must be a positive integer or a tuple of them, got True"),
         ({"shape": (3, -1)}, ValueError, "net: shape must be a positive integer or a tuple of them, got -1"),
-        ({"shape": ()}, ValueError, "net: shape must have at least one axis, got ()"),
+        ({"shape": ()}, ValueError, "net: shape must have 1 to 8 axes, got ()"),
         (
             {"shape": (3, 1)},
             ValueError,
@@ -92,9 +96,9 @@ def test_a_network_that_cannot_be_is_refused(arguments, error, message):
         (np.zeros((0, 4)), "got input of shape (0, 4); expected (batch, 4) with a batch of at least 1"),
         (3.0, "expects 4 features, got input of shape (); expected (batch, 4)"),
         (np.zeros((2, 7, 4)), "net: input shape (2, 7, 4) has replicas (2,), not ()"),
-        (np.zeros((7, 4), complex), "net: input dtype complex128 is not a real number"),
-        (np.full((7, 4), "a"), "net: input dtype <U1 is not a real number"),
-        (np.full((7, 4), None), "net: input dtype object is not a real number"),
+        (np.zeros((7, 4), complex), "net: input must be real numbers, got an array of dtype 'complex128'"),
+        (np.full((7, 4), "a"), "net: input must be real numbers, got an array of dtype 'str32'"),
+        (np.full((7, 4), None), "net: input must be real numbers, got an array of dtype 'object'"),
     ],
 )
 def test_an_input_that_does_not_fit_is_refused_everywhere(x, message):
@@ -131,7 +135,7 @@ def test_targets_that_do_not_fit_are_refused():
         with pytest.raises(ValueError, match="expects targets of shape"):
             network.train_on_batch(normal_rows(), wrong)
     for wrong in (1.5, -0.1, math.nan):
-        with pytest.raises(ValueError, match=r"expects targets in \[0, 1\]"):
+        with pytest.raises(ValueError, match=r"expects targets in \[0, 1\]|target must be finite"):
             network.train_on_batch(normal_rows(), np.full((7, 1), wrong))
 
 
