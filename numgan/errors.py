@@ -180,6 +180,22 @@ def _not_finite(what, array, limit, dtype):
     return f"{what} must be {expected}, got {array[index]}{where}"
 
 
+def rows_of(what: str, value: Any, least: int = 1, finite: bool = True) -> np.ndarray:
+    """`value` as an array (n, d) of real numbers, float32 or float64, with n at least `least`."""
+    array = native(real_array(what, value, finite=finite))
+    if array.ndim != 2 or len(array) < least or array.shape[1] == 0:
+        raise ArgumentError(f"{what} must have the shape (n, d) with n at least {least}, got {array.shape}")
+    return array
+
+
+def method_of(what: str, value: Any, kind: str, *methods: str) -> Any:
+    """`value`, if it is an object, not a class or a module, that has these methods; `kind` says what such a thing is."""
+    lacking = [m for m in methods if not callable(getattr(value, m, None))]
+    if lacking or isinstance(value, type | ModuleType):
+        raise ArgumentTypeError(f"{what} must be {kind}, got {shown(value)}")
+    return value
+
+
 def native(array: np.ndarray) -> np.ndarray:
     """The array in an arithmetic that kernels know: float32 as it is, anything else in float64."""
     return array if array.dtype.type is np.float32 and array.dtype.isnative else np.asarray(array, np.float64)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from numgan.errors import generator, shown, whole
 from numgan.hints import Array, DType, FileName, Numbers, Rng
 
 from .download import cache_dir
@@ -34,7 +35,7 @@ class Digits:
     shape = (SIDE * SIDE,)
 
     def __init__(self, images: Array, labels: Array | None = None, source: str = "digits") -> None:
-        _check("images", images, (len(images), *self.shape))
+        _check("images", images, (np.shape(images)[:1] or (0,)) + self.shape)
         if len(images) == 0:
             raise DataError("Digits got no images, expected at least one")
         if labels is not None:
@@ -59,15 +60,20 @@ class Digits:
         The set stays uint8, a quarter of the memory; only the batch is scaled. Once the largest n has been
         seen, nothing is allocated. Raises DataError when `out` does not fit.
         """
-        if out.shape[0] != n:
-            raise DataError(f"Digits.sample: out has {out.shape[0]} rows, expected {n}")
+        n, rng = whole("Digits.sample: n", n), generator("Digits.sample: rng", rng)
+        if np.shape(out)[:1] != (n,):
+            raise DataError(f"Digits.sample: out has the shape {np.shape(out)}, expected {n} rows")
         self.take(self._draw(n, rng), out)
 
     def take(self, index: Array, out: Array) -> None:
         """Fill `out` (n, 784) with the images at `index`, n integers from 0 to N − 1, scaled as by `sample`."""
         n = len(index)
-        if out.shape != (n, *self.shape) or out.dtype not in _SCALE:
-            raise DataError(f"Digits: out is {out.dtype} {out.shape}, expected float32 or float64 {(n, *self.shape)}")
+        writeable = isinstance(out, np.ndarray) and out.flags.writeable
+        if not writeable or out.shape != (n, *self.shape) or out.dtype not in _SCALE:
+            given = (
+                f"{'' if writeable else 'read-only '}{out.dtype} {out.shape}" if hasattr(out, "dtype") else shown(out)
+            )
+            raise DataError(f"Digits: out is {given}, expected float32 or float64 {(n, *self.shape)}")
         stage = self._rows(n, np.dtype(np.uint8))
         # mode="clip" because the default mode buffers `out` in order to check the indices
         np.take(self.images, index, axis=0, out=stage, mode="clip")
@@ -186,8 +192,9 @@ def _scale(pixels, out):
 
 
 def _check(name, array, shape):
-    if array.dtype != np.uint8 or array.shape != shape:
-        raise DataError(f"Digits: {name} are {array.dtype} {array.shape}, expected uint8 {shape}")
+    if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.shape != shape:
+        given = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else shown(array)
+        raise DataError(f"Digits: {name} are {given}, expected uint8 {shape}")
 
 
 def _find(directory, stem, ending):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from numgan.errors import ArgumentError, generator, shown, whole
 from numgan.hints import Array, Rng
 
 
@@ -18,6 +19,9 @@ class SinePoints:
 
     def sample(self, n: int, rng: Rng, out: Array) -> None:
         """Fill `out` (n, 2), float32 or float64, with n random points."""
+        n, rng = whole("SinePoints.sample: n", n), generator("SinePoints.sample: rng", rng)
+        if not isinstance(out, np.ndarray) or out.shape != (n, 2) or out.dtype not in (np.float32, np.float64):
+            raise ArgumentError(f"SinePoints: out must be a float32 or float64 array {(n, 2)}, got {shown(out)}")
         if self._t.shape != (n,) or self._t.dtype != out.dtype:
             self._t = np.empty(n, out.dtype)
         rng.standard_normal(out=self._t, dtype=out.dtype)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from numgan.errors import ArgumentError
+from numgan.errors import ArgumentError, generator, real_array, whole
 from numgan.hints import Array, Numbers, Rng
 
 
@@ -12,8 +12,8 @@ class Rows:
     """An array of real rows (n, *shape) as a data source: points (n, features), images (n, channels, height, width)."""
 
     def __init__(self, rows: Numbers) -> None:
-        self.rows = np.asarray(rows)
-        if self.rows.ndim < 2 or self.rows.size == 0 or self.rows.dtype.kind not in "fiu":
+        self.rows = real_array("real data", rows)
+        if self.rows.ndim < 2 or self.rows.size == 0:
             raise ArgumentError(
                 "real data must be numbers of shape (rows, features) or (rows, channels, height, width), one row at "
                 f"least, got {self.rows.dtype} {self.rows.shape}"
@@ -22,10 +22,13 @@ class Rows:
 
     def sample(self, n: int, rng: Rng, out: Array) -> None:
         """Fill `out` with n rows drawn uniformly with replacement."""
+        n, rng = whole("Rows.sample: n", n), generator("Rows.sample: rng", rng)
         self.take(rng.integers(0, len(self.rows), n), out)
 
     def take(self, index: Array, out: Array) -> None:
         """Fill `out` with the rows at `index`."""
+        if not isinstance(out, np.ndarray) or out.shape != (len(index), *self.shape):
+            raise ArgumentError(f"Rows: out must be an array of shape {(len(index), *self.shape)}, got {np.shape(out)}")
         out[...] = self.rows[index]
 
     def __len__(self) -> int:

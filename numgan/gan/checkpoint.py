@@ -49,10 +49,9 @@ class Checkpoint:
     """
 
     def __init__(self, path: FileName, every: int | None = None, wrote: Callable[[int], Any] | None = None) -> None:
-        try:
-            self.path = os.fspath(path)
-        except TypeError:
-            raise ArgumentTypeError(f"checkpoint must be the name of a file, got {type(path).__name__}") from None
+        if not isinstance(path, str | os.PathLike) or "\0" in os.fspath(path):
+            raise ArgumentTypeError(f"checkpoint must be the name of a file, got {shown(path)}")
+        self.path = os.fspath(path)
         self.every = None if every is None else whole("checkpoint: every", every)
         self.wrote, self.kept, self.begun = wrote, None, 0
         self._next, self._written = 0.0, None

@@ -8,16 +8,13 @@ stopped knowing anything, so it is asked about real rows held out from training 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numgan.errors import ArgumentError, between
+from numgan.errors import ArgumentError, between, generator, instance, method_of, shown
+from numgan.gan.model import GAN
 from numgan.gan.parts import RandomState
 from numgan.hints import Named, Numbers, Rng, Source
-
-if TYPE_CHECKING:
-    from numgan.gan.model import GAN
 
 ROWS = 1_000  # real rows and fakes per check
 PATIENCE = 5  # checks running: a game that swings passes ½ now and then
@@ -32,6 +29,14 @@ class Equilibrium:
     """
 
     def __init__(self, gan: GAN, held_out: Source, tolerance: float, rng: Rng) -> None:
+        instance("Equilibrium: gan", gan, GAN)
+        method_of("Equilibrium: held_out", held_out, "a source of rows", "sample")
+        if tuple(held_out.shape) != gan.discriminator.shapes[0]:
+            raise ArgumentError(
+                f"Equilibrium: held_out has rows of shape {shown(held_out.shape)}, the discriminator expects "
+                f"{gan.discriminator.shapes[0]}"
+            )
+        rng = generator("Equilibrium: rng", rng)
         tolerance = between("the equilibrium's tolerance", tolerance, 0, 0.5)
         if gan.objective.undecided is None:
             raise ArgumentError(

@@ -17,7 +17,7 @@ import numpy as np
 
 from numgan.data.rows import Rows
 from numgan.data.stream import Shuffled, data_stream, epoch_stream, noise_stream
-from numgan.errors import ArgumentError, Error, generator, shown, whole
+from numgan.errors import ArgumentError, ArgumentTypeError, Error, flag, generator, mapping, method_of, shown, whole
 from numgan.gan.checkpoint import Checkpoint, Look, NoCheckpoint
 from numgan.gan.history import History, ScoreLog
 from numgan.gan.parts import Part, Parts, RandomState
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Callback = Callable[[int, History], Any]  # callback(steps done, history); True ends the training
 
 LOG_STEPS = 1_000  # the most steps whose scores are logged before they become history
+PART = ("state_dict", "check_state_dict", "load_state_dict")
 FINITE_EVERY = 100  # steps between two checks for an infinity or a NaN
 
 
@@ -141,7 +142,8 @@ class Training:
             for p in portions
         ]
         run |= {f"drawn_{i}": step.drawn for i, (step, _) in enumerate(self._repeated)}
-        for name in more:
+        for name, part in mapping("fit: parts", more).items():
+            method_of(f"fit: the part {shown(name)}", part, "a Part", *PART)
             if name in run or "." in name:
                 raise ArgumentError(f"fit: a part cannot be called {shown(name)}; taken are {', '.join(run)}")
         self.parts = Parts(gan.parts | {"run": Parts(run | dict(more))})
@@ -253,7 +255,11 @@ def fit(
 ) -> History:
     """See `GAN.fit`."""
     request = request.checked()
-    rng = generator("fit: rng", rng)
+    rng, resume = generator("fit: rng", rng), flag("fit: resume", resume)
+    if not (callback is None or callable(callback)):
+        raise ArgumentTypeError(
+            f"fit: callback must be a function of the steps done and the history, got {shown(callback)}"
+        )
     if not (checkpoint is None or isinstance(checkpoint, Checkpoint)):
         checkpoint = Checkpoint(checkpoint)
     if resume and checkpoint is None:
@@ -277,7 +283,11 @@ def fit(
 
 def as_source(gan: GAN, data: Source | Numbers) -> Source:
     """The data as a source of rows that the discriminator can read."""
-    data = data if hasattr(data, "sample") else Rows(data)
+    if not hasattr(data, "sample"):
+        data = Rows(data)
+    method_of("the data", data, "an array of rows or a source with a shape and sample(n, rng, out)", "sample")
+    if not isinstance(getattr(data, "shape", None), tuple):
+        raise ArgumentTypeError(f"the data must have the shape of a row, got {shown(getattr(data, 'shape', None))}")
     wanted = gan.discriminator.shapes[0]
     if tuple(data.shape) != wanted:
         raise ArgumentError(f"the data has rows of shape {tuple(data.shape)}, the discriminator expects {wanted}")

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from numgan.errors import ArgumentError
+from numgan.errors import ArgumentError, mapping
 from numgan.hints import Named, Numbers, Rng
 
 
@@ -49,7 +49,7 @@ class Parts(dict):
     def _shared_out(self, arrays):
         """part -> its own entries."""
         shared = {name: {} for name in self}
-        for entry, array in arrays.items():
+        for entry, array in mapping("the state", arrays).items():
             name, _, key = entry.partition(".")
             if name not in shared:
                 raise ArgumentError(f"unknown entry {entry[:80]!r}; entries begin with {', '.join(shared)}")

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from numgan.errors import ArgumentError, ArgumentTypeError
+from numgan.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    affordable,
+    as_shape,
+    flag,
+    positive,
+    real_array,
+    shown,
+    whole,
+)
 from numgan.gan.model import GAN
 from numgan.gradcheck.differences import check_problem
 from numgan.gradcheck.functions import adjoint_row, function_problem
@@ -21,6 +32,7 @@ from numgan.nn.losses import BinaryCrossEntropy
 from numgan.nn.network import Sequential
 
 TOLERANCE = 1e-7
+MOST = 1_000_000  # directions, or trials
 
 
 def check_gradients(
@@ -58,6 +70,10 @@ def check_gradients(
 
     Raises ArgumentError for a function that gives two results for one input, ArgumentTypeError for an unknown subject.
     """
+    tolerance, training = positive("check_gradients: tolerance", tolerance), flag("check_gradients: training", training)
+    coordinates = None if coordinates is None else whole("check_gradients: coordinates", coordinates)
+    directions = whole("check_gradients: directions", directions, 0, most=MOST)
+    seed = whole("check_gradients: seed", seed, 0)
     # Not default_rng(seed): whoever drew x from that would meet the same numbers again in ∂L/∂y, and a mask taken from
     # the gradient instead of the input would look right.
     rng = np.random.default_rng([seed, *b"check_gradients"])
@@ -65,6 +81,12 @@ def check_gradients(
     after: Callable[[], Any] = lambda: None  # noqa: E731
     if isinstance(subject, GAN):
         report = Report("GAN: discriminator step, and generator step through the frozen discriminator", tolerance)
+        if not isinstance(x, tuple | list) or len(x) != 2:
+            raise ArgumentError(f"check_gradients of a GAN: x must be (real rows, noise), got {shown(x)}")
+        x = tuple(
+            network.check_input(real_array(f"check_gradients: x[{i}]", rows))
+            for i, (network, rows) in enumerate(zip((subject.discriminator, subject.generator), x, strict=True))
+        )
         problems = gan_problems(subject, x, report)
 
         def after():
@@ -74,6 +96,7 @@ def check_gradients(
         report = Report(_describe_loss(subject), tolerance)
         problems = [loss_problem(subject, x, target)]
     elif isinstance(subject, Layer | Sequential):
+        x = real_array("check_gradients: x", x)
         report = Report(_describe(subject, training), tolerance)
         network = as_network(subject, x, rng)
         problems = [network_problem(network, x, training, rng)]
@@ -93,9 +116,10 @@ def check_gradients(
         raise ArgumentTypeError(
             f"check_gradients expects a Layer, Sequential, loss or GAN, or a function with gradient=…, got {given}"
         )
-    for problem in problems:
-        check_problem(problem, report, rng, coordinates, directions)
-    after()
+    with np.errstate(all="ignore"):  # what overflows is judged by what it gives
+        for problem in problems:
+            check_problem(problem, report, rng, coordinates, directions)
+        after()
     report.seconds = time.perf_counter() - begin
     return report
 
@@ -117,12 +141,16 @@ def check_adjoint(
 
     Returns a `Report` with a row for each of the laws.
     """
-    if trials < 1:
-        raise ArgumentError(f"check_adjoint: trials must be a positive integer, got {trials!r}")
+    for name, function in (("apply", apply), ("transpose", transpose)):
+        if not callable(function) or isinstance(function, type):
+            raise ArgumentTypeError(f"check_adjoint: {name} must be a function of one array, got {shown(function)}")
+    shape, tolerance = as_shape("check_adjoint: shape", shape), positive("check_adjoint: tolerance", tolerance)
+    trials, seed = whole("check_adjoint: trials", trials, most=MOST), whole("check_adjoint: seed", seed, 0)
+    affordable("check_adjoint: an array of that shape", 8 * math.prod(shape))
     report = Report(f"adjoint of {getattr(apply, '__name__', 'apply')}", tolerance)
     begin = time.perf_counter()
     rng = np.random.default_rng([seed, *b"check_adjoint"])
-    adjoint_row(apply, transpose, (shape,) if isinstance(shape, int) else tuple(shape), trials, report, rng)
+    adjoint_row(apply, transpose, shape, trials, report, rng)
     report.seconds = time.perf_counter() - begin
     return report
 

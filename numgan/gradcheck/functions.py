@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from numgan.errors import ArgumentError
+from numgan.errors import ArgumentError, real_array
 from numgan.gradcheck.paths import linearity
 from numgan.gradcheck.problems import Problem
 from numgan.gradcheck.report import Report, Row
@@ -22,6 +22,11 @@ def function_problem(
     Also a function that gives what breaks the linearity of the gradient in dy, as sentences.
     """
     named = isinstance(x, dict)
+    for name, value in x.items() if named else [("", x)]:
+        if real_array(f"check_gradients: x{f'[{name!r}]' if named else ''}", value).size == 0:
+            raise ArgumentError("check_gradients: x must hold one number at least, got an empty array")
+    if named and not x:
+        raise ArgumentError("check_gradients: x must hold one array at least, got {}")
     base = {name: _floats(f"x[{name!r}]", a) for name, a in x.items()} if named else {"x": _floats("x", x)}
 
     def call(function, point, **more):
@@ -61,10 +66,7 @@ def function_problem(
 
 
 def _floats(what, value):
-    array = np.array(value, np.float64) if np.asarray(value).dtype.kind in "fiub" else None
-    if array is None:
-        raise ArgumentError(f"{what} should be real numbers, got {_what(value)}")
-    return array
+    return np.array(real_array(what, value, finite=False), np.float64)
 
 
 def _what(value):

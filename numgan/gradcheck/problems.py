@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numgan.errors import ArgumentError, ArgumentTypeError
+from numgan.errors import ArgumentError, ArgumentTypeError, real_array
 from numgan.gan.model import GAN
 from numgan.gan.steps import SEPARATE, DiscriminatorStep, GeneratorStep
 from numgan.hints import Array, Named, Numbers, Rng
@@ -201,7 +201,7 @@ def loss_problem(loss: Any, prediction: Numbers, target: Numbers | None) -> Prob
     """L = mean ℓ over the batch, a function of the predictions."""
     if target is None:
         raise ArgumentTypeError("checking a loss needs target=…, of the predictions' shape")
-    prediction = np.array(prediction, np.float64)
+    prediction = np.array(real_array("check_gradients: x", prediction), np.float64)
     target = np.asarray(loss.check_target(target, prediction.shape), np.float64)
 
     def claim(point):

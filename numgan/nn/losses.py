@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from numgan.errors import ArgumentError, between, flag, fraction, native, output, real_array
+from numgan.errors import ArgumentError, between, flag, fraction, native, output, real_array, shown
 from numgan.hints import Array, Numbers, Shape
 from numgan.kernels import losses as kernels
 
@@ -84,7 +84,7 @@ class CrossEntropy(ABC):
 
     def _fitting(self, target, shape):
         """The target as real numbers of a shape that fits predictions of `shape`."""
-        name = type(self).__name__
+        name, shape = type(self).__name__, tuple_of_sizes(shape)
         target = native(real_array(f"{name}: target", target))
         if target.shape[-2:] != shape[-2:] or target.shape[:-2] not in ((), shape[:-2]):
             raise ArgumentError(f"{name} expects targets of shape {shape}, got {target.shape}")
@@ -106,6 +106,13 @@ class CrossEntropy(ABC):
 
     @abstractmethod
     def _right(self, prediction, target): ...
+
+
+def tuple_of_sizes(shape: Any) -> Shape:
+    """The shape of some predictions, if it can be one."""
+    if not isinstance(shape, tuple) or len(shape) < 2 or not all(isinstance(n, int) and n > 0 for n in shape):
+        raise ArgumentError(f"predictions have a shape (…, batch, n), got {shown(shape)}")
+    return shape
 
 
 def trusting(loss: Any) -> Any:

@@ -26,6 +26,7 @@ from numgan.errors import (
     generator,
     instance,
     mapping,
+    method_of,
     real_array,
     shown,
     whole,
@@ -75,9 +76,11 @@ class Sequential:
     ) -> None:
         instance("Sequential: name", name, str)
         rng = generator(f"{name[:80]}: rng", rng)
-        if not isinstance(layers, Iterable) or isinstance(layers, str):
-            raise ArgumentTypeError(f"{name[:80]}: layers must be a list of Layer objects, got {shown(layers)}")
-        self._assemble(list(layers), shape, rng, dtype, replicas, name)
+        try:
+            layers = list(layers)
+        except TypeError:
+            raise ArgumentTypeError(f"{name[:80]}: layers must be Layer objects, got {shown(layers)}") from None
+        self._assemble(layers, shape, rng, dtype, replicas, name)
 
     def _assemble(self, layers, shape, rng, dtype, replicas, name):
         """With rng None the values are left at zero, for a copy to fill."""
@@ -157,7 +160,7 @@ class Sequential:
     def forward(self, x: Numbers, training: bool = False) -> Array:
         """The output (…, batch, *shape) for x (…, batch, *shape). Borrowed: the next call overwrites it."""
         x, training = self.check_input(x), flag("forward: training", training)
-        with self.in_use():
+        with self.in_use(), np.errstate(all="ignore"):  # an overflow shows in what it gives
             self._own()
             plan = self.plan(self.rows_of(x), training=training, backward=True, input_gradient=True)
             np.copyto(self.samples_first(plan.x), x)
@@ -173,7 +176,7 @@ class Sequential:
         dy, buffer = real_array(f"{self.name}: dy", dy, self.dtype), self.samples_first(plan.dy)
         if dy.shape not in (buffer.shape, buffer.shape[len(self.replicas) :]):
             raise ArgumentError(f"{self.name}: dy has shape {dy.shape}, expected {buffer.shape}, that of the output")
-        with self.in_use():
+        with self.in_use(), np.errstate(all="ignore"):
             self._own()
             np.copyto(buffer, dy)
             plan.run_backward()
@@ -210,7 +213,7 @@ class Sequential:
         rows, lead = self.rows_of(x), (slice(None),) * (x.ndim - 1 - len(self.shapes[0]))
         result = np.empty((*self.replicas, rows, *self.shapes[-1]), self.dtype)
         own = (slice(None),) * len(self.replicas)
-        with self.in_use():
+        with self.in_use(), np.errstate(all="ignore"):
             for start in range(0, rows, PREDICT_ROWS):
                 block = slice(start, start + PREDICT_ROWS)
                 x_block = x[(*lead, block)]
@@ -252,12 +255,8 @@ class Sequential:
     def compile(self, optimizer: Optimizer, loss: Loss | None = None) -> None:
         """Set the optimiser, whose state this network then owns, and the loss (default: binary cross-entropy)."""
         loss = BinaryCrossEntropy() if loss is None else loss
-        for method in ("for_logits", "check_target", "value", "gradient", "accuracy"):
-            if isinstance(loss, type) or not callable(getattr(loss, method, None)):
-                raise ArgumentTypeError(f"{self.name}: compile: loss must be a loss, got {shown(loss)}")
-        if isinstance(optimizer, type) or not callable(getattr(optimizer, "attach", None)):
-            raise ArgumentTypeError(f"{self.name}: compile: optimizer must be an Optimizer, got {shown(optimizer)}")
-        optimizer.attach(self)
+        method_of(f"{self.name}: loss", loss, "a loss", "for_logits", "check_target", "value", "gradient", "accuracy")
+        method_of(f"{self.name}: optimizer", optimizer, "an Optimizer", "attach", "step").attach(self)
         self._optimizer, self._loss = optimizer, loss
 
     def train_on_batch(self, x: Numbers, target: Numbers) -> tuple[Any, Any]:
@@ -272,7 +271,7 @@ class Sequential:
         depth = self.logit_depth
         if len(self.shapes[-1]) != 1:
             raise ArgumentError(f"{self.name}: a loss reads one axis of features, the output has {self.shapes[-1]}")
-        with self.in_use():
+        with self.in_use(), np.errstate(all="ignore"):
             return self._train_on_batch(x, target, depth)
 
     def _train_on_batch(self, x, target, depth):

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from numgan.data import DataError, SinePoints
+from numgan.data.idx import SIDE
 from numgan.data.mnist import to_unit_range
+from numgan.errors import generator, rows_of
 from numgan.hints import Array, Rng
 from numgan.study import classifier, metrics
 
@@ -89,7 +91,10 @@ def evaluate_digits(samples: Array, training: Digits, held_out: Digits, rng: Rng
 
     rng chooses among the real digits. Raises DataError unless 2 ≤ n ≤ len(training) and len(held_out) > 5.
     """
+    samples, rng = rows_of("the samples", samples), generator("evaluate_digits: rng", rng)
     n = len(samples)
+    if samples.shape[1] != SIDE**2:
+        raise DataError(f"digits have the shape (n, {SIDE**2}), got {samples.shape}")
     if not 2 <= n <= len(training):
         raise DataError(f"cannot evaluate {n:,} samples; expected 2 to {len(training):,}, as many as training digits")
     if len(held_out) <= NEIGHBOURS:
@@ -147,6 +152,9 @@ def evaluate_points(samples: Array, rng: Rng) -> Evaluation:
 
     Raises DataError for fewer than 100 points, whose deviation may be far from 1 by chance.
     """
+    samples, rng = rows_of("the points", samples), generator("evaluate_points: rng", rng)
+    if samples.shape[1] != 2:
+        raise DataError(f"points have the shape (n, 2), got {samples.shape}")
     if len(samples) < LEAST_POINTS:
         raise DataError(f"cannot evaluate {len(samples)} points; expected at least {LEAST_POINTS}")
     real = np.empty((1 + REAL_DRAWS, len(samples), 2))

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from numgan.errors import ArgumentError, between, rows_of, whole
 from numgan.hints import Array
 
 ROWS = 128  # of the first set, whose distances to the second are held at a time: 61 MB to 60,000 digits in float64
@@ -24,6 +25,7 @@ ROWS = 128  # of the first set, whose distances to the second are held at a time
 # ----------------------------------------------------------------------------------------------- in feature space
 
 
+@np.errstate(all="ignore")
 def frechet_distance(a: Array, b: Array) -> float:
     """The squared Fréchet distance of two sets of features (n, d) and (m, d), each taken for a normal distribution.
 
@@ -32,8 +34,10 @@ def frechet_distance(a: Array, b: Array) -> float:
     of the roots of what `eigvalsh` finds, and S itself comes from `eigh`. Rounding can leave an eigenvalue just below
     0, which counts as 0. The estimate is biased: the fewer rows, the larger it comes out.
     """
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    a, b = _both(a, b, 2)
+    cov_a, cov_b = (np.atleast_2d(np.cov(rows, rowvar=False)) for rows in (a, b))
+    if not (np.isfinite(cov_a).all() and np.isfinite(cov_b).all()):
+        raise ArgumentError("the features are too large: their covariance is beyond float64")
     values, vectors = np.linalg.eigh(cov_a)
     root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
     cross = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ cov_b @ root), 0)).sum()
@@ -41,6 +45,7 @@ def frechet_distance(a: Array, b: Array) -> float:
     return float(gap @ gap + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
 
 
+@np.errstate(all="ignore")
 def precision_and_coverage(samples: Array, real: Array, k: int = 5) -> tuple[float, float]:
     """How samples (n, d) and real rows (m, d), m > k, lie among each other: (precision, coverage), each in [0, 1].
 
@@ -49,7 +54,9 @@ def precision_and_coverage(samples: Array, real: Array, k: int = 5) -> tuple[flo
     coverage   share of real rows with any sample in their ball: how much of what is real the samples reach, [NOU].
                For large n = m, rows from the real distribution score 1 − 2^−k on average: 0.97 for k = 5.
     """
-    samples, real = np.asarray(samples, np.float64), np.asarray(real, np.float64)
+    samples, real = _both(samples, real)
+    if not 0 < whole("k", k) < len(real):
+        raise ArgumentError(f"precision and coverage take more real rows than k={k}, got {len(real)}")
     precise, covered = np.zeros(len(samples), bool), []
     for rows in _blocks(real):
         radius = np.partition(_distances(rows, real), k, axis=1)[:, k, None]  # the nearest is the row itself
@@ -64,36 +71,50 @@ def precision_and_coverage(samples: Array, real: Array, k: int = 5) -> tuple[flo
 
 def class_shares(probabilities: Array) -> Array:
     """The share of rows (n, classes) whose most probable class is 0, 1, …: an array (classes,) that sums to 1."""
+    probabilities = rows_of("probabilities", probabilities)
     return np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1]) / len(probabilities)
 
 
 def confident_share(probabilities: Array, least: float = 0.9) -> float:
     """The share of rows (n, classes) whose most probable class has at least the probability `least`."""
-    return float((probabilities.max(axis=1) >= least).mean())
+    return float((rows_of("probabilities", probabilities).max(axis=1) >= between("least", least, 0, 1)).mean())
 
 
 # ----------------------------------------------------------------------------------------------------------- distances
 
 
+@np.errstate(all="ignore")  # numbers too large to be squared are infinitely far
 def nearest_distances(a: Array, b: Array) -> Array:
     """The Euclidean distance from every row of a (n, d) to the nearest row of b (m, d): an array (n,)."""
+    a, b = _both(a, b, dtype=None)
     return np.sqrt(np.concatenate([_squares(rows, b).min(axis=1) for rows in _blocks(a)]))
 
 
+@np.errstate(all="ignore")
 def energy_distance(a: Array, b: Array, within_b: float | None = None) -> float:
     """2·E|A − B| − E|A − A′| − E|B − B′| over the rows of a (n, d) and b (m, d), [SR]; in float64.
 
     The means are over all pairs, a row with itself included: then the result is 0 for equal sets and, but for rounding,
     never less. `within_b` is E|B − B′|, `mean_distance(b, b)`, for a b that is used again and again.
     """
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    a, b = _both(a, b)
     within_b = mean_distance(b, b) if within_b is None else within_b
     return 2 * mean_distance(a, b) - mean_distance(a, a) - within_b
 
 
+@np.errstate(all="ignore")
 def mean_distance(a: Array, b: Array) -> float:
     """The mean Euclidean distance over all pairs of a row of a (n, d) and a row of b (m, d)."""
+    a, b = _both(a, b)
     return sum(float(_distances(rows, b).sum()) for rows in _blocks(a)) / (len(a) * len(b))
+
+
+def _both(a, b, least=1, dtype=np.float64):
+    """Two sets of rows of one length, checked; in `dtype`, or float32 and float64 as they are."""
+    a, b = rows_of("the first rows", a, least), rows_of("the second rows", b, least)
+    if a.shape[1] != b.shape[1]:
+        raise ArgumentError(f"rows of {a.shape[1]} numbers cannot be compared with rows of {b.shape[1]}")
+    return (a, b) if dtype is None else (a.astype(dtype, copy=False), b.astype(dtype, copy=False))
 
 
 def _blocks(a):
@@ -121,6 +142,7 @@ def _squares(a, b):
 # -------------------------------------------------------------------------------------------------- points on the sine
 
 
+@np.errstate(all="ignore")
 def sine_quality(points: Array) -> dict[str, float]:
     """How well points (n, 2) follow (t, sin t), t standard normal: name -> float.
 
@@ -129,7 +151,10 @@ def sine_quality(points: Array) -> dict[str, float]:
     x_ks          Kolmogorov–Smirnov distance of x to the standard normal: the largest gap between the two
                   distribution functions, in [0, 1]; n real points score about 0.87/√n (0.012 for 5,000).
     """
-    x, y = np.asarray(points, np.float64).T
+    points = rows_of("points", points).astype(np.float64, copy=False)
+    if points.shape[1] != 2:
+        raise ArgumentError(f"points must have the shape (n, 2), got {points.shape}")
+    x, y = points.T
     return {
         "curve_error": float(np.abs(y - np.sin(x)).mean()),
         "x_mean": float(x.mean()),
