@@ -370,13 +370,14 @@ def _train(arguments):
     with stopping_signals():
         if arguments.resume:
             run = _resume(arguments)
-        elif arguments.seeds:
-            return _train_seeds(recipes.get(arguments.recipe), arguments)
         else:
             recipe = recipes.get(arguments.recipe)
+            settings = _settings(recipe, arguments)
+            if arguments.seeds:
+                return _train_seeds(recipe, arguments)
             run = runs.train(
                 recipe,
-                _settings(recipe, arguments),
+                settings,
                 arguments.seed,
                 arguments.dtype,
                 arguments.data,

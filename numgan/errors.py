@@ -189,7 +189,7 @@ def rows_of(what: str, value: Any, least: int = 1, finite: bool = True) -> np.nd
 
 
 def method_of(what: str, value: Any, kind: str, *methods: str) -> Any:
-    """`value`, if it is an object, not a class or a module, that has these methods; `kind` says what such a thing is."""
+    """`value`, if it is an object, not a class or a module, with these methods; `kind` says what such a thing is."""
     lacking = [m for m in methods if not callable(getattr(value, m, None))]
     if lacking or isinstance(value, type | ModuleType):
         raise ArgumentTypeError(f"{what} must be {kind}, got {shown(value)}")

@@ -806,14 +806,14 @@ def test_wrong_settings_are_refused_and_leave_nothing(call, arguments, phrases):
     ([], "COMMAND"),
     (["fly"], "fly"),
     (["train", "mnist", "--dtype", "float16"], "float64"),
-    (["train", "mnist", "--seed", "-1"], "--seed: expected a whole number from 0 up, got '-1'"),
+    (["train", "mnist", "--seed", "-1"], "--seed: expected a whole number from 0 up, below 2⁶⁴, got '-1'"),
     (["train", "mnist", "--seed", "abc"], "--seed"),
     (["train", "mnist", "--speed", "9"], "--speed"),
     (["train", "sine", "--until-equilibrium", "0"], "expected a number between 0 and 0.5, got '0'"),
     (["train", "sine", "--until-equilibrium", "0.5"], "expected a number between 0 and 0.5, got '0.5'"),
     (["train", "sine", "--until-equilibrium", "nan"], "expected a number between 0 and 0.5, got 'nan'"),
     (["train", "sine", "--until-equilibrium", "soon"], "--until-equilibrium: expected a number"),
-    (["sample", "run", "-n", "0"], "-n: expected a whole number from 1 up, got '0'"),
+    (["sample", "run", "-n", "0"], "-n: expected a whole number from 1 up to 1,000,000, got '0'"),
     (["sample", "run", "-n", "ten"], "-n"),
     (["data", "cifar"], "mnist"),
 ])  # fmt: skip
@@ -846,8 +846,12 @@ def test_a_mistake_in_numgan_s_own_code_is_not_hidden(call, monkeypatch):
 
 
 def test_a_network_beyond_memory_is_refused(call):
-    assert_refused(call("summary", "sine", "--set", f"hidden={10**15}"), "allocate")
-    assert_refused(call("train", "sine", "--set", f"hidden={10**15}"), "allocate")
+    assert_refused(
+        call("summary", "sine", "--set", f"hidden={10**9}"), "generator: a network of these layers would take "
+    )
+    assert_refused(
+        call("train", "sine", "--set", f"hidden={10**9}"), "generator: a network of these layers would take "
+    )
     assert os.listdir() == []
 
 

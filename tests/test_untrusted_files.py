@@ -238,7 +238,7 @@ SAYS = {
     "the same name but for its ending": "same name",
     "a NaN": "hold NaN",
     "a NaN among the weights": "'generator.dense_1.weight' holds a NaN",
-    "weights beyond float32": "overflow",
+    "weights beyond float32": "must be numbers that float32 can hold",
 }
 
 

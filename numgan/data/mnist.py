@@ -35,7 +35,7 @@ class Digits:
     shape = (SIDE * SIDE,)
 
     def __init__(self, images: Array, labels: Array | None = None, source: str = "digits") -> None:
-        _check("images", images, (np.shape(images)[:1] or (0,)) + self.shape)
+        _check("images", images, (len(images) if isinstance(images, np.ndarray) and images.ndim else 0, *self.shape))
         if len(images) == 0:
             raise DataError("Digits got no images, expected at least one")
         if labels is not None:
@@ -61,8 +61,8 @@ class Digits:
         seen, nothing is allocated. Raises DataError when `out` does not fit.
         """
         n, rng = whole("Digits.sample: n", n), generator("Digits.sample: rng", rng)
-        if np.shape(out)[:1] != (n,):
-            raise DataError(f"Digits.sample: out has the shape {np.shape(out)}, expected {n} rows")
+        if isinstance(out, np.ndarray) and out.shape[:1] != (n,):
+            raise DataError(f"Digits.sample: out has {len(np.atleast_1d(out))} rows, expected {n}")
         self.take(self._draw(n, rng), out)
 
     def take(self, index: Array, out: Array) -> None:
@@ -70,9 +70,8 @@ class Digits:
         n = len(index)
         writeable = isinstance(out, np.ndarray) and out.flags.writeable
         if not writeable or out.shape != (n, *self.shape) or out.dtype not in _SCALE:
-            given = (
-                f"{'' if writeable else 'read-only '}{out.dtype} {out.shape}" if hasattr(out, "dtype") else shown(out)
-            )
+            given = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else shown(out)
+            given = given if writeable else f"{given}, not to be written to"
             raise DataError(f"Digits: out is {given}, expected float32 or float64 {(n, *self.shape)}")
         stage = self._rows(n, np.dtype(np.uint8))
         # mode="clip" because the default mode buffers `out` in order to check the indices

@@ -22,6 +22,8 @@ class SinePoints:
         n, rng = whole("SinePoints.sample: n", n), generator("SinePoints.sample: rng", rng)
         if not isinstance(out, np.ndarray) or out.shape != (n, 2) or out.dtype not in (np.float32, np.float64):
             raise ArgumentError(f"SinePoints: out must be a float32 or float64 array {(n, 2)}, got {shown(out)}")
+        if not out.flags.writeable:
+            raise ArgumentError("SinePoints: out must be an array to write to, got a read-only one")
         if self._t.shape != (n,) or self._t.dtype != out.dtype:
             self._t = np.empty(n, out.dtype)
         rng.standard_normal(out=self._t, dtype=out.dtype)

@@ -256,10 +256,8 @@ def fit(
     """See `GAN.fit`."""
     request = request.checked()
     rng, resume = generator("fit: rng", rng), flag("fit: resume", resume)
-    if not (callback is None or callable(callback)):
-        raise ArgumentTypeError(
-            f"fit: callback must be a function of the steps done and the history, got {shown(callback)}"
-        )
+    if callback is not None:
+        method_of("fit: callback", callback, "a function of the steps done and the history", "__call__")
     if not (checkpoint is None or isinstance(checkpoint, Checkpoint)):
         checkpoint = Checkpoint(checkpoint)
     if resume and checkpoint is None:

@@ -180,7 +180,7 @@ class BinaryCrossEntropy(CrossEntropy):
         return native(real_array("smooth: target", target)) * (1 - self.label_smoothing)
 
     def _elements(self, prediction, target):
-        target = np.asarray(target * (1 - self.label_smoothing), prediction.dtype)
+        target = np.asarray(self.smooth(target), prediction.dtype)
         out, temp = np.empty_like(prediction), np.empty_like(prediction)
         if self.from_logits:
             kernels.bce_logits_forward(prediction, target, temp, out=out)
@@ -189,7 +189,7 @@ class BinaryCrossEntropy(CrossEntropy):
         return out
 
     def _gradient(self, prediction, target, out):
-        target = np.asarray(target * (1 - self.label_smoothing), prediction.dtype)
+        target = np.asarray(self.smooth(target), prediction.dtype)
         if self.from_logits:
             kernels.bce_logits_backward(prediction, *logit_constants(target, prediction.shape), out=out)
         else:

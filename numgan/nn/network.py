@@ -333,6 +333,9 @@ class Sequential:
         """
         if self.replicas:
             raise ArgumentError(f"{self.name}: a network of replicas cannot be copied")
+        if dtype is not None and _is_float(dtype):
+            for held in (self.values, self.state):
+                real_array(f"{self.name}: its numbers in {np.dtype(dtype).name}", held, dtype)
         twin = Sequential.__new__(Sequential)
         layers = [copy_layer(layer) for layer in self.layers]
         twin._assemble(layers, self.shapes[0], None, dtype or self.dtype, replicas, self.name)

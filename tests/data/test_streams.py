@@ -88,7 +88,7 @@ def test_every_row_comes_once_an_epoch_in_a_new_order(shape):
 
 @pytest.mark.parametrize("rows", [np.zeros(3), np.zeros((0, 2)), np.zeros((2, 0)), np.array([["a"]]), 1.0, [[None]]])
 def test_what_are_no_rows_of_numbers_is_refused(rows):
-    with pytest.raises(Error, match="real data must be numbers of shape"):
+    with pytest.raises(Error, match="real data must be (real )?numbers"):
         Rows(rows)
 
 

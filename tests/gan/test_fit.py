@@ -297,10 +297,10 @@ BAD_DATA = {
     "three features": (np.zeros((5, 3)), r"the data has rows of shape \(3,\), the discriminator expects \(2,\)"),
     "one dimension": (np.zeros(5), r"\(rows, features\)"),
     "three dimensions": (np.zeros((5, 2, 2)), r"the data has rows of shape \(2, 2\), the discriminator expects \(2,\)"),
-    "texts": (np.full((5, 2), "a"), r"numbers of shape .* got <U1"),
-    "complex": (np.zeros((5, 2), complex), "numbers of shape .* got complex128"),
-    "objects": (np.full((5, 2), None), "numbers of shape .* got object"),
-    "nothing": (None, "numbers of shape"),
+    "texts": (np.full((5, 2), "a"), "real data must be real numbers, got an array of dtype 'str"),
+    "complex": (np.zeros((5, 2), complex), "real data must be real numbers, got an array of dtype 'complex128'"),
+    "objects": (np.full((5, 2), None), "real data must be real numbers, got an array of dtype 'object'"),
+    "nothing": (None, "real data must be real numbers"),
     "no rows": (np.zeros((0, 2)), "one row at least, got float64"),
 }
 

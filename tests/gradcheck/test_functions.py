@@ -85,8 +85,8 @@ def test_the_function_may_overwrite_what_it_is_given():
     ("f", "gradient", "message"),
     [
         (np.sin, lambda x, dy: np.ones(3), r"gradient of x has shape \(3,\), expected \(4,\)"),
-        (lambda x: "text", lambda x: x, r"f\(x\) should be real numbers"),
-        (lambda x: 1j * x, lambda x, dy: x, r"f\(x\) should be real numbers"),
+        (lambda x: "text", lambda x: x, r"f\(x\) must be (an array of )?real numbers"),
+        (lambda x: 1j * x, lambda x, dy: x, r"f\(x\) must be (an array of )?real numbers"),
         (lambda x: rng(None).normal(size=4) * x, lambda x, dy: x * dy, "not deterministic"),
     ],
 )
@@ -271,5 +271,4 @@ def test_a_chapter_of_faults(capsys):
     assert main(["gradcheck", "--faults", "dense"]) == 0
     printed = capsys.readouterr().out
     assert "\ndense\n" in printed and "batch norm:" not in printed
-    with pytest.raises(SystemExit):
-        main(["gradcheck", "--faults", "nonsense"])
+    assert main(["gradcheck", "--faults", "nonsense"]) == 2

@@ -48,6 +48,7 @@ def test_what_is_read_is_what_was_run(read):
     mnist = recipes.get("mnist")
     assert config == {
         "recipe": mnist, "seed": 7, "dtype": "float64", "data_from": "/somewhere", "until_equilibrium": None,
+        "data": "digits",
         "settings": with_overrides(mnist.settings, {"hidden": (16, 24), "epochs": 3, "objective": "wasserstein",
                                                     "clip": 0.1, "slope": 0.0}),
     }  # fmt: skip
