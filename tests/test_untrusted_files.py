@@ -242,7 +242,10 @@ SAYS = {
 }
 
 
-@pytest.mark.parametrize("case", HOSTILE)
+LONG = ("10⁴ entries", "10⁶ lists", "10⁵ entries")  # under tracemalloc
+
+
+@pytest.mark.parametrize("case", [pytest.param(c, marks=pytest.mark.slow) if c in LONG else c for c in HOSTILE])
 def test_a_hostile_file_is_refused_within_its_bound_of_memory(tmp_path, good, case):
     path = tmp_path / "model.npz"
     path.write_bytes(HOSTILE[case](good))

@@ -177,10 +177,11 @@ class BinaryCrossEntropy(CrossEntropy):
 
     def smooth(self, target: Any) -> Any:
         """The target after one-sided smoothing."""
-        return native(real_array("smooth: target", target)) * (1 - self.label_smoothing)
+        checked = real_array("smooth: target", target)
+        return (target if isinstance(target, float) else native(checked)) * (1 - self.label_smoothing)
 
     def _elements(self, prediction, target):
-        target = np.asarray(self.smooth(target), prediction.dtype)
+        target = self.smooth(target)
         out, temp = np.empty_like(prediction), np.empty_like(prediction)
         if self.from_logits:
             kernels.bce_logits_forward(prediction, target, temp, out=out)

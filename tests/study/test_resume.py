@@ -76,7 +76,7 @@ def assert_same(one, other):
     assert [name for name in one if one[name] != other[name]] == []
 
 
-QUICK = ("sine, off the grid, until undecided", "mnist-epochs")  # all others are marked slow, for their pictures
+QUICK = ("sine, off the grid, until undecided",)  # all others are marked slow, for their pictures
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_finished_run_stays_as_it_is(call, tmp_path):
     assert contents(tmp_path / "run") == before
 
 
-@pytest.mark.parametrize("first", [50, 77])
+@pytest.mark.parametrize("first", [77, pytest.param(50, marks=pytest.mark.slow)])
 def test_a_run_can_be_made_longer(first, call, tmp_path):
     rest = ["--set", "snapshot_every=20", "--set", "batch_size=10", *SMALL, "--quiet", "--out"]
     assert call("train", "mnist", "--steps", 140, *rest, "through")[0] == 0
@@ -114,6 +114,7 @@ def test_a_run_can_be_made_longer(first, call, tmp_path):
     assert call("evaluate", "run", "-n", 50)[0] == 0
 
 
+@pytest.mark.slow
 def test_a_run_of_epochs_can_be_made_longer(call, tmp_path):
     rest = ["--set", "batch_size=500", *SMALL, "--quiet", "--out"]
     assert call("train", "mnist-epochs", "--epochs", 4, *rest, "through")[0] == 0
@@ -125,6 +126,7 @@ def test_a_run_of_epochs_can_be_made_longer(call, tmp_path):
     assert_same(tmp_path / "through", tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_first_checkpoint_starts_anew(call, tmp_path):
     call("train", *RUNS["sine"], "--out", "through", "--quiet")
     (tmp_path / "run").mkdir()
@@ -133,6 +135,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew(call, tmp_path):
     assert_same(tmp_path / "through", tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_pictures_that_failed_are_made_by_resuming(call, tmp_path, monkeypatch):
     call("train", *RUNS["sine"], "--out", "through", "--quiet")
     with monkeypatch.context() as patch:
@@ -211,7 +214,14 @@ ENDLESS = ["sine", "--steps", "90000000", "--checkpoint-every", "50", "--out", "
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize("name, status", [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+@pytest.mark.parametrize(
+    "name, status",
+    [
+        pytest.param("SIGINT", 130, marks=pytest.mark.slow),
+        ("SIGTERM", 143),
+        pytest.param("SIGHUP", 129, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_keeps_the_state_and_says_how_to_go_on(name, status, tmp_path, call):
     process = start(tmp_path, *ENDLESS)
     reported = wait_for_checkpoints(process)
