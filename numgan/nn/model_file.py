@@ -9,6 +9,7 @@ the file's own size and MEMORY_BASE bytes, whatever it says.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import math
 import os
@@ -75,8 +76,10 @@ def write_model(path: FileName, settings: Config, arrays: Mapping[str, Array]) -
         if isinstance(part, dict) and "layers" in part and (reason := _oversize(part)):
             raise ArgumentError(f"{key} does not fit into a model file: {reason}")
     with atomic_write(path) as temporary:
+        packed = io.BytesIO()  # an archive cut short by a full disk would complain once more when Python lets go of it
+        np.savez(packed, settings=np.array(text), **arrays)
         with open(temporary, "wb") as file:
-            np.savez(file, settings=np.array(text), **arrays)
+            file.write(packed.getbuffer())
         with open_model(temporary):
             pass  # what is put in place can be read back: it is not too large, and has no name twice
 
