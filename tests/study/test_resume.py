@@ -273,7 +273,8 @@ def test_a_closed_pipe_stops_it_and_keeps_the_state(tmp_path, call):
     process = start(tmp_path, *ENDLESS)
     wait_for_checkpoints(process)
     process.stdout.close()
-    err = process.stderr.read()
+    with process.stderr:
+        err = process.stderr.read()
     process.wait(timeout=60)
     assert process.returncode == 1
     assert re.fullmatch(r"numgan train: BrokenPipeError: .*; run holds the state after step .*\n", err), err
