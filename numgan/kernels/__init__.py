@@ -6,6 +6,9 @@ is handed. The chapters, read in this order, are a short course on backpropagati
     dense        y = W·[x; 1], and what the chain rule makes of a matrix product
     activations  elementwise functions: their gradients, read off their outputs
     batch_norm   when every sample of a batch depends on every other
+    convolution  one dense layer at every position of an image: gather, product, scatter-add
+    resampling   images made larger and smaller without weights
+    dropout      a linear layer with a random mask, the same on the way back
     losses       where a backward pass begins
     optimizers   what is done with a gradient
 
@@ -15,6 +18,8 @@ Conventions
              front are independent replicas: (R, n, N) with parameters (R, n_out, n_in + 1).
     ᵀ        a name that ends in ᵀ is the transpose of what it names, a view that the caller makes once: to make it at
              every call would take a tenth of a sine GAN's product.
+    images   (…, C, H, W, N): channels, rows, columns, samples; as a matrix (…, C, H·W·N), whose rows are channels and
+             whose positions count as samples.
     memory   any layout gives the same numbers; networks hand in C-contiguous arrays, and the timings quoted are of
              those.
     out      where the result goes. "May be x" says that the kernel can run in place.
@@ -32,5 +37,6 @@ Sources
     [IS]    Ioffe & Szegedy, Batch Normalization, 2015, arXiv:1502.03167.
     [KB]    Kingma & Ba, Adam, 2015, arXiv:1412.6980.
     [GAN]   Goodfellow et al., Generative Adversarial Nets, 2014, arXiv:1406.2661.
+    [DV]    Dumoulin & Visin, A guide to convolution arithmetic for deep learning, 2016, arXiv:1603.07285.
     [MHN]   Maas, Hannun & Ng, Rectifier Nonlinearities Improve Neural Network Acoustic Models, 2013.
 """

@@ -105,6 +105,12 @@ class Buffers:
             why = "nobody reads the input's gradient" if self.dx is None else ""
             self.backward_calls.append(self._call(kernel, own, "backward", out=self.dx, skipped=why))
 
+    def scratch(self, name: str, shape: Shape) -> Array:
+        """Scratch of the data's dtype in a shape of the layer's own, for use within one pass of the layer; of that name
+        and shape there is one in the plan.
+        """
+        return self._scratch_array(name, shape, self.y.dtype)
+
     def samples_first(self, columns: Array | None) -> Any:
         """One of these buffers as it looks from outside: (…, N, *shape); None stays None."""
         return None if columns is None else samples_first(columns, self.replicas)

@@ -439,5 +439,5 @@ def _in_words(shape):
 
 
 def snake_case(name: str) -> str:
-    """LeakyReLU -> leaky_relu, BatchNorm -> batch_norm."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.replace("LU", "lu")).lower()
+    """LeakyReLU -> leaky_relu, BatchNorm -> batch_norm, Conv2DTranspose -> conv2d_transpose."""
+    return re.sub(r"(?:(?<=[a-z])|(?<=2D))(?=[A-Z])", "_", name.replace("LU", "lu")).lower()

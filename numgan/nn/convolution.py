@@ -1,0 +1,373 @@
+"""`Conv2D` and `Conv2DTranspose`: weights shared by all positions of an image."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from numgan.errors import ArgumentError, shown, whole
+from numgan.hints import Array, Config, Initializer, Named, Rng, Rows, Shape
+from numgan.kernels import convolution as kernels
+from numgan.kernels import dense
+from numgan.nn import initializers
+from numgan.nn.layer import Layer
+
+if TYPE_CHECKING:
+    from numgan.nn.buffers import Buffers
+
+__all__ = ["Conv2D", "Conv2DTranspose"]
+
+PIECE = 1 << 20  # numbers of a piece of patches: 4 MB in float32, which the next product finds in the cache
+LARGEST = 1_000_000  # of a kernel's side, a stride, a padding
+
+
+def pair(name: str, value: int | Sequence[int], least: int = 1) -> tuple[int, int]:
+    """(rows, columns): a whole number for both, or a pair of them."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if len(value) != 2:
+            raise ArgumentError(f"{name} must be a whole number or a pair of them, got {shown(value)}")
+        rows, columns = (whole(name, v, least, LARGEST) for v in value)
+        return rows, columns
+    return (whole(name, value, least, LARGEST),) * 2
+
+
+def as_padding(name: str, padding: str | int | Sequence) -> str | tuple[tuple[int, int], tuple[int, int]]:
+    """ "valid", "same" or ((top, bottom), (left, right)), from p, (rows, columns) or that itself."""
+    if isinstance(padding, str):
+        if padding not in ("valid", "same"):
+            raise ArgumentError(f"{name} must be 'valid', 'same' or whole numbers of rows, got {shown(padding)}")
+        return padding
+    if isinstance(padding, Sequence) and len(padding) == 2:
+        (top, bottom), (left, right) = (pair(name, side, 0) for side in padding)
+        return (top, bottom), (left, right)
+    top, left = pair(name, padding, 0)
+    return (top, top), (left, left)
+
+
+class Windows:
+    """Where the windows of a layer lie: kernel_size, strides and padding, each of rows and columns."""
+
+    def __init__(self, kind: str, kernel_size, strides, padding) -> None:
+        self.size = pair(f"{kind}(kernel_size)", kernel_size)
+        self.strides = pair(f"{kind}(strides)", strides)
+        self.padding = as_padding(f"{kind}(padding)", padding)
+
+    def over(self, name: str, height: int, width: int) -> tuple[Shape, Shape]:
+        """((rows, columns) of positions on an image of that size, (top, left) padding).
+
+        "same" makes as many positions as there are pixels, over the stride and rounded up, by padding both sides
+        alike, the odd row or column behind (as in Keras and TensorFlow).
+        """
+        positions, before = [], []
+        for axis, pixels in enumerate((height, width)):
+            size, stride = self.size[axis], self.strides[axis]
+            if self.padding == "same":
+                count = -(-pixels // stride)
+                front = max((count - 1) * stride + size - pixels, 0) // 2
+            else:
+                front, back = (0, 0) if self.padding == "valid" else self.padding[axis]
+                count = (front + pixels + back - size) // stride + 1
+            positions.append(count)
+            before.append(front)
+        if min(positions) < 1:
+            raise ArgumentError(
+                f"{name}: a window of {self.size} with padding {self.padding!r} does not fit into an image of "
+                f"{height} × {width}"
+            )
+        return tuple(positions), tuple(before)
+
+    def under(self, name: str, height: int, width: int) -> tuple[Shape, Shape]:
+        """((rows, columns) of the image that so many positions cover, (top, left) padding cut off): `over` the other
+        way. Of the images that have so many positions, "same" and "valid" take the one with stride · positions pixels
+        ("valid": and what the last window has beyond it), as Keras does.
+        """
+        pixels, before = [], []
+        for axis, count in enumerate((height, width)):
+            size, stride = self.size[axis], self.strides[axis]
+            over = max(size - stride, 0)
+            if self.padding == "same":
+                total, front = count * stride, over // 2
+            elif self.padding == "valid":
+                total, front = count * stride + over, 0
+            else:
+                front, back = self.padding[axis]
+                total = (count - 1) * stride + size - front - back
+            pixels.append(total)
+            before.append(front)
+        if min(pixels) < 1:
+            raise ArgumentError(
+                f"{name}: of {height} × {width} windows of {self.size} the padding {self.padding!r} leaves no pixel"
+            )
+        return tuple(pixels), tuple(before)
+
+    def config(self) -> Config:
+        padding = self.padding if isinstance(self.padding, str) else [list(side) for side in self.padding]
+        return {"kernel_size": list(self.size), "strides": list(self.strides), "padding": padding}
+
+
+def as_image(layer: Layer, shape: Shape) -> Shape:
+    """The shape (channels, height, width), or an error that names the layer."""
+    if len(shape) != 3:
+        raise ArgumentError(
+            f"{layer.name}: {type(layer).__name__} expects images of shape (channels, height, width), got the shape "
+            f"{shape}; Reshape first"
+        )
+    return shape
+
+
+def flat(image: Array | None) -> Array | None:
+    """The memory of (…, C, H, W, N) as a matrix (…, C, H·W·N); None stays None."""
+    return None if image is None else image.reshape(*image.shape[:-4], image.shape[-4], -1)
+
+
+class Convolution(Layer):
+    """What both convolutions share: the windows, and a weight for each of their taps.
+
+    image      (channels, height, width) of the image that the windows lie on: a convolution's input, a transposed
+               one's output.
+    positions  (rows, columns) of windows on it, the size of the image at the layer's other end, with `outer` channels.
+    before     (top, left) padding.
+    """
+
+    reads_output = False
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
+        padding: str | int | Sequence[Any] = "valid",
+        initializer: str | Initializer = "glorot_uniform",
+    ) -> None:
+        kind = type(self).__name__
+        self.filters = whole(f"{kind}(filters)", filters)
+        self.windows = Windows(kind, kernel_size, strides, padding)
+        self.initializer = initializers.get(initializer)
+
+    def initialize(self, rng: Rng) -> None:
+        weight, taps = self.params["weight"], math.prod(self.windows.size)
+        for replica in np.ndindex(weight.shape[:-4]):
+            weight[replica] = initializers.drawn(
+                self.initializer, rng, weight.shape[-4:], self.image[0] * taps, self.outer * taps, weight.dtype
+            )
+        self.params["bias"][...] = 0
+
+    def config(self) -> Config:
+        return {"filters": self.filters, **self.windows.config()}
+
+    def gathers(self, io: Buffers, image: Array, spare: int = 0) -> Iterator[tuple[slice, Array, Named, Named]]:
+        """Piece by piece of rows of positions, (rows, patches, arguments of `gather`, those of the products).
+
+        patches (…, C·KH·KW + spare, rows·OW·N) are scratch, the spare row of ones.
+        """
+        *replicas, channels, _, _, samples = image.shape
+        columns, size = self.positions[1] * samples, channels * math.prod(self.windows.size)
+        pieces = _pieces(self.positions[0], math.prod(replicas) * size * columns)
+        for rows in pieces:
+            count = rows.stop - rows.start
+            patches = io.scratch("patches", (*replicas, size + spare, count * columns))
+            patches[..., size:, :] = 1
+            yield (
+                rows,
+                patches,
+                {
+                    "x": image,
+                    "out": self.as_windows(patches[..., :size, :], channels, count),
+                    "strides": self.windows.strides,
+                    "before": (self.before[0] - rows.start * self.windows.strides[0], self.before[1]),
+                },
+                _part_of(pieces),
+            )
+
+    def scatters(self, io: Buffers, image: Array) -> Iterator[tuple[slice, Array, Named]]:
+        """Piece by piece of channels, (channels, patches, arguments of `scatter_add` but `start`).
+
+        patches (…, channels·KH·KW, OH·OW·N) are scratch.
+        """
+        *replicas, channels, _, _, samples = image.shape
+        taps, columns = math.prod(self.windows.size), math.prod(self.positions) * samples
+        for piece in _pieces(channels, math.prod(replicas) * taps * columns):
+            count = piece.stop - piece.start
+            patches = io.scratch("gradients of patches", (*replicas, count * taps, columns))
+            yield (
+                piece,
+                patches,
+                {
+                    "patches": self.as_windows(patches, count, self.positions[0]),
+                    "out": image[..., piece, :, :, :],
+                    "strides": self.windows.strides,
+                    "before": self.before,
+                },
+            )
+
+    def as_windows(self, patches: Array, channels: int, rows: int) -> Array:
+        """The memory of (…, C·KH·KW, OH·OW·N) seen as (…, C, KH, KW, OH, OW, N)."""
+        return patches.reshape(*patches.shape[:-2], channels, *self.windows.size, rows, self.positions[1], -1)
+
+    def taps_of(self, channels: slice) -> slice:
+        """The rows of patches that belong to some channels."""
+        taps = math.prod(self.windows.size)
+        return slice(channels.start * taps, channels.stop * taps)
+
+
+def _pieces(count, size):
+    """Slices of `count` things of `size` numbers each that hold about PIECE numbers."""
+    pieces = min(count, max(1, round(count * size / PIECE)))
+    edges = [count * i // pieces for i in range(pieces + 1)]
+    return [slice(a, b) for a, b in itertools.pairwise(edges)]
+
+
+def _part_of(pieces):
+    """How a product has to be made that writes part of a matrix: `dot` cannot."""
+    return {} if len(pieces) == 1 else {"product": np.matmul}
+
+
+class Conv2D(Convolution):
+    """y_f = Σ_c W_fc ⋆ x_c + b_f: every filter slides over the image, a weight to each channel and tap.
+
+    filters      number of output channels, F.
+    kernel_size  of the window: k, or (rows, columns).
+    strides      of the window: s, or (rows, columns); default 1.
+    padding      zeros around the image. "valid" (default): none. "same": as many as it takes for ⌈pixels / stride⌉
+                 positions, on both sides alike, the odd one behind, as in Keras. Else p, (rows, columns) or
+                 ((top, bottom), (left, right)).
+    initializer  for W: a name from `initializers.INITIALIZERS` or a function; default Glorot uniform, as in Keras.
+                 Fan-in is C·KH·KW, fan-out F·KH·KW. b starts at zero.
+
+    Images are (batch, channels, height, width). Parameters `weight` (F, C, KH, KW), as PyTorch has it, and `bias` (F,):
+    views of the one matrix [W b] of the kernels, (F, C·KH·KW + 1). (Keras's kernel is (KH, KW, C, F).)
+    """
+
+    def build(self, shape: Shape) -> Shape:
+        self.image, self.outer = as_image(self, shape), self.filters
+        self.positions, self.before = self.windows.over(self.name, *self.image[1:])
+        self.shapes = {"weight_and_bias": (self.filters, self.image[0] * math.prod(self.windows.size) + 1)}
+        return (self.filters, *self.positions)
+
+    def attach(self, params: Named, grads: Named, state: Named) -> None:
+        self.matrix, self.grad_matrix = params["weight_and_bias"], grads["weight_and_bias"]
+        super().attach(self._by_name(self.matrix), self._by_name(self.grad_matrix), state)
+
+    def _by_name(self, matrix):
+        """The two parts of [W b] by name."""
+        shape = (*matrix.shape[:-1], self.image[0], *self.windows.size)
+        return {"weight": matrix[..., :-1].reshape(shape), "bias": matrix[..., -1]}
+
+    def bind(self, io: Buffers) -> None:
+        for rows, patches, gathering, how in self.gathers(io, io.x, spare=1):
+            out, dy = (None if a is None else flat(a[..., rows, :, :]) for a in (io.y, io.dy))
+            io.forward(kernels.gather, **gathering)
+            io.forward(dense.dense_forward, weight=self.matrix, x1=patches, out=out, **how)
+            io.backward_parameters(kernels.gather, **gathering)
+            add_weight_gradient(io, rows, self.grad_matrix, dy=dy, x1=patches)
+        if io.dx is None:
+            io.backward(dense.dense_backward_input)
+            io.backward(kernels.scatter_add)
+            return
+        for channels, patches, scattering in self.scatters(io, io.dx):
+            weight = self.matrix[..., self.taps_of(channels)]
+            io.backward(dense.dense_backward_input, weight=weight, dy=flat(io.dy), out1=patches)
+            io.backward(kernels.scatter_add, start=0.0, **scattering)
+
+    @classmethod
+    def examples(cls) -> list[tuple[Layer, Shape]]:
+        return [
+            (cls(2, 3, padding="same"), (2, 4, 3)),
+            (cls(2, (2, 3), (2, 1), ((1, 0), (0, 2))), (3, 4, 3)),
+            (cls(3, 4, 2, "same"), (1, 5, 6)),
+        ]
+
+    def plain(self, rows: Rows, training: bool) -> Rows:
+        weight, bias = self.params["weight"].tolist(), self.params["bias"].tolist()
+        (oh, ow), (sh, sw), (top, left) = self.positions, self.windows.strides, self.before
+        _, height, width = self.image
+
+        def value(row, f, i, j):
+            """One output: the filter f on the window at (i, j)."""
+            terms = [bias[f]]
+            for c, u, v in itertools.product(*map(range, self.params["weight"].shape[1:])):
+                r, q = sh * i + u - top, sw * j + v - left
+                if 0 <= r < height and 0 <= q < width:
+                    terms.append(weight[f][c][u][v] * row[(c * height + r) * width + q])
+            return math.fsum(terms)
+
+        places = list(itertools.product(range(self.filters), range(oh), range(ow)))
+        return [[value(row, *place) for place in places] for row in rows]
+
+
+class Conv2DTranspose(Convolution):
+    """A convolution's way back as a layer: every input pixel paints its window with W, and where windows overlap the
+    paint adds up; then a bias to each channel.
+
+    filters      number of output channels, F.
+    kernel_size  of the window: k, or (rows, columns).
+    strides      between neighbouring windows in the output: s, or (rows, columns); default 1.
+    padding      rows and columns cut off the output. "same": what makes stride · pixels of them. "valid" (default):
+                 none. Else p, (rows, columns) or ((top, bottom), (left, right)): (pixels − 1)·stride + kernel_size
+                 − both, as in PyTorch.
+    initializer  for W: a name from `initializers.INITIALIZERS` or a function; default Glorot uniform, as in Keras.
+                 Fans are those of the convolution that this one turns round, as in Keras and PyTorch: fan-in F·KH·KW,
+                 fan-out C·KH·KW. b starts at zero.
+
+    Images are (batch, channels, height, width). Parameters `weight` (C, F, KH, KW), as PyTorch has it, and `bias` (F,).
+    (Keras's kernel is (KH, KW, F, C).)
+    """
+
+    def build(self, shape: Shape) -> Shape:
+        self.outer, *self.positions = as_image(self, shape)
+        size, self.before = self.windows.under(self.name, *self.positions)
+        self.image = (self.filters, *size)
+        self.shapes = {"weight": (self.outer, self.filters, *self.windows.size), "bias": (self.filters,)}
+        return self.image
+
+    def bind(self, io: Buffers) -> None:
+        weight, grad = (a["weight"].reshape(*io.replicas, self.outer, -1) for a in (self.params, self.grads))
+        bias = self.params["bias"][..., None, None, None]
+        for channels, patches, scattering in self.scatters(io, io.y):
+            part = weight[..., self.taps_of(channels)]
+            io.forward(dense.dense_backward_input, weight=part, dy=flat(io.x), out1=patches)
+            io.forward(kernels.scatter_add, start=bias[..., channels, :, :, :], **scattering)
+        if io.dy is None:
+            return
+        dy = flat(io.dy)
+        ones = np.ones((dy.shape[-1], 1), dy.dtype)
+        io.backward_parameters(kernels.channel_sums, dy=dy, ones=ones, out=self.grads["bias"][..., None])
+        for rows, patches, gathering, how in self.gathers(io, io.dy):
+            x, dx = (None if a is None else flat(a[..., rows, :, :]) for a in (io.x, io.dx))
+            (io.backward_parameters if io.training else io.backward)(kernels.gather, **gathering)
+            add_weight_gradient(io, rows, grad, dy=x, x1=patches)
+            io.backward(dense.dense_forward, weight=weight, x1=patches, out=dx, **how)
+
+    @classmethod
+    def examples(cls) -> list[tuple[Layer, Shape]]:
+        return [
+            (cls(2, 3, padding="same"), (2, 3, 4)),
+            (cls(2, (2, 3), (3, 1), ((0, 1), (1, 0))), (3, 2, 3)),
+            (cls(1, 4, 2, "same"), (3, 2, 3)),
+        ]
+
+    def plain(self, rows: Rows, training: bool) -> Rows:
+        weight, bias = self.params["weight"].tolist(), self.params["bias"].tolist()
+        (h, w), (sh, sw), (top, left) = self.positions, self.windows.strides, self.before
+        filters, height, width = self.image
+        out = []
+        for row in rows:
+            terms = [[b] for b in bias for _ in range(height * width)]
+            for c, i, j, f, u, v in itertools.product(*map(range, (self.outer, h, w, filters, *self.windows.size))):
+                r, q = sh * i + u - top, sw * j + v - left
+                if 0 <= r < height and 0 <= q < width:
+                    terms[(f * height + r) * width + q].append(weight[c][f][u][v] * row[(c * h + i) * w + j])
+            out.append([math.fsum(t) for t in terms])
+        return out
+
+
+def add_weight_gradient(io: Buffers, rows: slice, total: Array, dy: Array | None, x1: Array) -> None:
+    """Bind dW = dy·x1ᵀ of a piece of rows: the first piece writes the gradient, the others are added to it."""
+    share = total if rows.start == 0 else io.scratch("share of the gradient", total.shape)
+    io.backward_parameters(dense.dense_backward_weight, dy=dy, x1=x1, out=share)
+    if rows.start > 0:
+        io.backward_parameters(kernels.add_to, total=total, share=share)
