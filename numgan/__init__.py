@@ -7,16 +7,19 @@ from numgan.gan.model import GAN
 from numgan.gan.objectives import Minimax, NonSaturating, Wasserstein
 from numgan.gradcheck.check import check_adjoint, check_gradients
 from numgan.gradcheck.report import GradientError
-from numgan.nn import activations, batch_norm, dense, losses, optimizers, reshaping
+from numgan.nn import activations, batch_norm, convolution, dense, dropout, losses, optimizers, resampling, reshaping
 from numgan.nn.activations import *
 from numgan.nn.batch_norm import *
+from numgan.nn.convolution import *
 from numgan.nn.dense import *
+from numgan.nn.dropout import *
 from numgan.nn.initializers import normal
 from numgan.nn.layer import Layer
 from numgan.nn.losses import *
 from numgan.nn.model_file import ModelFileError
 from numgan.nn.network import Sequential
 from numgan.nn.optimizers import *
+from numgan.nn.resampling import *
 from numgan.nn.reshaping import *
 from numgan.nn.torch_layout import from_torch_layout, to_torch_layout
 
@@ -42,7 +45,10 @@ __all__ = [
 # the chapters list their own, so that a layer that joins one is offered here too
 __all__ += activations.__all__
 __all__ += batch_norm.__all__
+__all__ += convolution.__all__
 __all__ += dense.__all__
+__all__ += dropout.__all__
 __all__ += losses.__all__
 __all__ += optimizers.__all__
+__all__ += resampling.__all__
 __all__ += reshaping.__all__

@@ -5,10 +5,13 @@ The same network in PyTorch is an `nn.Sequential` with one module for each numga
     Dense(n)                  nn.Linear(n_in, n)         weight, bias
     BatchNorm(momentum, eps)  nn.BatchNorm1d(n, eps=eps, momentum=1 - momentum)
                                                          weight and bias, our γ and β; running_mean; running_var
-    LeakyReLU(slope)          nn.LeakyReLU(slope)        nothing, and so with ReLU, Tanh and Sigmoid
+    Conv2D(n, k, s, p)        nn.Conv2d(c, n, k, s, p)   weight, bias
+    Conv2DTranspose(…)        nn.ConvTranspose2d(…)      weight, bias
+    LeakyReLU(slope)          nn.LeakyReLU(slope)        nothing, and so with the other layers; nn.BatchNorm2d as above
 
-What a `state_dict` does not hold must be set equal on both sides: batch norm's eps, LeakyReLU's slope and, to train on,
-the momentum. Training on, PyTorch adds to running_var the unbiased variance, N/(N − 1) times the one numgan adds.
+What a `state_dict` does not hold must be set equal on both sides: batch norm's eps, LeakyReLU's slope, padding (what
+"same" comes to, see `Conv2D`) and, to train on, the momentum. Training on, PyTorch adds to running_var the unbiased
+variance, N/(N − 1) times the one numgan adds.
 """
 
 from __future__ import annotations
@@ -21,13 +24,16 @@ import numpy as np
 from numgan.errors import ArgumentError, instance, mapping, real_array, shown
 from numgan.hints import Named
 from numgan.nn.batch_norm import BatchNorm
+from numgan.nn.convolution import Conv2D, Conv2DTranspose
 from numgan.nn.dense import Dense
+from numgan.nn.dropout import Dropout
 from numgan.nn.network import Sequential
 
 # PyTorch's name -> numgan's, for each layer that has contents.
 NAMES = {
-    Dense: {"weight": "weight", "bias": "bias"},
+    **{kind: {"weight": "weight", "bias": "bias"} for kind in (Dense, Conv2D, Conv2DTranspose)},
     BatchNorm: {"weight": "gamma", "bias": "beta", "running_mean": "running_mean", "running_var": "running_variance"},
+    Dropout: {},  # its key names a stream of random numbers that PyTorch does not have
 }
 # How many batches an nn.BatchNorm1d has seen. numgan does not count, and PyTorch only reads it when momentum is None.
 UNUSED = "num_batches_tracked"
