@@ -1,6 +1,7 @@
 """Data sources: where real samples come from. Arrays in, arrays out.
 
     rows         any array; points: the sine curve; mnist: digits, from files that idx reads and download fetches
+    images       pictures as (channels, height, width), kept as bytes and scaled to [-1, 1] a batch at a time
     stream       batches, drawn many at a time
     normal       standard normal numbers, for noise
 
@@ -10,11 +11,12 @@ length and take(index, out) too.
 
 from .download import cache_dir, download_mnist
 from .idx import DataError
+from .images import Images
 from .mnist import Digits, load_mnist, load_mnist_split
 from .points import SinePoints
 from .stream import Stream, data_stream, noise_stream
 
 __all__ = [
-    "DataError", "Digits", "SinePoints", "Stream", "cache_dir", "data_stream", "download_mnist", "load_mnist",
+    "DataError", "Digits", "Images", "SinePoints", "Stream", "cache_dir", "data_stream", "download_mnist", "load_mnist",
     "load_mnist_split", "noise_stream",
 ]  # fmt: skip
