@@ -2,6 +2,7 @@
 
     rows         any array; points: the sine curve; mnist: digits, from files that idx reads and download fetches
     images       pictures as (channels, height, width), kept as bytes and scaled to [-1, 1] a batch at a time
+    stacked      three digits as the colours of one picture, 1,000 modes
     stream       batches, drawn many at a time
     normal       standard normal numbers, for noise
 
@@ -14,9 +15,10 @@ from .idx import DataError
 from .images import Images
 from .mnist import Digits, load_mnist, load_mnist_split
 from .points import SinePoints
+from .stacked import StackedDigits, load_stacked_split
 from .stream import Stream, data_stream, noise_stream
 
 __all__ = [
-    "DataError", "Digits", "Images", "SinePoints", "Stream", "cache_dir", "data_stream", "download_mnist", "load_mnist",
-    "load_mnist_split", "noise_stream",
+    "DataError", "Digits", "Images", "SinePoints", "StackedDigits", "Stream", "cache_dir", "data_stream",
+    "download_mnist", "load_mnist", "load_mnist_split", "load_stacked_split", "noise_stream",
 ]  # fmt: skip
