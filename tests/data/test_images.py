@@ -163,6 +163,15 @@ def test_a_split_that_cannot_be_is_refused(every, message):
         Images(pictures(23)).split(every)
 
 
+def test_mirrored_images_come_after_the_others():
+    images, labels = pictures(3, (3, 4, 5)), np.arange(3, dtype=np.uint8)
+    before = images.copy()
+    twice = Images(images, labels, "three").mirrored()
+    assert len(twice) == 6 and twice.labels.tolist() == [0, 1, 2, 0, 1, 2] and twice.source == "three, also mirrored"
+    assert np.array_equal(twice.images[:3], before) and np.array_equal(twice.images[3:], np.flip(before, axis=3))
+    assert np.array_equal(images, before)
+
+
 def test_digits_as_images_share_the_memory_and_give_the_same_numbers():
     digits = load_mnist()
     images = digits.as_images()
