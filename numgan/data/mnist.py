@@ -5,25 +5,21 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import numpy as np
-
-from numgan.errors import generator, shown, whole
-from numgan.hints import Array, DType, FileName, Numbers, Rng
+from numgan.hints import Array, FileName
 
 from .download import cache_dir
 from .idx import SIDE, DataError, read_images, read_labels
+from .images import ByteRows, Images, to_pixels, to_unit_range
+
+__all__ = ["Digits", "load_mnist", "load_mnist_split", "to_pixels", "to_unit_range"]
 
 EMBEDDED = Path(__file__).parent / "mnist_5k"
 
 _PREFIXES = {"train": "train", "test": "t10k"}
 
-# 0-d arrays rather than Python floats: cheaper per call, and the arithmetic stays in out's dtype.
-_MIDDLE = {np.dtype(d): np.array(127.5, d) for d in (np.float32, np.float64)}
-_SCALE = {np.dtype(d): np.array(1 / 127.5, d) for d in (np.float32, np.float64)}
 
-
-class Digits:
-    """Images of digits to draw batches from.
+class Digits(ByteRows):
+    """Images of digits to draw batches from, for networks that take rows of 784 numbers.
 
     images: uint8 array (N, 784), N >= 1, one 28x28 image per row, 0 is background, 255 is ink.
     labels: uint8 array (N,), or None.
@@ -35,105 +31,11 @@ class Digits:
     shape = (SIDE * SIDE,)
 
     def __init__(self, images: Array, labels: Array | None = None, source: str = "digits") -> None:
-        _check("images", images, (len(images) if isinstance(images, np.ndarray) and images.ndim else 0, *self.shape))
-        if len(images) == 0:
-            raise DataError("Digits got no images, expected at least one")
-        if labels is not None:
-            _check("labels", labels, (len(images),))
-        # np.take would copy the whole set at every draw if it were not contiguous
-        self.images = np.ascontiguousarray(images)
-        self.labels = labels
-        self.source = source
-        self._scratch = {}
-        self._index = np.empty(0, np.intp)
+        super().__init__(images, labels, source)
 
-    def __len__(self) -> int:
-        """The number of images, N."""
-        return len(self.images)
-
-    def sample(self, n: int, rng: Rng, out: Array) -> None:
-        """Fill `out` with n images drawn uniformly with replacement, scaled from 0..255 to [-1, 1].
-
-        rng: numpy.random.Generator, asked once for n uniform numbers.
-        out: float32 or float64 array (n, 784), strided views included; overwritten.
-
-        The set stays uint8, a quarter of the memory; only the batch is scaled. Once the largest n has been
-        seen, nothing is allocated. Raises DataError when `out` does not fit.
-        """
-        n, rng = whole("Digits.sample: n", n), generator("Digits.sample: rng", rng)
-        if isinstance(out, np.ndarray) and out.shape[:1] != (n,):
-            raise DataError(f"Digits.sample: out has {len(np.atleast_1d(out))} rows, expected {n}")
-        self.take(self._draw(n, rng), out)
-
-    def take(self, index: Array, out: Array) -> None:
-        """Fill `out` (n, 784) with the images at `index`, n integers from 0 to N − 1, scaled as by `sample`."""
-        n = len(index)
-        writeable = isinstance(out, np.ndarray) and out.flags.writeable
-        if not writeable or out.shape != (n, *self.shape) or out.dtype not in _SCALE:
-            given = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else shown(out)
-            given = given if writeable else f"{given}, not to be written to"
-            raise DataError(f"Digits: out is {given}, expected float32 or float64 {(n, *self.shape)}")
-        stage = self._rows(n, np.dtype(np.uint8))
-        # mode="clip" because the default mode buffers `out` in order to check the indices
-        np.take(self.images, index, axis=0, out=stage, mode="clip")
-        # NumPy runs arithmetic on a strided view through buffers of its own, at twice the time of a copy
-        work = out if out.flags.c_contiguous else self._rows(n, out.dtype)
-        _scale(stage, work)
-        if work is not out:
-            np.copyto(out, work)
-
-    def split(self, every: int = 5) -> tuple[Digits, Digits]:
-        """(the others, every `every`-th image): two sets without a digit in common, the same at every call.
-
-        The embedded digits lie in the order of their classes, so both parts hold every class in equal shares.
-        """
-        held_out = np.arange(len(self)) % every == every - 1
-        if len(self) < every:
-            raise DataError(f"Digits: {len(self):,} images are too few to hold out one in {every}")
-        parts = []
-        for name, chosen in (("training", ~held_out), ("held-out", held_out)):
-            labels = None if self.labels is None else self.labels[chosen]
-            parts.append(Digits(self.images[chosen], labels, f"{chosen.sum():,} {name} images of {self.source}"))
-        return tuple(parts)
-
-    def _draw(self, n, rng):
-        """n random indices below N, as whole parts of N·u, u uniform in [0, 1): `rng.integers` cannot fill an array."""
-        if len(self._index) < n:
-            self._uniform, self._index = np.empty(n), np.empty(n, np.intp)
-        uniform, index = self._uniform[:n], self._index[:n]
-        rng.random(out=uniform)
-        np.multiply(uniform, len(self.images), out=uniform)
-        np.copyto(index, uniform, casting="unsafe")
-        return index
-
-    def _rows(self, n, dtype):
-        """The first n rows of a scratch array that grows to the largest n seen."""
-        if len(self._scratch.get(dtype, ())) < n:
-            self._scratch[dtype] = np.empty((n, *self.shape), dtype)
-        return self._scratch[dtype][:n]
-
-
-def to_unit_range(images: Array, dtype: DType = np.float32) -> Array:
-    """Return a copy of `images`, uint8 of any shape, scaled from 0..255 to [-1, 1].
-
-    dtype: float32 (default) or float64. Raises DataError for other dtypes on either side.
-    """
-    images, dtype = np.asarray(images), np.dtype(dtype)
-    if images.dtype != np.uint8 or dtype not in _SCALE:
-        raise DataError(f"to_unit_range: {images.dtype} to {dtype}, expected uint8 to float32 or float64")
-    out = np.empty(images.shape, dtype)
-    _scale(images, out)
-    return out
-
-
-def to_pixels(x: Numbers) -> Array:
-    """Return floats of any shape as uint8 pixels, the inverse of `to_unit_range`.
-
-    [-1, 1] becomes 0..255, rounded to the nearest; values outside are clipped and NaN becomes 0.
-    """
-    pixels = np.rint((np.asarray(x) + 1) * 127.5)
-    # fmax prefers a number to NaN, so that the picture of a diverged generator can still be drawn
-    return np.fmin(np.fmax(pixels, 0), 255).astype(np.uint8)
+    def as_images(self) -> Images:
+        """The same digits as pictures of shape (1, 28, 28), for convolutions; the images are shared, not copied."""
+        return Images(self.images.reshape(-1, 1, SIDE, SIDE), self.labels, self.source)
 
 
 def load_mnist(source: FileName | None = None, *, kind: str = "train") -> Digits:
@@ -180,20 +82,6 @@ def load_mnist_split(source: FileName | None = None) -> tuple[Digits, Digits]:
 
 def _directory(source):
     return EMBEDDED if source is None else cache_dir() if source == "full" else Path(source)
-
-
-def _scale(pixels, out):
-    # Copying first beats multiplying uint8 into out: the ufunc would cast through a buffer of its own.
-    # Subtracting first is exact, and makes the range symmetric to the last bit.
-    np.copyto(out, pixels)
-    np.subtract(out, _MIDDLE[out.dtype], out=out)
-    np.multiply(out, _SCALE[out.dtype], out=out)
-
-
-def _check(name, array, shape):
-    if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.shape != shape:
-        given = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else shown(array)
-        raise DataError(f"Digits: {name} are {given}, expected uint8 {shape}")
 
 
 def _find(directory, stem, ending):
