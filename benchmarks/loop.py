@@ -15,7 +15,7 @@ class Loop:
         s = with_overrides(recipe.settings, overrides)
         rng = np.random.default_rng(0)
         gan = recipe.build(s, rng, "float32")
-        self._step = TrainingStep(gan, data or recipe.load(None)[0], s.batch_size, rng)
+        self._step = TrainingStep(gan, data or recipe.load(None, s)[0], s.batch_size, rng)
         streams = self._step.real, self._step.noise, self._step.generator_noise
         self.steps_per_refill = max(len(stream._batches) for stream in streams)
         self._log = self._step.log(recipe.look_every)

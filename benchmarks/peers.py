@@ -119,7 +119,7 @@ class Job:
 
     def __init__(self, directory, name, thread_count):
         recipe = recipes.get(name)
-        rng, settings, data = np.random.default_rng(0), recipe.settings, recipe.load(None)[0]
+        rng, settings, data = np.random.default_rng(0), recipe.settings, recipe.load(None, recipe.settings)[0]
         gan = recipe.build(settings, rng, "float32")
         rows = settings.batch_size // 2 if settings.schedule == "separate" else settings.batch_size
         networks = gan.generator, gan.discriminator

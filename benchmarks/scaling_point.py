@@ -19,7 +19,7 @@ def main(name, batch, width):
     recipe = recipes.get(name)
     hidden = recipe.settings.hidden
     hidden = hidden * width if isinstance(hidden, int) else tuple(n * width for n in hidden)
-    data = recipe.load(None)[0]
+    data = recipe.load(None, recipe.settings)[0]
     if isinstance(data, Digits):
         data = Digits(np.resize(data.images, (FULL_SET, *data.shape)))
     loop = Loop(name, data, batch_size=batch, hidden=hidden)

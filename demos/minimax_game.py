@@ -115,7 +115,7 @@ def play(objective, poor_start, steps, seed):
     """
     recipe, rng = recipes.get("sine"), np.random.default_rng(seed)
     settings = with_overrides(recipe.settings, {"objective": objective})
-    gan, (data, _) = recipe.build(settings, rng, "float32"), recipe.load(None)
+    gan, (data, _) = recipe.build(settings, rng, "float32"), recipe.load(None, settings)
     if poor_start:
         gan.generator.parameters()["dense_2.bias"][...] += 4
         gan = GAN(gan.generator, gan.discriminator, SGD(0.003), settings.adam(), gan.objective, gan.schedule)

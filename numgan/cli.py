@@ -410,7 +410,9 @@ def _say(text):
 
 
 def _train_seeds(recipe, arguments):
-    recipe.load(arguments.data)  # so that data that cannot be read is reported once, before anything starts
+    recipe.load(
+        arguments.data, _settings(recipe, arguments)
+    )  # so that data that cannot be read is reported once, before anything starts
     passed_on = ("steps", "epochs", "batch_size", "data", "until_equilibrium", "checkpoint_every")
     given = {name: getattr(arguments, name) for name in passed_on}
     options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
@@ -449,7 +451,7 @@ def _sample(arguments):
 
 def _evaluate(arguments):
     recipe, config, gan = runs.open_run(arguments.directory)
-    data, held_out = recipe.load(config["data_from"])
+    data, held_out = recipe.load(config["data_from"], config["settings"])
     sample_rng, rng = np.random.default_rng(arguments.seed).spawn(2)
     samples = runs.finite_samples(gan, arguments.n or recipe.evaluation_count(data, held_out), sample_rng)
     with np.errstate(all="ignore"):  # finite samples may still be too large for what is worked out from them
@@ -485,7 +487,9 @@ def _profile(arguments):
     gan = recipe.build(settings, weights_rng, "float32")
     print(
         profiling.table(
-            *profiling.profile(gan, recipe.load(None)[0], settings.batch_size, training_rng, arguments.repeats)
+            *profiling.profile(
+                gan, recipe.load(None, settings)[0], settings.batch_size, training_rng, arguments.repeats
+            )
         )
     )
 

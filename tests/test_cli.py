@@ -619,7 +619,7 @@ def test_a_run_that_ends_early_is_the_run_of_so_many_steps(call):
     recipe = recipes.get("sine")
     weights_rng, training_rng, _ = runs.streams(0)
     twin = recipe.build(recipe.settings, weights_rng, "float32")
-    twin.fit(recipe.load(None)[0], 500, 128, training_rng)
+    twin.fit(recipe.load(None, recipe.settings)[0], 500, 128, training_rng)
     loaded = GAN.load("run/model.npz").state_dict()
     assert all(a.tobytes() == loaded[name].tobytes() for name, a in twin.state_dict().items())
 
@@ -930,7 +930,7 @@ def test_an_interrupted_run_is_complete_up_to_a_look(tmp_path):
     recipe = recipes.get("sine")
     weights_rng, training_rng, _ = runs.streams(0)
     twin = recipe.build(recipe.settings, weights_rng, "float32")
-    twin.fit(recipe.load(None)[0], kept, 128, training_rng, every=500)
+    twin.fit(recipe.load(None, recipe.settings)[0], kept, 128, training_rng, every=500)
     loaded = assert_loads_and_samples(directory, 2).state_dict()
     assert all(a.tobytes() == loaded[name].tobytes() for name, a in twin.state_dict().items())
 

@@ -13,7 +13,7 @@ class Trainer:
         recipe = recipes.get(job.recipe)
         self.rng, self.batch_size, self.every = np.random.default_rng(0), job.batch_size, recipe.look_every
         self.gan = recipe.build(recipe.settings, self.rng, "float32")
-        self.data = recipe.load(None)[0]
+        self.data = recipe.load(None, recipe.settings)[0]
         for network, arrays in zip((self.gan.generator, self.gan.discriminator), job.weights, strict=True):
             network.load_state_dict(turned(dict(zip(entries(network), arrays, strict=True))))
 

@@ -14,17 +14,21 @@ from numgan.gradcheck.check import check_gradients
 from numgan.gradcheck.report import Report
 from numgan.gradcheck.targets import titled
 from numgan.study import recipes
+from numgan.study.settings import with_overrides
 
 
 def recipe_gradients(name: str, seed: int, tolerance: float) -> Report:
     """A recipe's GAN on its own data: every coordinate, or as many as the recipe's `gradient_check` says."""
     rng = np.random.default_rng(seed)
     recipe = recipes.get(name)
-    rows, how = recipe.gradient_check["rows"], {k: v for k, v in recipe.gradient_check.items() if k != "rows"}
-    gan, real = recipe.build(recipe.settings, rng, "float64"), np.empty((rows, *recipe.shape))
-    recipe.load(None)[0].sample(rows, rng, real)
+    how = dict(recipe.gradient_check)
+    rows, settings = how.pop("rows"), with_overrides(recipe.settings, how.pop("settings", {}))
+    gan, real = recipe.build(settings, rng, "float64"), np.empty((rows, *recipe.shape(settings)))
+    recipe.load(None, settings)[0].sample(rows, rng, real)
     x = real, rng.standard_normal((rows, *gan.generator.shapes[0]))
     return titled(name, check_gradients(gan, x, tolerance=tolerance, seed=seed, **how))
 
 
-TARGETS = targets.TARGETS | {name: [partial(recipe_gradients, name)] for name in recipes.RECIPES}
+TARGETS = targets.TARGETS | {
+    name: [partial(recipe_gradients, name)] for name, recipe in recipes.RECIPES.items() if recipe.gradient_check
+}

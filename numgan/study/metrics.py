@@ -66,6 +66,23 @@ def precision_and_coverage(samples: Array, real: Array, k: int = 5) -> tuple[flo
     return float(precise.mean()), float(np.concatenate(covered).mean())
 
 
+@np.errstate(all="ignore")
+def principal_axes(rows: Array, count: int) -> tuple[Array, Array]:
+    """(mean (d,), axes (d, count)): the orthogonal directions in which rows (n, d) vary most, that most first; fewer
+    axes where the rows vary in fewer.
+
+    Features for pictures that no classifier reads: (x − mean) @ axes. In float64. With more columns than rows the axes
+    come from the matrix of scalar products (n, n): X·Xᵀ·u = λ·u makes Xᵀ·u/√λ an eigenvector of Xᵀ·X.
+    """
+    rows, _ = _both(rows, rows, 2)
+    mean = rows.mean(axis=0)
+    centred = rows - mean
+    values, vectors = np.linalg.eigh(centred @ centred.T if len(rows) <= rows.shape[1] else centred.T @ centred)
+    kept = np.flatnonzero(values > 1e-10 * values.max(initial=0))[::-1][: whole("count", count)]
+    vectors = vectors[:, kept]
+    return mean, centred.T @ vectors / np.sqrt(values[kept]) if len(rows) <= rows.shape[1] else vectors
+
+
 # -------------------------------------------------------------------------------------------- probabilities of classes
 
 
@@ -78,6 +95,13 @@ def class_shares(probabilities: Array) -> Array:
 def confident_share(probabilities: Array, least: float = 0.9) -> float:
     """The share of rows (n, classes) whose most probable class has at least the probability `least`."""
     return float((rows_of("probabilities", probabilities).max(axis=1) >= between("least", least, 0, 1)).mean())
+
+
+@np.errstate(all="ignore")
+def kl_divergence(p: Array, q: Array) -> float:
+    """KL(p ‖ q) = Σ p·log(p/q) of two distributions (n,), in nats; infinite where q is 0 and p is not."""
+    p, q = (np.asarray(a, np.float64) for a in (p, q))
+    return float(np.sum(p[p > 0] * np.log(p[p > 0] / q[p > 0])))
 
 
 # ----------------------------------------------------------------------------------------------------------- distances

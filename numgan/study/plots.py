@@ -52,21 +52,34 @@ def save(figure: Figure, path: FileName) -> None:
         figure.savefig(temporary, format="png", dpi=100)
 
 
-def digit_grid(samples: Array, columns: int) -> Array:
-    """Images (n, 784) in [−1, 1] as one uint8 picture, `columns` to a row with a thin frame; unused cells white."""
-    rows, cell = -(-len(samples) // columns), SIDE + 2
-    picture = np.full((rows * cell, columns * cell), 255, np.uint8)
-    for i, image in enumerate(to_pixels(samples).reshape(-1, SIDE, SIDE)):
-        top, left = i // columns * cell + 1, i % columns * cell + 1
-        picture[top : top + SIDE, left : left + SIDE] = image
+def image_grid(pixels: Array, columns: int) -> Array:
+    """Images, uint8 (n, channels, height, width) of 1 or 3 channels, as one picture (rows, columns, channels), so many
+    images to a row with a thin frame; unused cells white.
+    """
+    _, channels, height, width = pixels.shape
+    rows = -(-len(pixels) // columns)
+    picture = np.full((rows * (height + 2), columns * (width + 2), channels), 255, np.uint8)
+    for i, image in enumerate(pixels):
+        top, left = i // columns * (height + 2) + 1, i % columns * (width + 2) + 1
+        picture[top : top + height, left : left + width] = np.moveaxis(image, 0, -1)
     return picture
 
 
-def draw_digits(axes: Axes, samples: Array) -> None:
-    """A grid of digits on one pair of axes."""
-    columns = int(np.ceil(np.sqrt(len(samples))))
-    axes.imshow(digit_grid(samples, columns), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+def digit_grid(samples: Array, columns: int) -> Array:
+    """The `image_grid` of digits (n, 784) in [−1, 1]."""
+    return image_grid(to_pixels(samples).reshape(-1, 1, SIDE, SIDE), columns)
+
+
+def draw_images(axes: Axes, pixels: Array) -> None:
+    """A grid of images, uint8 (n, channels, height, width), on one pair of axes; grey where there is one channel."""
+    picture = image_grid(pixels, int(np.ceil(np.sqrt(len(pixels)))))
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.axis("off")
+
+
+def draw_digits(axes: Axes, samples: Array) -> None:
+    """A grid of digits (n, 784) on one pair of axes."""
+    draw_images(axes, to_pixels(samples).reshape(-1, 1, SIDE, SIDE))
 
 
 def draw_points(axes: Axes, samples: Array, size: float = 6) -> None:
@@ -130,11 +143,11 @@ def game(real: Array, generated: Any, surface: Surface, title: str, path: FileNa
     save(figure, path)
 
 
-def digit_samples(samples: Array, title: str, path: FileName) -> None:
-    """samples.png of a digit GAN."""
+def image_samples(pixels: Array, title: str, path: FileName) -> None:
+    """samples.png of a GAN for images, uint8 (n, channels, height, width)."""
     figure = new_figure(figsize=(8, 8.4), layout="constrained")
     axes = figure.subplots()
-    draw_digits(axes, samples)
+    draw_images(axes, pixels)
     axes.set_title(title)
     save(figure, path)
 

@@ -151,7 +151,7 @@ def train(
         "held_out": game.held_out.source,
         "data_from": source if source in (None, "full") else str(Path(source).resolve()),
         "until_equilibrium": until_equilibrium,
-        "settings": dataclasses.asdict(settings),
+        "settings": dataclasses.asdict(game.settings),
     }
     with claimed(out, recipe.name) as directory:
         _write_json(directory / "config.json", config)
@@ -204,8 +204,9 @@ class _Game:
     """A recipe's GAN, its data and its random generators, all made from one seed."""
 
     def __init__(self, recipe, settings, seed, dtype, source, until_equilibrium):
-        self.recipe, self.settings, self.seed = recipe, settings, seed
-        self.data, self.held_out = recipe.load(source)
+        self.recipe, self.seed = recipe, seed
+        self.data, self.held_out = recipe.load(source, settings)
+        self.settings = settings = settings.for_data(self.data)
         weights_rng, self.training_rng, self.picture_rng = streams(seed)
         self.gan = recipe.build(settings, weights_rng, dtype)
         self.equilibrium = until_equilibrium and Equilibrium(
@@ -346,8 +347,9 @@ def open_run(path: FileName) -> tuple[Any, dict[str, Any], GAN]:
     except ModelFileError as error:
         raise RunError(str(error)) from None
     recipe, made = config["recipe"], gan.generator.shapes[-1]
-    if made != recipe.shape:
-        raise RunError(f"{path}: model.npz makes rows of shape {made}, its recipe {recipe.name} {recipe.shape}")
+    expected = recipe.shape(config["settings"])
+    if made != expected:
+        raise RunError(f"{path}: model.npz makes rows of shape {made}, its recipe {recipe.name} {expected}")
     return recipe, config, gan
 
 
@@ -381,7 +383,7 @@ def finite_samples(gan: GAN, n: int, rng: Rng) -> Array:
     """n samples of a GAN, or NonFiniteError: finite weights too can make infinities and NaNs."""
     with np.errstate(all="ignore"):
         samples = gan.sample(n, rng)
-    bad = np.count_nonzero(~np.isfinite(samples).all(axis=-1))
+    bad = np.count_nonzero(~np.isfinite(samples).all(axis=tuple(range(1, samples.ndim))))
     if bad:
         raise NonFiniteError(f"{bad:,} of {n:,} samples are not finite, so there is nothing to show or to measure")
     return samples

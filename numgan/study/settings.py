@@ -51,8 +51,8 @@ def fraction(default: Any, help: str, top: float = 1.0) -> Any:
     return setting(default, help, lambda v: 0 <= v < top, f"a number from 0 up to, but not including, {top:g}")
 
 
-def choice(default: Any, help: str, options: tuple[str, ...]) -> Any:
-    return setting(default, help, lambda v: v in options, "one of " + ", ".join(options))
+def choice(default: Any, help: str, options: tuple[Any, ...]) -> Any:
+    return setting(default, help, lambda v: v in options, "one of " + ", ".join(map(str, options)))
 
 
 def widths(default: Any, help: str) -> Any:
@@ -93,24 +93,34 @@ class TrainingSettings:
     def gan(self, generator: Sequential, discriminator: Sequential) -> GAN:
         return GAN(generator, discriminator, self.adam(), self.adam(), self.game(), self.schedule)
 
+    def for_data(self, data: Any) -> Any:
+        """The same settings, those that depend on the data filled in. Default: none does."""
+        return self
+
     def length(self) -> dict[str, Any]:
         """How long to train and with how many steps of either side, as keywords of `GAN.fit`."""
         return {name: getattr(self, name) for name in ("steps", "discriminator_steps", "generator_steps")}
 
 
 @dataclass(frozen=True)
-class DigitSettings(TrainingSettings):
-    """What recipes on a set of digits have besides."""
+class EpochSettings(TrainingSettings):
+    """What recipes have besides whose data is a set that can be gone through."""
 
     steps: int = natural(2000, "training steps on random batches; 0 where epochs are given")
     epochs: int = natural(0, "passes over the shuffled training images, in place of steps")
-    latent_dim: int = positive_int(100, "noise values per image")
-    slope: float = fraction(0.2, "LeakyReLU's slope below zero")
-    momentum: float = fraction(0.8, "weight of the old value in the batch norms' running statistics")
 
     def length(self) -> dict[str, Any]:
         by_epochs = {"steps": None, "epochs": self.epochs} if self.epochs else {}
         return super().length() | by_epochs
+
+
+@dataclass(frozen=True)
+class DigitSettings(EpochSettings):
+    """What dense recipes on a set of digits have besides."""
+
+    latent_dim: int = positive_int(100, "noise values per image")
+    slope: float = fraction(0.2, "LeakyReLU's slope below zero")
+    momentum: float = fraction(0.8, "weight of the old value in the batch norms' running statistics")
 
 
 def with_overrides(settings: Any, overrides: Mapping[str, Any]) -> Any:

@@ -176,7 +176,7 @@ def runs(tmp_path_factory):
         about = {"recipe": recipe.name, "seed": 0, "dtype": "float32", "data": "", "data_from": None, "settings": {}}
         (cwd / name / "config.json").write_text(json.dumps(about))
         gan = recipe.build(with_overrides(recipe.settings, settings), rng(), "float32")
-        gan.fit(recipe.load(None)[0], steps=steps, batch_size=32, rng=rng())
+        gan.fit(recipe.load(None, recipe.settings)[0], steps=steps, batch_size=32, rng=rng())
         gan.save(cwd / name / "model.npz")
     return cwd
 
@@ -258,7 +258,7 @@ def test_points_are_evaluated_beside_fresh_ones(call):
     status, out, _ = call("evaluate", "points", "-n", 500, "--seed", 3)
     assert status == 0 and "collapsed" not in out and "%" not in out
     assert out.startswith("500 samples of points (sine, seed 3)\ncompared with 500 points (t, sin t), t standard")
-    assert recipes.get("sine").evaluation_count(*recipes.get("sine").load(None)) == 5000
+    assert recipes.get("sine").evaluation_count(*recipes.get("sine").load(None, recipes.get("sine").settings)) == 5000
 
 
 def test_a_generator_of_one_point_is_seen(call):

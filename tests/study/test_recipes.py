@@ -100,7 +100,7 @@ def test_every_recipe_can_play_every_game(game, name):
     asked = options | {key: float(value) for key, value in more.items()}
     assert gan.objective.config() == {key: getattr(s, key) for key in kind.takes} | asked
     gan.objective.check(gan.discriminator)
-    assert gan.generator.shapes[-1] == gan.discriminator.shapes[0] == recipe.shape
+    assert gan.generator.shapes[-1] == gan.discriminator.shapes[0] == recipe.shape(recipe.settings)
 
 
 @pytest.mark.parametrize("setting, values, message", [

@@ -7,10 +7,16 @@ from __future__ import annotations
 from typing import Any
 
 from numgan.study.recipes.digits import Mnist, MnistEpochs
+from numgan.study.recipes.images import Emoji, MnistDcgan, Pictures, StackedMnist
 from numgan.study.recipes.points import Sine, SineDiscriminator
 from numgan.study.settings import SettingError
 
-RECIPES = {recipe.name: recipe for recipe in (Mnist(), MnistEpochs(), Sine(), SineDiscriminator())}
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Mnist(), MnistEpochs(), MnistDcgan(), StackedMnist(), Emoji(), Pictures(), Sine(), SineDiscriminator()
+    )
+}  # fmt: skip
 
 
 def get(name: str) -> Any:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from numgan.data import load_mnist_split
+from numgan.data.images import to_pixels
 from numgan.gan.objectives import MEAN_OR_SUM
-from numgan.hints import Array, DType, FileName, Named, Rng
+from numgan.hints import Array, DType, FileName, Named, Rng, Shape
 from numgan.nn import initializers
 from numgan.nn.activations import LeakyReLU, Tanh
 from numgan.nn.batch_norm import BatchNorm
@@ -38,13 +39,16 @@ class Mnist:
     name = "mnist"
     title = "handwritten digits: the Keras listing's dense GAN with batch norm, 2,000 steps"
     settings = MnistSettings()
-    shape = (784,)
     look_every = 50  # steps between two looks at the losses, about a second
     sample_count = 64
     snapshot_count = 16
     gradient_check: ClassVar = {"rows": 8, "coordinates": 4, "directions": 2}  # whole, it would take hours
 
-    def load(self, source: FileName | None) -> tuple[Any, Any]:
+    def shape(self, s: Any) -> Shape:
+        """The shape of a row under settings `s`."""
+        return (784,)
+
+    def load(self, source: FileName | None, s: Any) -> tuple[Any, Any]:
         """(training, held-out) digits: embedded (None), downloaded ("full") or from a directory of IDX files."""
         return load_mnist_split(source)
 
@@ -72,7 +76,7 @@ class Mnist:
         plots.draw_digits(axes, moment["samples"])
 
     def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng) -> None:
-        plots.digit_samples(samples, title, path)
+        plots.image_samples(to_pixels(samples).reshape(-1, 1, 28, 28), title, path)
 
     def quality(self, samples: Array, gan: GAN, rng: Rng) -> dict[str, float]:
         """Figures for the closing summary, name -> number: none for digits."""

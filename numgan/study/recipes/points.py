@@ -9,7 +9,7 @@ import numpy as np
 
 from numgan.data import SinePoints
 from numgan.gan.steps import SCHEDULES
-from numgan.hints import Array, DType, FileName, Named, Rng
+from numgan.hints import Array, DType, FileName, Named, Rng, Shape
 from numgan.nn import initializers
 from numgan.nn.activations import ReLU, Sigmoid
 from numgan.nn.dense import Dense
@@ -46,7 +46,6 @@ class Sine:
     name = "sine"
     title = "points (t, sin t): the sine article's GAN with one hidden layer, 100,000 steps"
     settings = SineSettings()
-    shape = (2,)
     look_every = 1000
     sample_count = 1000
     snapshot_count = 500
@@ -54,7 +53,11 @@ class Sine:
 
     frame = plots.SINE_FRAME
 
-    def load(self, source: FileName | None) -> tuple[Any, Any]:
+    def shape(self, s: Any) -> Shape:
+        """The shape of a row under settings `s`."""
+        return (2,)
+
+    def load(self, source: FileName | None, s: Any) -> tuple[Any, Any]:
         """(training, held-out) points: always fresh, so nothing need be held out."""
         if source is not None:
             raise SettingError(f"the {self.name} recipe draws its own points and takes no --data, got {source!r}")
