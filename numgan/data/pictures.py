@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numgan.errors import affordable, flag, whole
+from numgan import errors
+from numgan.errors import ArgumentTypeError, affordable, flag, whole
 from numgan.files import ReadError, open_regular, shown
 from numgan.hints import Array, FileName
 
@@ -49,11 +50,13 @@ def load_pictures(directory: FileName, size: int = 32) -> Images:
     pixels; and for a directory without two of them.
     """
     size = whole("load_pictures: size", size, most=MAX_SIDE)
+    if not isinstance(directory, str | os.PathLike):  # os.scandir takes None for the current directory
+        raise ArgumentTypeError(f"load_pictures: directory must be a path, got {errors.shown(directory)}")
     paths = _png_files(directory)
     affordable(f"load_pictures: {len(paths):,} pictures of {size}x{size} pixels", 2 * len(paths) * 3 * size * size)
     images = np.empty((len(paths), 3, size, size), np.uint8)
     for image, path in zip(images, paths, strict=True):
-        image[...] = _resized(_middle(_on_white(_read(path))), size)
+        image[...] = _resized(_on_white(_middle(_read(path))), size)
     if all(np.array_equal(image[0], other) for image in images for other in image[1:]):
         images = images[:, :1]
     return Images(images, source=f"{len(images):,} pictures from {shown(directory)}")
@@ -125,7 +128,7 @@ def _checked(path):
             start = file.read(struct.calcsize(HEADER))
             header = _header(start, path)
             limit = 8 * header.width * header.height + MAX_EXTRA
-            raw = start + file.read(limit)
+            raw = start + file.read(min(limit, os.fstat(file.fileno()).st_size))  # read() takes what it is told at once
     except ReadError as error:
         raise DataError(str(error)) from None
     except OSError as error:
@@ -167,7 +170,7 @@ def _check_chunks(raw, path):
         if name == b"IEND":
             return transparent
         position = end
-    raise DataError(f"{shown(path)}: truncated: ends after {len(raw)} bytes, before its pictures do")
+    raise DataError(f"{shown(path)}: truncated: ends after {len(raw):,} bytes, without its end mark")
 
 
 def _in_unit_range(pixels, header):
