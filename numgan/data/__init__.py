@@ -4,6 +4,7 @@
     images       pictures as (channels, height, width), kept as bytes and scaled to [-1, 1] a batch at a time
     stacked      three digits as the colours of one picture, 1,000 modes
     emoji        1,176 emoji in colour, at 64, 32 or 16 pixels
+    pictures     one's own, from a directory of PNG files
     stream       batches, drawn many at a time
     normal       standard normal numbers, for noise
 
@@ -16,12 +17,13 @@ from .emoji import Emoji, load_emoji, load_emoji_split
 from .idx import DataError
 from .images import Images
 from .mnist import Digits, load_mnist, load_mnist_split
+from .pictures import load_pictures, load_pictures_split
 from .points import SinePoints
 from .stacked import StackedDigits, load_stacked_split
 from .stream import Stream, data_stream, noise_stream
 
 __all__ = [
     "DataError", "Digits", "Emoji", "Images", "SinePoints", "StackedDigits", "Stream", "cache_dir", "data_stream",
-    "download_mnist", "load_emoji", "load_emoji_split", "load_mnist", "load_mnist_split", "load_stacked_split",
-    "noise_stream",
+    "download_mnist", "load_emoji", "load_emoji_split", "load_mnist", "load_mnist_split", "load_pictures",
+    "load_pictures_split", "load_stacked_split", "noise_stream",
 ]  # fmt: skip
