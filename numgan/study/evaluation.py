@@ -209,7 +209,7 @@ def evaluate_pictures(samples: Array, training: Images, held_out: Images) -> Eva
     samples = np.clip(_flat("pictures", samples, training.shape), -1, 1)
     if len(held_out) < 2 or len(training) <= NEIGHBOURS or len(samples) < 2:
         raise DataError(
-            f"cannot evaluate {len(samples):,} samples beside {len(held_out):,} held-out and {len(training):,} training "
+            f"cannot evaluate {len(samples):,} samples beside {len(held_out):,} held-out, {len(training):,} training "
             f"pictures; expected at least 2, 2 and {NEIGHBOURS + 1}"
         )
     train, held = (to_unit_range(x.images).reshape(len(x), -1) for x in (training, held_out))
