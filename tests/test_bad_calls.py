@@ -34,7 +34,7 @@ from numgan import (
     normal,
     to_torch_layout,
 )
-from numgan.data import Digits, SinePoints
+from numgan.data import Digits, Images, SinePoints, StackedDigits
 from numgan.data.rows import Rows
 from numgan.gan.checkpoint import Checkpoint
 from numgan.gan.equilibrium import Equilibrium
@@ -122,12 +122,12 @@ def compiled(optimizer, loss):
     network().compile(optimizer, loss)
 
 
-def drawn(source, width):
+def drawn(source, *shape):
     def draw(n, rng, out):
         source.sample(n, rng, out)
         return out
 
-    return draw, {"n": 3, "rng": rng(), "out": np.zeros((3, width))}
+    return draw, {"n": 3, "rng": rng(), "out": np.zeros((3, *shape))}
 
 
 BCE, FROM_LOGITS, SOFTMAX = BinaryCrossEntropy(), BinaryCrossEntropy(True, 0.1), SoftmaxCrossEntropy()
@@ -237,10 +237,15 @@ CALLS = {
     "evaluate_points": (evaluation.evaluate_points, {"samples": rng().normal(size=(120, 2)), "rng": rng()}),
     "Digits": (Digits, {"images": np.zeros((5, 784), np.uint8), "labels": np.zeros(5, np.uint8)}),
     "Digits.sample": drawn(Digits(np.zeros((5, 784), np.uint8)), 784),
+    "Images": (Images, {"images": np.zeros((5, 3, 4, 4), np.uint8), "labels": np.zeros(5, np.uint8)}),
+    "Images.sample": drawn(Images(np.zeros((5, 3, 4, 4), np.uint8)), 3, 4, 4),
+    "StackedDigits.sample": drawn(StackedDigits(Digits(np.zeros((5, 784), np.uint8))), 3, 28, 28),
     "SinePoints.sample": drawn(SinePoints(), 2),
 }  # fmt: skip
 # What an array of float64 may not be exchanged for: a checkpoint of one's own work, uint8 images, an array to write to.
-PARTICULAR = ("gradient into", "Digits", "Digits.sample", "SinePoints.sample")
+PARTICULAR = (
+    "gradient into", "Digits", "Digits.sample", "Images", "Images.sample", "StackedDigits.sample", "SinePoints.sample",
+)  # fmt: skip
 
 
 def outcome(call, arguments):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from numgan.errors import flag, shown, whole
+from numgan.errors import ArgumentError, flag, shown, whole
 from numgan.hints import Array
 
 from .idx import DataError
@@ -52,7 +52,7 @@ def load_emoji(size: int = 32) -> Emoji:
     """
     size = whole("load_emoji: size", size, 1, "64, 32 or 16")
     if size not in SIZES:
-        raise DataError(f"load_emoji: size is {size}, expected 64, 32 or 16")
+        raise ArgumentError(f"load_emoji: size must be 64, 32 or 16, got {size}")
     images, names = _read()
     return Emoji(_shrunk(images, images.shape[-1] // size), names, f"{len(images):,} emoji of {size}x{size} pixels")
 

@@ -114,7 +114,7 @@ def test_32_is_the_size_if_none_is_given():
 @pytest.mark.parametrize("size", [0, 8, 28, 48, 128, -32, 32.5, 32.0, "32", None, True, np.nan, [32]])
 @pytest.mark.parametrize("load", [load_emoji, load_emoji_split])
 def test_other_sizes_are_refused_in_a_sentence(load, size):
-    with pytest.raises(Error, match=r"load_emoji: size .*64, 32 or 16") as caught:
+    with pytest.raises(Error, match="load_emoji: size must be 64, 32 or 16, got ") as caught:
         load(size)
     assert "\n" not in str(caught.value)
 

@@ -39,7 +39,17 @@ from numgan import (
     normal,
     to_torch_layout,
 )
-from numgan.data import Digits, SinePoints, load_mnist, load_mnist_split
+from numgan.data import (
+    Digits,
+    Emoji,
+    Images,
+    SinePoints,
+    StackedDigits,
+    load_emoji_split,
+    load_mnist,
+    load_mnist_split,
+    load_pictures,
+)
 
 Array = NDArray[Any]
 
@@ -131,8 +141,12 @@ def the_proof(rng: np.random.Generator) -> None:
 def data(rng: np.random.Generator) -> None:
     digits: Digits = load_mnist()
     training, held_out = load_mnist_split("full")
+    images: Images = digits.as_images()
+    parts: tuple[Images, Images] = load_pictures("holidays", size=64).split(10)
+    emoji: tuple[Emoji, Emoji] = load_emoji_split(32, flip=True)
+    batch, modes = StackedDigits(training).labelled(4, rng)
     out = np.empty((8, *digits.shape), np.float32)
     digits.sample(8, rng, out)
     training.take(np.arange(8), out)
     SinePoints().sample(8, rng, np.empty((8, 2)))
-    print(len(held_out))
+    print(len(held_out), len(images), len(parts), emoji[0].names, batch.shape, modes.shape)

@@ -27,7 +27,7 @@ CATEGORIES = (
     "Travel & Places",
     "Activities",
     "Objects",
-)  # fmt: skip ; not Flags, nor Symbols: letters, keycaps, arrows, signs
+)  # not Flags, nor Symbols: letters, keycaps, arrows, signs
 # What differs from its neutral or first form in a detail only: skin, gender, who is in the family, which way it goes.
 VARIANTS = ("-skin-tone", "-facing-right", "-oclock", "-thirty")
 GENDERED = ("man-", "woman-", "men-", "women-", "family-", "deaf-", "couple-with-heart-", "kiss-man", "kiss-woman")
