@@ -86,11 +86,6 @@ def _axis(taps, positions, pixels, stride, before):
     return found
 
 
-def add_to(total, share):
-    """total += share, both of one shape: a gradient that is worked out in pieces."""
-    np.add(total, share, out=total)
-
-
 def channel_sums(dy, ones, out):
     """db_f = Σ dy over all positions and samples: the bias of a channel is added at each of them.
 

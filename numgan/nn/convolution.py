@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Conv2D", "Conv2DTranspose"]
 
-PIECE = 1 << 20  # numbers of a piece of patches: 4 MB in float32, which the next product finds in the cache
+PIECE = 1 << 18  # numbers of a piece of patches: 1 MB in float32, which the next product finds in its core's cache
 LARGEST = 1_000_000  # of a kernel's side, a stride, a padding
 
 
@@ -159,71 +159,87 @@ class Convolution(Layer):
     def config(self) -> Config:
         return {"filters": self.filters, **self.windows.config()}
 
-    def gathers(self, io: Buffers, image: Array, spare: int = 0) -> Iterator[tuple[slice, Array, Named, Named]]:
-        """Piece by piece of rows of positions, (rows, patches, arguments of `gather`, those of the products).
-
-        patches (…, C·KH·KW + spare, rows·OW·N) are scratch, the spare row of ones.
+    def gathered(self, io: Buffers, piece: Piece, image: Array, spare: int = 0) -> tuple[Array, Named]:
+        """Scratch for the patches of a piece, (…, channels·KH·KW + spare, rows·columns·N), spare rows of ones; and the
+        arguments with which `gather` fills it from the image.
         """
-        *replicas, channels, _, _, samples = image.shape
-        columns, size = self.positions[1] * samples, channels * math.prod(self.windows.size)
-        pieces = _pieces(self.positions[0], math.prod(replicas) * size * columns)
-        for rows in pieces:
-            count = rows.stop - rows.start
-            patches = io.scratch("patches", (*replicas, size + spare, count * columns))
-            patches[..., size:, :] = 1
-            yield (
-                rows,
-                patches,
-                {
-                    "x": image,
-                    "out": self.as_windows(patches[..., :size, :], channels, count),
-                    "strides": self.windows.strides,
-                    "before": (self.before[0] - rows.start * self.windows.strides[0], self.before[1]),
-                },
-                _part_of(pieces),
-            )
+        channels, rows, columns = piece
+        (sh, sw), (top, left) = self.windows.strides, self.before
+        image = image[..., channels, :, :, :]
+        windows = (*image.shape[:-3], *self.windows.size, _length(rows), _length(columns), image.shape[-1])
+        lead = image.ndim - 4
+        size, seen = math.prod(windows[lead : lead + 3]), math.prod(windows[lead + 3 :])
+        patches = io.scratch("patches", (*windows[:lead], size + spare, seen))
+        patches[..., size:, :] = 1
+        return patches, {
+            "x": image,
+            "strides": self.windows.strides,
+            "before": (top - sh * rows.start, left - sw * columns.start),
+            "out": patches[..., :size, :].reshape(windows),
+        }
 
-    def scatters(self, io: Buffers, image: Array) -> Iterator[tuple[slice, Array, Named]]:
-        """Piece by piece of channels, (channels, patches, arguments of `scatter_add` but `start`).
-
-        patches (…, channels·KH·KW, OH·OW·N) are scratch.
+    def scattered(self, io: Buffers, piece: Piece, image: Array) -> tuple[Array, Named]:
+        """Scratch for the patches of some channels at all positions, (…, channels·KH·KW, OH·OW·N); and the arguments,
+        but for `start`, with which `scatter_add` adds it up in the image.
         """
-        *replicas, channels, _, _, samples = image.shape
-        taps, columns = math.prod(self.windows.size), math.prod(self.positions) * samples
-        for piece in _pieces(channels, math.prod(replicas) * taps * columns):
-            count = piece.stop - piece.start
-            patches = io.scratch("gradients of patches", (*replicas, count * taps, columns))
-            yield (
-                piece,
-                patches,
-                {
-                    "patches": self.as_windows(patches, count, self.positions[0]),
-                    "out": image[..., piece, :, :, :],
-                    "strides": self.windows.strides,
-                    "before": self.before,
-                },
-            )
+        image = image[..., piece.channels, :, :, :]
+        windows = (*image.shape[:-3], *self.windows.size, *self.positions, image.shape[-1])
+        lead = image.ndim - 4
+        size, seen = math.prod(windows[lead : lead + 3]), math.prod(windows[lead + 3 :])
+        patches = io.scratch("patches", (*windows[:lead], size, seen))
+        return patches, {
+            "patches": patches.reshape(windows),
+            "strides": self.windows.strides,
+            "before": self.before,
+            "out": image,
+        }
 
-    def as_windows(self, patches: Array, channels: int, rows: int) -> Array:
-        """The memory of (…, C·KH·KW, OH·OW·N) seen as (…, C, KH, KW, OH, OW, N)."""
-        return patches.reshape(*patches.shape[:-2], channels, *self.windows.size, rows, self.positions[1], -1)
+    def by_positions(self, image: Array) -> list[Piece]:
+        """Pieces of the work at every position: rows of positions, or parts of a row where that is large."""
+        (height, width), channels = self.positions, slice(0, image.shape[-4])
+        row = math.prod(self.windows.size) * width * image.size // math.prod(image.shape[-3:-1])
+        if row <= PIECE:
+            return [Piece(channels, rows, slice(0, width)) for rows in _cut(height, row)]
+        columns = _cut(width, row // width)
+        return [Piece(channels, slice(i, i + 1), part) for i in range(height) for part in columns]
 
-    def taps_of(self, channels: slice) -> slice:
-        """The rows of patches that belong to some channels."""
+    def by_channels(self, image: Array) -> list[Piece]:
+        """Pieces of the work for every channel of the image, at all positions."""
+        rows, columns = (slice(0, n) for n in self.positions)
+        taps, pixels = math.prod(self.windows.size) * math.prod(self.positions), math.prod(image.shape[-3:-1])
+        channels = image.shape[-4]
+        return [Piece(part, rows, columns) for part in _cut(channels, taps * image.size // (pixels * channels))]
+
+    def taps(self, channels: slice) -> slice:
+        """The rows of patches, or columns of the weights, that belong to some channels."""
         taps = math.prod(self.windows.size)
         return slice(channels.start * taps, channels.stop * taps)
 
 
-def _pieces(count, size):
+class Piece(NamedTuple):
+    """Part of a convolution's work: some channels of the image under the windows at some positions."""
+
+    channels: slice
+    rows: slice
+    columns: slice
+
+    def at(self, image: Array | None) -> Array | None:
+        """The matrix (…, C, rows·columns·N) of the positions in an image (…, C, OH, OW, N); None stays None."""
+        if image is None:
+            return None
+        part = image[..., self.rows, self.columns, :]
+        return part.reshape(*part.shape[:-3], -1)
+
+
+def _length(part):
+    return part.stop - part.start
+
+
+def _cut(count, size):
     """Slices of `count` things of `size` numbers each that hold about PIECE numbers."""
     pieces = min(count, max(1, round(count * size / PIECE)))
     edges = [count * i // pieces for i in range(pieces + 1)]
     return [slice(a, b) for a, b in itertools.pairwise(edges)]
-
-
-def _part_of(pieces):
-    """How a product has to be made that writes part of a matrix: `dot` cannot."""
-    return {} if len(pieces) == 1 else {"product": np.matmul}
 
 
 class Conv2D(Convolution):
@@ -258,19 +274,22 @@ class Conv2D(Convolution):
         return {"weight": matrix[..., :-1].reshape(shape), "bias": matrix[..., -1]}
 
     def bind(self, io: Buffers) -> None:
-        for rows, patches, gathering, how in self.gathers(io, io.x, spare=1):
-            out, dy = (None if a is None else flat(a[..., rows, :, :]) for a in (io.y, io.dy))
+        for piece in io.lanes(self.by_positions(io.x)):
+            patches, gathering = self.gathered(io, piece, io.x, spare=1)
             io.forward(kernels.gather, **gathering)
-            io.forward(dense.dense_forward, weight=self.matrix, x1=patches, out=out, **how)
+            io.forward(dense.dense_forward, weight=self.matrix, x1=patches, out=piece.at(io.y), product=np.matmul)
+        dy = flat(io.dy)
+        for piece in io.lanes(self.by_channels(io.x)):
+            last = piece.channels.stop == self.image[0]  # which has the ones, for the bias
+            patches, gathering = self.gathered(io, piece, io.x, spare=int(last))
+            columns = slice(self.taps(piece.channels).start, None) if last else self.taps(piece.channels)
             io.backward_parameters(kernels.gather, **gathering)
-            add_weight_gradient(io, rows, self.grad_matrix, dy=dy, x1=patches)
-        if io.dx is None:
-            io.backward(dense.dense_backward_input)
-            io.backward(kernels.scatter_add)
-            return
-        for channels, patches, scattering in self.scatters(io, io.dx):
-            weight = self.matrix[..., self.taps_of(channels)]
-            io.backward(dense.dense_backward_input, weight=weight, dy=flat(io.dy), out1=patches)
+            out = self.grad_matrix[..., columns]
+            io.backward_parameters(dense.dense_backward_weight, dy=dy, x1=patches, out=out, product=np.matmul)
+        for piece in io.lanes(self.by_channels(io.x)):
+            patches, scattering = self.scattered(io, piece, io.x if io.dx is None else io.dx)
+            weight = self.matrix[..., self.taps(piece.channels)]
+            io.backward(dense.dense_backward_input, weight=weight, dy=dy, out1=patches)
             io.backward(kernels.scatter_add, start=0.0, **scattering)
 
     @classmethod
@@ -327,20 +346,25 @@ class Conv2DTranspose(Convolution):
     def bind(self, io: Buffers) -> None:
         weight, grad = (a["weight"].reshape(*io.replicas, self.outer, -1) for a in (self.params, self.grads))
         bias = self.params["bias"][..., None, None, None]
-        for channels, patches, scattering in self.scatters(io, io.y):
-            part = weight[..., self.taps_of(channels)]
-            io.forward(dense.dense_backward_input, weight=part, dy=flat(io.x), out1=patches)
-            io.forward(kernels.scatter_add, start=bias[..., channels, :, :, :], **scattering)
-        if io.dy is None:
+        x, dy = flat(io.x), flat(io.dy)
+        for piece in io.lanes(self.by_channels(io.y)):
+            patches, scattering = self.scattered(io, piece, io.y)
+            part = weight[..., self.taps(piece.channels)]
+            io.forward(dense.dense_backward_input, weight=part, dy=x, out1=patches)
+            io.forward(kernels.scatter_add, start=bias[..., piece.channels, :, :, :], **scattering)
+        if dy is None:
             return
-        dy = flat(io.dy)
         ones = np.ones((dy.shape[-1], 1), dy.dtype)
         io.backward_parameters(kernels.channel_sums, dy=dy, ones=ones, out=self.grads["bias"][..., None])
-        for rows, patches, gathering, how in self.gathers(io, io.dy):
-            x, dx = (None if a is None else flat(a[..., rows, :, :]) for a in (io.x, io.dx))
-            (io.backward_parameters if io.training else io.backward)(kernels.gather, **gathering)
-            add_weight_gradient(io, rows, grad, dy=x, x1=patches)
-            io.backward(dense.dense_forward, weight=weight, x1=patches, out=dx, **how)
+        for piece in io.lanes(self.by_channels(io.dy)):
+            patches, gathering = self.gathered(io, piece, io.dy)
+            out = grad[..., self.taps(piece.channels)]
+            io.backward_parameters(kernels.gather, **gathering)
+            io.backward_parameters(dense.dense_backward_weight, dy=x, x1=patches, out=out, product=np.matmul)
+        for piece in io.lanes(self.by_positions(io.dy)):
+            patches, gathering = self.gathered(io, piece, io.dy)
+            io.backward(kernels.gather, **gathering)
+            io.backward(dense.dense_forward, weight=weight, x1=patches, out=piece.at(io.dx), product=np.matmul)
 
     @classmethod
     def examples(cls) -> list[tuple[Layer, Shape]]:
@@ -363,11 +387,3 @@ class Conv2DTranspose(Convolution):
                     terms[(f * height + r) * width + q].append(weight[c][f][u][v] * row[(c * h + i) * w + j])
             out.append([math.fsum(t) for t in terms])
         return out
-
-
-def add_weight_gradient(io: Buffers, rows: slice, total: Array, dy: Array | None, x1: Array) -> None:
-    """Bind dW = dy·x1ᵀ of a piece of rows: the first piece writes the gradient, the others are added to it."""
-    share = total if rows.start == 0 else io.scratch("share of the gradient", total.shape)
-    io.backward_parameters(dense.dense_backward_weight, dy=dy, x1=x1, out=share)
-    if rows.start > 0:
-        io.backward_parameters(kernels.add_to, total=total, share=share)
