@@ -201,7 +201,8 @@ def _parser():
     sub.add_argument(
         "--data",
         metavar="DIR|full",
-        help="a directory of MNIST IDX files, or 'full' for the download (default: the embedded 5,000 digits)",
+        help="a directory of MNIST IDX files, or 'full' for the download (default: the embedded 5,000 digits); for "
+        "the recipe pictures a directory of PNG files",
     )
     sub.add_argument(
         "--until-equilibrium",
@@ -226,12 +227,15 @@ def _parser():
     sub.add_argument("directory", metavar="RUN", help="a run directory")
     sub.add_argument("-n", type=_positive, metavar="N", help="how many (default: as many as the run's own picture)")
     sub.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of the noise (default 0)")
-    sub.add_argument("--out", metavar="FILE", help=".png for a picture, .npy for the raw float32 array (n, features)")
+    sub.add_argument("--out", metavar="FILE", help=".png for a picture, .npy for the raw float32 array (n, *shape)")
 
     sub = command("evaluate", _evaluate, "measure how good a run's samples are, beside what real data gets")
     sub.add_argument("directory", metavar="RUN", help="a run directory")
     sub.add_argument(
-        "-n", type=_positive, metavar="N", help="how many samples (default: as many as held-out digits; 5,000 points)"
+        "-n",
+        type=_positive,
+        metavar="N",
+        help="how many samples (default: as many as held-out pictures; 26,000 stacks of digits; 5,000 points)",
     )
     sub.add_argument(
         "--seed", type=_natural, default=0, metavar="N", help="seed of the noise and of the real data (default 0)"

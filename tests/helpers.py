@@ -136,7 +136,9 @@ def sine_discriminator(seed):
     recipe, (weights_rng, training_rng, picture_rng) = recipes.get("sine-discriminator"), runs.streams(seed)
     gan = recipe.build(recipe.settings, weights_rng, "float32")
     start = maker(gan)
-    history = gan.fit(recipe.load(None, recipe.settings)[0], batch_size=128, rng=training_rng, **recipe.settings.length())
+    history = gan.fit(
+        recipe.load(None, recipe.settings)[0], batch_size=128, rng=training_rng, **recipe.settings.length()
+    )
     return gan, start, history, recipe.quality(gan.sample(5_000, picture_rng), gan, picture_rng)
 
 
@@ -202,3 +204,15 @@ def write(directory, images=None, labels=None, gz=False):
 
 def flip(data, position):
     return data[:position] + bytes([data[position] ^ 0xFF]) + data[position + 1 :]
+
+
+def png_files(directory, n=24, side=12, channels=3):
+    """A new directory of n PNG files of noise around a colour each, with matplotlib's own writer."""
+    from matplotlib.image import imsave
+
+    directory.mkdir()
+    for i in range(n):
+        middle = rng(i).uniform(0.2, 0.8, channels)
+        pixels = np.clip(middle + rng(i).normal(0, 0.1, (side, side, channels)), 0, 1)
+        imsave(directory / f"{i:03}.png", pixels.repeat(3 // channels, axis=2))
+    return directory

@@ -36,20 +36,27 @@ class Team:
             threading.Thread(target=_serve, args=(work,), daemon=True, name="numgan").start()
 
     def run(self, shares: Sequence[Runs]) -> None:
-        """Run `size` lists of calls side by side, the first in this thread; raises what any of them raised."""
-        done = queue.SimpleQueue()
+        """Run `size` lists of calls side by side, the first in this thread; raises what any of them raised, but only
+        when all have ended: until then they write into buffers that are not the caller's.
+        """
+        done, given, raised = queue.SimpleQueue(), 0, []
         self._single(+1)
         try:
             for work, share in zip(self._work, shares[1:], strict=True):
                 work.put((share, done))
+                given += 1
+            for run in shares[0]:
+                run()
+        except BaseException as error:
+            raised.append(error)
+        while given:
             try:
-                for run in shares[0]:
-                    run()
-            finally:
-                errors = [done.get() for _ in self._work]
-        finally:
-            self._single(-1)
-        for error in filter(None, errors):
+                raised.append(done.get())
+                given -= 1
+            except BaseException as error:  # an interrupt
+                raised.append(error)
+        self._single(-1)
+        for error in filter(None, raised):
             raise error
 
     def _single(self, change):

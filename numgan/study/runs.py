@@ -357,7 +357,7 @@ def sample(path: FileName, n: int | None = None, seed: int = 0, out: FileName | 
     """Write n new samples of a run to `out`, a .png picture or a .npy array; returns (path written, n).
 
     n defaults to the recipe's own count, `out` to sample-seedN.png in the run directory. The array is float32
-    (n, features) in the generator's own range. NonFiniteError for a generator that makes infinities or NaNs.
+    (n, *shape) in the generator's own range. NonFiniteError for a generator that makes infinities or NaNs.
     """
     recipe, _, gan = open_run(path)
     n = recipe.sample_count if n is None else n

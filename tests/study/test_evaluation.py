@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from numgan import GAN, Dense, Sequential, Sigmoid, cli
-from numgan.data import DataError, Digits, SinePoints, load_mnist_split
+from numgan.data import DataError, Digits, Images, SinePoints, StackedDigits, load_emoji_split, load_mnist_split
 from numgan.data.mnist import to_unit_range
 from numgan.study import classifier, metrics, recipes
-from numgan.study.evaluation import evaluate_digits, evaluate_points
+from numgan.study.evaluation import evaluate_digits, evaluate_pictures, evaluate_points, evaluate_stacked
 from numgan.study.settings import with_overrides
 from tests.helpers import idx_images, rng
 
@@ -102,6 +102,107 @@ def test_too_many_samples_or_too_few_of_anything_is_refused():
         evaluate_digits(np.zeros((20, 784)), TRAINING, Digits(HELD_OUT.images[:5]), rng())
     with pytest.raises(DataError, match="cannot evaluate 99 points; expected at least 100"):
         evaluate_points(np.zeros((99, 2)), rng())
+
+
+# -------------------------------------------------------------------------------------------- stacks of digits
+
+
+def stacked_evaluation(samples):
+    evaluation = evaluate_stacked(samples, StackedDigits(HELD_OUT), rng(1))
+    return {m.name: m for m in evaluation.measures}, evaluation
+
+
+def test_digits_as_images_are_the_same_digits():
+    samples = to_unit_range(HELD_OUT.images[:300])
+    flat = evaluate_digits(samples, TRAINING, HELD_OUT, rng())
+    images = evaluate_digits(samples.reshape(-1, 1, 28, 28), TRAINING.as_images(), HELD_OUT.as_images(), rng())
+    assert flat.to_dict() == images.to_dict()
+
+
+def test_real_stacks_score_as_real_stacks_do():
+    samples, _ = StackedDigits(TRAINING).labelled(5_000, rng())
+    by_name, evaluation = stacked_evaluation(samples)
+    assert evaluation.collapsed is None and evaluation.compared[0].startswith("5,000 triples as red, green and blue of")
+    assert by_name["modes"].value > 980 and by_name["modes"].real > 980
+    # 999/2n = 0.1, and what the classifier's mistakes add
+    assert 0.08 < by_name["kl_divergence"].value < 0.16 and 0.08 < by_name["kl_divergence"].real < 0.16
+    assert by_name["confident_share"].value > 0.9
+
+
+def test_modes_are_counted_one_by_one():
+    """Only stacks of zeros and ones: 8 modes, each with an eighth of the samples where real data has a thousandth."""
+    chosen = Digits(TRAINING.images[TRAINING.labels < 2], TRAINING.labels[TRAINING.labels < 2])
+    samples, modes = StackedDigits(chosen).labelled(4_000, rng())
+    assert set(modes) == {100 * r + 10 * g + b for r in (0, 1) for g in (0, 1) for b in (0, 1)}
+    by_name, evaluation = stacked_evaluation(samples)
+    assert 8 <= by_name["modes"].value < 30
+    assert by_name["kl_divergence"].value == pytest.approx(math.log(1000 / 8), abs=0.1)
+    assert re.fullmatch(r"samples hit \d+ modes, where real data hits 9\d\d", evaluation.collapsed)
+
+
+def test_a_mode_is_read_from_red_to_blue():
+    """A set without the class 7 in red alone: the samples miss its hundred modes, not those of another colour."""
+    samples, modes = StackedDigits(TRAINING).labelled(20_000, rng())
+    by_name, _ = stacked_evaluation(samples[modes // 100 != 7])
+    assert by_name["kl_divergence"].value == pytest.approx(math.log(10 / 9) + 999 / 36_000, abs=0.03)
+
+
+@pytest.mark.parametrize("shape", [(10, 1, 28, 28), (10, 3, 28, 27), (10, 2352), (0, 3, 28, 28)])
+def test_stacks_of_another_shape_are_refused(shape):
+    with pytest.raises(DataError, match=r"stacks have the shape \(n, 3, 28, 28\), got"):
+        stacked_evaluation(np.zeros(shape, np.float32))
+
+
+# -------------------------------------------------------------------------------------------- pictures of any kind
+
+
+EMOJI = load_emoji_split(16)
+
+
+def pictures_evaluation(samples):
+    evaluation = evaluate_pictures(samples, *EMOJI)
+    return {m.name: m for m in evaluation.measures}, evaluation
+
+
+def test_held_out_pictures_score_as_held_out_pictures_do():
+    by_name, evaluation = pictures_evaluation(to_unit_range(EMOJI[1].images))
+    assert evaluation.collapsed is None
+    for name, measure in by_name.items():
+        assert measure.value == pytest.approx(measure.real, rel=1e-4, abs=1e-6), name
+
+
+def test_copies_of_training_pictures_are_called_memorised():
+    by_name, _ = pictures_evaluation(to_unit_range(EMOJI[0].images[::9]))
+    assert by_name["memorised_share"].value == 1 and by_name["nearest_training_median"].value < 0.05
+    assert by_name["precision"].value == 1
+
+
+def test_noise_among_pictures_makes_every_figure_worse():
+    real = to_unit_range(EMOJI[1].images)
+    found = []
+    for share in (0, 0.4, 1):
+        mixed = (1 - share) * real + share * rng().uniform(-1, 1, real.shape)
+        by_name, _ = pictures_evaluation(mixed)
+        found.append((by_name["frechet_distance"].value, -by_name["precision"].value))
+    assert found == sorted(found) and found[0][0] < 0.7 * found[2][0]
+
+
+@pytest.mark.parametrize("samples", [
+    np.repeat(to_unit_range(EMOJI[1].images[:1]), 100, axis=0), np.full((100, 3, 16, 16), 0.5),
+])  # fmt: skip
+def test_a_single_picture_over_and_over_has_collapsed(samples):
+    _, evaluation = pictures_evaluation(samples)
+    assert re.fullmatch(r"the samples' (spread|coverage) is .*, where held-out pictures have .*", evaluation.collapsed)
+
+
+def test_too_few_pictures_are_refused():
+    few = Images(EMOJI[1].images[:5])
+    with pytest.raises(DataError, match="cannot evaluate 1 samples beside 117 held-out, 1,059 training pictures"):
+        pictures_evaluation(np.zeros((1, 3, 16, 16)))
+    with pytest.raises(DataError, match="cannot evaluate 9 samples beside 5 held-out, 5 training pictures; expected"):
+        evaluate_pictures(np.zeros((9, 3, 16, 16)), few, few)
+    with pytest.raises(DataError, match=r"pictures have the shape \(n, 3, 16, 16\), got \(9, 1, 16, 16\)"):
+        pictures_evaluation(np.zeros((9, 1, 16, 16)))
 
 
 def points_evaluation(points):

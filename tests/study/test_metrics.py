@@ -85,3 +85,32 @@ def test_class_shares_and_confidence():
     probabilities = np.array([[0.9, 0.1, 0], [0.5, 0.3, 0.2], [0, 0.95, 0.05], [0.89, 0.11, 0]])
     assert metrics.class_shares(probabilities).tolist() == [0.75, 0.25, 0]
     assert metrics.confident_share(probabilities) == 0.5
+
+
+# ------------------------------------------------------------------------------------- directions, and distributions
+
+
+@pytest.mark.parametrize("n, d", [(40, 7), (7, 40), (12, 12)])
+def test_principal_axes_are_those_of_the_covariance(n, d):
+    """Orthonormal, in the order of the variance along them, which is the covariance's eigenvalue."""
+    rows = rng().normal(0, 1, (n, d)) @ rng(1).normal(0, 1, (d, d)) + 3
+    mean, axes = metrics.principal_axes(rows, 5)
+    np.testing.assert_allclose(mean, rows.mean(axis=0))
+    np.testing.assert_allclose(axes.T @ axes, np.eye(5), atol=1e-10)
+    expected = np.sort(np.linalg.eigvalsh(np.cov(rows.T)))[::-1][:5]
+    np.testing.assert_allclose(np.var((rows - mean) @ axes, axis=0, ddof=1), expected, rtol=1e-8)
+
+
+def test_there_are_no_more_axes_than_directions_in_which_the_rows_vary():
+    flat = rng().normal(0, 1, (50, 2)) @ rng(1).normal(0, 1, (2, 9))
+    assert metrics.principal_axes(flat, 5)[1].shape == (9, 2)
+    assert metrics.principal_axes(np.ones((4, 3)), 5)[1].shape == (3, 0)
+
+
+def test_the_kullback_leibler_divergence_is_its_sum():
+    p, q = rng().dirichlet(np.ones(6)), rng(1).dirichlet(np.ones(6))
+    expected = math.fsum(a * math.log(a / b) for a, b in zip(p, q, strict=True))
+    assert metrics.kl_divergence(p, q) == pytest.approx(expected, rel=1e-12)
+    assert metrics.kl_divergence(p, p) == 0
+    assert metrics.kl_divergence([0, 1], [0.5, 0.5]) == pytest.approx(math.log(2))
+    assert metrics.kl_divergence([0.5, 0.5], [0, 1]) == math.inf

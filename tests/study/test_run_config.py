@@ -5,11 +5,13 @@ import os
 import random
 import sys
 
+import numpy as np
 import pytest
 
 from numgan import Error
 from numgan.study import recipes, runs
 from numgan.study.settings import with_overrides
+from tests.helpers import png_files
 
 DIGITS = {"hidden": [16, 24], "epochs": 3, "steps": 0, "objective": "wasserstein", "clip": 0.1, "slope": 0}
 
@@ -58,11 +60,18 @@ def test_what_is_read_is_what_was_run(read):
 @pytest.mark.parametrize("recipe", recipes.RECIPES)
 def test_a_run_s_own_settings_come_back(recipe, tmp_path):
     """All of them as `train` writes them, those that the objective does not take included."""
-    settings = with_overrides(recipes.get(recipe).settings, {"steps": 1, "batch_size": 4, "hidden": "2"})
+    settings = recipes.get(recipe).settings
+    width = {"hidden": "2"} if hasattr(settings, "hidden") else {"filters": "2,2"}
+    settings = with_overrides(settings, {"steps": 1, "batch_size": 4, **width})
     settings = with_overrides(settings, {"objective": "wasserstein", "clip": 0.5})
-    runs.train(recipes.get(recipe), settings, 3, out=tmp_path / "run", quiet=True)
+    pictures = png_files(tmp_path / "pictures") if recipe == "pictures" else None
+    runs.train(recipes.get(recipe), settings, 3, source=pictures, out=tmp_path / "run", quiet=True)
     config = runs.read_config(tmp_path / "run")
-    assert config["settings"] == settings and config["recipe"].name == recipe and config["seed"] == 3
+    assert (
+        config["settings"] == settings.for_data(np.empty((3, 32, 32)))
+        and config["recipe"].name == recipe
+        and config["seed"] == 3
+    )
 
 
 @pytest.mark.parametrize("content, phrases", [
