@@ -151,6 +151,8 @@ SCRIPT = """
 import numpy as np
 from numgan.nn import team
 from tests.nn.test_team import trained
+from numgan.nn import convolution
+convolution.PIECE = 500
 print(team.size(), trained().generator.values.tobytes().hex())
 """
 
