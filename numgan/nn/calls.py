@@ -91,20 +91,27 @@ def in_order(kernel: Callable, named: dict[str, Any]) -> dict[str, Any]:
 def runs(calls: list[Call]) -> list[Callable[[], Any]]:
     """What there is to run of a list of calls, in order; what comes in lanes as one run on a team of threads.
 
-    Without products in lanes there is no team: the products' own threads, which spin when they have nothing to do,
-    would be in its way.
+    Without products in lanes there is no team, and with a team no product has other threads: they spin when they have
+    nothing to do, and would be in its way.
     """
     calls = [call for call in calls if not call.skipped]
     if team.size() == 1 or not any(call.lane and call.is_product for call in calls):
         return [call.run for call in calls]
     found = []
-    for stage, group in itertools.groupby(calls, lambda call: call.lane and (call.lane.stage, call.direction)):
+    for stage, group in itertools.groupby(calls, _stage):
         if stage is None:
             found += [call.run for call in group]
         else:
-            lanes = itertools.groupby(group, lambda call: call.lane.i)
+            lanes = itertools.groupby(group, lambda call: call.lane and call.lane.i)
             found.append(team.stage([[call.run for call in lane] for _, lane in lanes]))
     return found
+
+
+def _stage(call):
+    """What is equal for calls of one stage; None for a call by itself that is no product."""
+    if call.lane:
+        return call.lane.stage, call.direction
+    return call if call.is_product else None
 
 
 def listing(title: str, calls: list[Call]) -> str:

@@ -43,8 +43,9 @@ class Team:
         self._single(+1)
         try:
             for work, share in zip(self._work, shares[1:], strict=True):
-                work.put((share, done))
-                given += 1
+                if share:
+                    work.put((share, done))
+                    given += 1
             for run in shares[0]:
                 run()
         except BaseException as error:
