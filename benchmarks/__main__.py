@@ -44,17 +44,18 @@ def _parser():
     parser = Parser(prog="benchmarks", description="Measure numgan on this machine.", epilog=ABOUT)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name, help, rounds, quick_rounds, default=DENSE):
+    def command(name, help, rounds, quick_rounds, default=DENSE, known=RECIPES):
         sub = commands.add_parser(name, help=help, description=f"{name}: {help}.", epilog=ABOUT)
         _add_out(sub)
-        sub.add_argument("--recipes", type=_names(RECIPES), default=default, metavar="NAME,…",
-                         help=f"default: {','.join(default)}; there are {', '.join(RECIPES)}")  # fmt: skip
+        sub.add_argument("--recipes", type=_names(known), default=default, metavar="NAME,…",
+                         help=f"default: {','.join(default)}; there are {', '.join(known)}")  # fmt: skip
         sub.add_argument("--quick", action="store_true", help=f"{quick_rounds} rounds in place of {rounds}")
         sub.add_argument("--rounds", type=_positive, metavar="N", help="or as many as this")
         sub.set_defaults(full_rounds=rounds, quick_rounds=quick_rounds)
         return sub
 
-    sub = command("kernels", "each kernel alone, as a share of the machine's own measured peak", 30, 8)
+    sub = command("kernels", "each kernel alone, as a share of the machine's own measured peak", 30, 8,
+                  (*DENSE, "layers"), (*RECIPES, "layers"))  # fmt: skip
     _add_threads(sub)
     sub = command("step", "each recipe's training step, in its parts and against its matrix products alone", 100, 25,
                   RECIPES)  # fmt: skip
