@@ -220,7 +220,7 @@ def draw(figure, result):
         {k.partition(" ")[2]: row for k, row in result["kernels"].items() if k.startswith(f"{r} ")} for r in recipes
     ]
     most = max(map(len, groups))
-    figure.set_size_inches(15, 1.6 + 0.2 * most)
+    figure.set_size_inches(max(15, 7.5 * len(groups)), 1.6 + 0.2 * most)
     axes = figure.subplots(1, len(groups), squeeze=False)[0]
     for ax, recipe, rows in zip(axes, recipes, groups, strict=True):
         names = list(rows)[::-1]

@@ -15,9 +15,10 @@ class Trainer:
         self.versions = {"numgan": numgan.__version__, "numpy": np.__version__}
         recipe = recipes.get(job.recipe)
         self.rng, self.batch_size, self.every = np.random.default_rng(0), job.batch_size, recipe.look_every
-        settings = recipe.settings
-        if hasattr(job, "dropout"):
-            settings = dataclasses.replace(settings, dropout=job.dropout)
+        named = {field.name: getattr(job, field.name) for field in dataclasses.fields(recipe.settings)}
+        settings = dataclasses.replace(  # a list is what JSON has made of a tuple
+            recipe.settings, **{name: tuple(v) if isinstance(v, list) else v for name, v in named.items()}
+        )
         self.gan = recipe.build(settings, self.rng, "float32")
         self.data = recipe.load(None, settings)[0]
         for network, arrays in zip((self.gan.generator, self.gan.discriminator), job.weights, strict=True):
