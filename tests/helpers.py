@@ -136,9 +136,7 @@ def sine_discriminator(seed):
     recipe, (weights_rng, training_rng, picture_rng) = recipes.get("sine-discriminator"), runs.streams(seed)
     gan = recipe.build(recipe.settings, weights_rng, "float32")
     start = maker(gan)
-    history = gan.fit(
-        recipe.load(None, recipe.settings)[0], batch_size=128, rng=training_rng, **recipe.settings.length()
-    )
+    history = gan.fit(recipe.load(None, recipe.settings)[0], batch_size=128, rng=training_rng, **recipe.settings.length())
     return gan, start, history, recipe.quality(gan.sample(5_000, picture_rng), gan, picture_rng)
 
 
