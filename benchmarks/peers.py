@@ -239,7 +239,7 @@ def table(result):
 
 def draw(figure, result):
     """A dot per peer on a logarithmic axis, one panel per recipe."""
-    figure.set_size_inches(12, 4.2)
+    figure.set_size_inches(max(12, 6 * len(result["recipes"])), 4.2)
     axes = figure.subplots(1, len(result["recipes"]), squeeze=False)[0]
     for ax, (recipe, rows) in zip(axes, result["recipes"].items(), strict=True):
         rows = {name: row for name, row in rows.items() if "seconds" in row}
