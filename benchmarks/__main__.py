@@ -7,8 +7,11 @@ import sys
 
 from benchmarks import BenchmarkError, threads
 
-RECIPES = ("mnist", "sine")
-PEERS = ("numgan", "torch", "torch-compiled", "jax", "jax-scan", "keras-jax", "keras-tensorflow")
+RECIPES = ("mnist", "sine", "mnist-dcgan")
+DENSE = RECIPES[:2]
+PEERS = (
+    "numgan", "torch", "torch-channels-last", "torch-compiled", "jax", "jax-scan", "keras-jax", "keras-tensorflow",
+)  # fmt: skip
 ABOUT = """\
 Each command prints a table and writes COMMAND.json and COMMAND.png into the output directory. Times are medians, with
 quartiles, over rounds in which everything that is compared runs in turn. Close what else computes while one runs."""
@@ -41,20 +44,23 @@ def _parser():
     parser = Parser(prog="benchmarks", description="Measure numgan on this machine.", epilog=ABOUT)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(name, help, rounds, quick_rounds):
+    def command(name, help, rounds, quick_rounds, default=DENSE, known=RECIPES):
         sub = commands.add_parser(name, help=help, description=f"{name}: {help}.", epilog=ABOUT)
         _add_out(sub)
-        sub.add_argument("--recipes", type=_names(RECIPES), default=RECIPES, metavar="NAME,…", help="default: both")
+        sub.add_argument("--recipes", type=_names(known), default=default, metavar="NAME,…",
+                         help=f"default: {','.join(default)}; there are {', '.join(known)}")  # fmt: skip
         sub.add_argument("--quick", action="store_true", help=f"{quick_rounds} rounds in place of {rounds}")
         sub.add_argument("--rounds", type=_positive, metavar="N", help="or as many as this")
         sub.set_defaults(full_rounds=rounds, quick_rounds=quick_rounds)
         return sub
 
-    sub = command("kernels", "each kernel alone, as a share of the machine's own measured peak", 30, 8)
+    sub = command("kernels", "each kernel alone, as a share of the machine's own measured peak", 30, 8,
+                  (*DENSE, "layers"), (*RECIPES, "layers"))  # fmt: skip
     _add_threads(sub)
-    sub = command("step", "each recipe's training step, in its parts and against its matrix products alone", 100, 25)
+    sub = command("step", "each recipe's training step, in its parts and against its matrix products alone", 100, 25,
+                  RECIPES)  # fmt: skip
     _add_threads(sub)
-    sub = command("peers", "numgan against PyTorch, JAX and Keras on the same training step", 30, 6)
+    sub = command("peers", "numgan against PyTorch, JAX and Keras on the same training step", 30, 6, RECIPES)
     _add_threads(sub)
     sub.add_argument("--only", type=_names(PEERS), default=PEERS, metavar="NAME,…", help="of " + ", ".join(PEERS))
     sub = command("scaling", "samples a second and memory over batch size, width and 1 and 2 threads", 3, 1)

@@ -1,4 +1,5 @@
-"""`kernels`: every kernel of the recipes' steps alone, on the very buffers of the step, against the machine's peak.
+"""`kernels`: every kernel of the recipes' steps alone, on the very buffers of the step, against the machine's peak; and
+the passes of whole layers on images, `layers`, with the kernels that they consist of.
 
 What a kernel does is not written down here but watched: it is run once on arrays that count what every NumPy call
 reads, writes and multiplies. Its share of the peak is then the time that the machine, at its own measured rates, would
@@ -18,11 +19,23 @@ import numpy as np
 from benchmarks import report
 from benchmarks.loop import Loop
 from benchmarks.timing import interleave, repeat, spread
+from numgan.nn.convolution import Conv2D, Conv2DTranspose
+from numgan.nn.dropout import Dropout
+from numgan.nn.network import Sequential
+from numgan.nn.resampling import AveragePooling2D, UpSampling2D
 from numgan.study.profiling import Work
 
 WARM_STEPS = 20
 CHUNK_SECONDS = 0.01
 RUNS_UNRESTORED = 16
+LAYERS, IMAGES = "layers", 128  # the group of layers on images, and how many images
+ON_IMAGES = (
+    (Conv2D(128, 4, 2, "same"), (64, 14, 14)),
+    (Conv2DTranspose(64, 4, 2, "same"), (128, 7, 7)),
+    (AveragePooling2D(2), (64, 14, 14)),
+    (UpSampling2D(2), (128, 7, 7)),
+    (Dropout(0.3), (64, 14, 14)),
+)
 PRODUCT_SIZES = (512, 1024, 2048)
 MEMORY_SIZES = tuple(2**i for i in range(16, 27, 2))  # bytes in use, from within a cache to far beyond
 
@@ -31,6 +44,9 @@ def run(arguments):
     result = report.start("kernels", arguments)
     cases = {}
     for recipe in arguments.recipes:
+        if recipe == LAYERS:
+            cases |= {f"{recipe} {label}": case for label, case in passes().items()}
+            continue
         loop = Loop(recipe)
         for _ in range(WARM_STEPS):
             loop.step()
@@ -60,6 +76,43 @@ def distinct(loop):
         label = f"{call.name} {call.shapes.partition(',')[0]}"
         cases[label] = (cases[label][0] + 1 if label in cases else 1, cases.get(label, (0, call.parts))[1])
     return dict(sorted(cases.items()))
+
+
+def passes():
+    """label -> (how many calls, calls): each pass of each of ON_IMAGES, and its kernels alone if there are several."""
+    cases, rng = {}, np.random.default_rng(0)
+    for layer, shape in ON_IMAGES:
+        network = Sequential([layer], shape, rng)
+        title = f"{type(layer).__name__} {_by(shape)} → {_by(network.shapes[-1])}"
+        for what, calls in _passes(network):
+            cases[f"{title}, {what}"] = len(calls), calls
+            kernels = {call.name: [other for other in calls if other.name == call.name] for call in calls}
+            if len(kernels) > 1:
+                cases |= {f"{title}, {what}: {name}": (len(own), own) for name, own in kernels.items()}
+    return cases
+
+
+def _passes(network):
+    """(name, calls) of each pass through a network of one layer, its buffers filled."""
+    stages = {  # the input's gradient alone is that of a frozen layer
+        "forward": network.plan(IMAGES, training=True, backward=False),
+        "weight gradient": network.plan(IMAGES, training=True, backward=True),
+        "input gradient": network.plan(IMAGES, training=not network.parameters(), backward=True, input_gradient=True),
+    }
+    for what, plan in stages.items():
+        if what == "weight gradient" and not network.parameters():
+            continue
+        rng = np.random.default_rng(0)
+        for array in (plan.x, plan.dy):
+            if array is not None:
+                array[...] = rng.standard_normal(array.shape, np.float32)
+        plan.run_forward()
+        calls = plan.forward if what == "forward" else plan.backward
+        yield what, [call for call in calls if not call.skipped]
+
+
+def _by(shape):
+    return "×".join(map(str, shape))
 
 
 class Alone:
@@ -155,7 +208,7 @@ def table(result):
         median, low, high = (report.number(rate[k]) for k in ("median", "low", "high"))
         peaks.append([name, median, f"{low}–{high}"])
     return "\n\n".join([
-        report.columns(lines, "each kernel alone; calls are those of one training step"),
+        report.columns(lines, "each kernel alone; calls are those of one training step, or of a layer's pass"),
         report.columns(peaks, "this machine's own peaks; passes over memory run on one core, as NumPy's do"),
     ])  # fmt: skip
 
@@ -163,9 +216,11 @@ def table(result):
 def draw(figure, result):
     """A bar per kernel: its share of the peak."""
     recipes = result["settings"]["recipes"]
-    groups = [{k.partition(" ")[2]: row for k, row in result["kernels"].items() if k.startswith(r)} for r in recipes]
+    groups = [
+        {k.partition(" ")[2]: row for k, row in result["kernels"].items() if k.startswith(f"{r} ")} for r in recipes
+    ]
     most = max(map(len, groups))
-    figure.set_size_inches(15, 1.6 + 0.2 * most)
+    figure.set_size_inches(max(15, 7.5 * len(groups)), 1.6 + 0.2 * most)
     axes = figure.subplots(1, len(groups), squeeze=False)[0]
     for ax, recipe, rows in zip(axes, recipes, groups, strict=True):
         names = list(rows)[::-1]

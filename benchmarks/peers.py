@@ -29,6 +29,7 @@ from numgan.study import recipes
 CHECKOUT = Path(__file__).parent.parent
 CHECK_STEPS = 3
 WARM_STEPS = 3
+ONLY_IMAGES = {"torch-channels-last"}  # peers that differ from another in convolutions alone
 CHUNK_SECONDS = {"quick": 0.25, "full": 0.5}
 REST_SECONDS = 0.05  # before each chunk: threads of the peer before it may still spin for work
 
@@ -36,6 +37,7 @@ REST_SECONDS = 0.05  # before each chunk: threads of the peer before it may stil
 PEERS = {
     "numgan": ("numgan", "numgan_worker", ()),
     "torch": ("PyTorch eager", "torch_worker", ("torch",)),
+    "torch-channels-last": ("PyTorch eager, channels last", "torch_worker", ("torch",)),
     "torch-compiled": ("PyTorch compiled", "torch_worker", ("torch",)),
     "jax": ("JAX jit, a call per step", "jax_worker", ("jax",)),
     "jax-scan": ("JAX jit, loop in lax.scan", "jax_worker", ("jax",)),
@@ -57,8 +59,8 @@ def run(arguments):
         rows, workers = start(names, jobs, arguments.threads)
         try:
             for recipe in jobs:
-                report.progress(f"{recipe}: {arguments.rounds} rounds of {len(workers)} peers")
-                tasks = {name: partial(worker.run, recipe) for name, worker in workers.items()}
+                report.progress(f"{recipe}: {arguments.rounds} rounds of {len(rows[recipe])} peers")
+                tasks = {n: partial(worker.run, recipe) for n, worker in workers.items() if n in rows[recipe]}
                 seconds = interleave(tasks, arguments.rounds, chunk)
                 for name, own in seconds.items():
                     rows[recipe][name] |= {"seconds": spread(own), "ratio": spread(own / seconds["numgan"])}
@@ -81,21 +83,25 @@ def start(names, jobs, thread_count):
 
     What is known: its title, and versions and "differs", or the reason why it does not run in "missing" or "failed".
     """
-    rows = {recipe: {name: {"title": PEERS[name][0]} for name in names} for recipe in jobs}
+    rows = {
+        recipe: {name: {"title": PEERS[name][0]} for name in names if name not in ONLY_IMAGES or job.images}
+        for recipe, job in jobs.items()
+    }
     workers, absent = {}, {}
     for name in names:
+        own = {recipe: job for recipe, job in jobs.items() if name in rows[recipe]}
         missing = [package for package in PEERS[name][2] if importlib.util.find_spec(package) is None]
         if missing:
             absent[name] = {"missing": f"{' and '.join(missing)} not installed"}
-        else:  # they import and compile side by side, which halves the wait; nothing is measured yet
-            workers[name] = Worker(name, jobs, thread_count)
-            for recipe in jobs:
+        elif own:  # they import and compile side by side, which halves the wait; nothing is measured yet
+            workers[name] = Worker(name, own, thread_count)
+            for recipe in own:
                 workers[name].send(recipe, "check", workers[name].path(recipe))
                 workers[name].send(recipe, "run", WARM_STEPS)
     for name in list(workers):
         report.progress(f"starting {name}")
         try:
-            for recipe, job in jobs.items():
+            for recipe, job in workers[name].jobs.items():
                 rows[recipe][name]["versions"] = workers[name].receive()["versions"]
                 rows[recipe][name]["differs"] = job.distance(load(workers[name].path(recipe)))
                 workers[name].receive()
@@ -103,8 +109,8 @@ def start(names, jobs, thread_count):
             absent[name] = {"failed": str(error)}
             workers.pop(name).close()
     for peers in rows.values():
-        for name, reason in absent.items():
-            peers[name] |= reason
+        for name in absent.keys() & peers.keys():
+            peers[name] |= absent[name]
     return rows, workers
 
 
@@ -115,12 +121,16 @@ def load(path):
 
 
 class Job:
-    """What every worker is given to do for a recipe, in a file at `path`, and what has to come of it."""
+    """What every worker is given to do for a recipe, in a file at `path`, and what has to come of it.
+
+    images   whether the rows are images, for convolutions.
+    """
 
     def __init__(self, directory, name, thread_count):
         recipe = recipes.get(name)
         rng, settings, data = np.random.default_rng(0), recipe.settings, recipe.load(None, recipe.settings)[0]
-        gan = recipe.build(settings, rng, "float32")
+        plain = dataclasses.replace(settings, dropout=0.0) if hasattr(settings, "dropout") else settings
+        gan, whole = recipe.build(plain, rng, "float32"), recipe.build(settings, rng, "float32")
         rows = settings.batch_size // 2 if settings.schedule == "separate" else settings.batch_size
         networks = gan.generator, gan.discriminator
         weights = [list(entries(network).values()) for network in networks]
@@ -129,11 +139,13 @@ class Job:
         noise_g = rng.standard_normal((CHECK_STEPS, settings.batch_size, gan.latent_dim), np.float32)
         facts = dataclasses.asdict(settings) | {
             "recipe": name, "threads": thread_count, "rows": rows, "counts": [len(arrays) for arrays in weights],
+            "layers": [network.config()["layers"] for network in (whole.generator, whole.discriminator)],
+            "shapes": [network.shapes for network in (whole.generator, whole.discriminator)],
         }  # fmt: skip
         arrays = {f"{network}{i}": a for network, own in zip("gd", weights, strict=True) for i, a in enumerate(own)}
-        if name == "mnist":
+        if hasattr(data, "images"):
             arrays["images"] = to_unit_range(data.images)
-        self.path = Path(directory, f"{name}.npz")
+        self.path, self.images = Path(directory, f"{name}.npz"), len(recipe.shape(settings)) > 1
         np.savez(self.path, settings=json.dumps(facts), real=real, noise_d=noise_d, noise_g=noise_g, **arrays)
         for batch in zip(real, noise_d, noise_g, strict=True):
             gan.train_discriminator(*batch[:2])
@@ -154,7 +166,7 @@ class Worker:
     """A peer's process. Whatever goes wrong in it is a WorkerError here, with the reason in one line."""
 
     def __init__(self, name, jobs, thread_count):
-        self.name, self.directory = name, next(iter(jobs.values())).path.parent
+        self.name, self.jobs, self.directory = name, jobs, next(iter(jobs.values())).path.parent
         environment = os.environ | threads.environment(thread_count) | {
             "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu",
         }  # fmt: skip
@@ -227,7 +239,7 @@ def table(result):
 
 def draw(figure, result):
     """A dot per peer on a logarithmic axis, one panel per recipe."""
-    figure.set_size_inches(12, 4.2)
+    figure.set_size_inches(max(12, 6 * len(result["recipes"])), 4.2)
     axes = figure.subplots(1, len(result["recipes"]), squeeze=False)[0]
     for ax, (recipe, rows) in zip(axes, result["recipes"].items(), strict=True):
         rows = {name: row for name, row in rows.items() if "seconds" in row}

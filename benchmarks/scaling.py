@@ -115,7 +115,7 @@ def draw(figure, result):
             row[2].set_xscale("linear")
             row[2].set_ylim(bottom=0)
         _rates(row[3], over_width, "width", f"{recipe}: samples a second, batch {own_batch}")
-        row[3].set_xlabel("width of hidden layers, ×")
+        row[3].set_xlabel("width of hidden layers, or filters, ×")
 
 
 def _rates(ax, points, over, title):

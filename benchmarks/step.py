@@ -130,6 +130,7 @@ def table(result):
 
 def draw(figure, result):
     """One bar per recipe's parts, the products alone as a line."""
+    figure.set_size_inches(max(12, 6 * len(result["recipes"])), 5.5)
     axes = figure.subplots(1, len(result["recipes"]), squeeze=False)[0]
     for ax, (name, row) in zip(axes, result["recipes"].items(), strict=True):
         unit, label = report.time_unit(row["step"]["median"])

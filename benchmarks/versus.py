@@ -15,7 +15,7 @@ from benchmarks import BenchmarkError, report, threads
 from benchmarks.timing import interleave, spread
 
 HERE = Path(__file__).parent
-LEAST = {"mnist": 50, "sine": 1000}  # steps in a turn: a look at the losses belongs to so many
+LEAST = {"mnist": 50, "sine": 1000, "mnist-dcgan": 10}  # steps in a turn: a look at the losses belongs to so many
 CHUNK_SECONDS = 0.3
 
 

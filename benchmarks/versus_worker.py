@@ -17,7 +17,7 @@ class Loop:
     def __init__(self, name):
         self.recipe, self.rng = recipes.get(name), np.random.default_rng(0)
         self.gan = self.recipe.build(self.recipe.settings, self.rng, "float32")
-        self.data = self.recipe.load(None, recipe.settings)[0]
+        self.data = self.recipe.load(None, self.recipe.settings)[0]
 
     def seconds(self, n):
         start = time.perf_counter()

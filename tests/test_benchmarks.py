@@ -1,5 +1,6 @@
 """The benchmark commands as processes, at the smallest size: that they run and what they leave, never how fast."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -9,7 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import BenchmarkError, bits, peers
+from benchmarks import BenchmarkError, bits, kernels, loop, peers
+from benchmarks.workers import channels_last
+from numgan.study import recipes
+from numgan.study.profiling import Work
 
 ROOT = Path(__file__).parent.parent
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -96,6 +100,90 @@ def test_versus_gives_both_sides_and_their_ratio(run):
     assert set(row) == {"old", "new", "ratio"}
     assert row["ratio"]["median"] == pytest.approx(row["new"]["median"] / row["old"]["median"])  # of one round
     assert 1e-6 < row["old"]["median"] < 1e-1
+
+
+# ------------------------------------------------------------------------------------------------------ convolutions
+
+
+@pytest.fixture
+def narrow(monkeypatch):
+    """The settings of mnist-dcgan, made small for as long as a test lasts."""
+    recipe = recipes.get("mnist-dcgan")
+    small = dataclasses.replace(recipe.settings, filters=(3, 4), latent_dim=5, batch_size=4, dropout=0.25)
+    monkeypatch.setattr(type(recipe), "settings", small)
+    return small
+
+
+EAGER = ["numgan", "torch", "torch-channels-last", "jax"]  # the others take minutes to start
+
+
+@pytest.mark.parametrize("names", [["numgan"], pytest.param(EAGER, marks=pytest.mark.slow)], ids=len)
+def test_every_installed_peer_does_the_work_of_a_convolutional_recipe(narrow, tmp_path, names):
+    """Without dropout, whose masks are each framework's own, and then with it, for a step."""
+    rows, workers = peers.start(names, {"mnist-dcgan": peers.Job(tmp_path, "mnist-dcgan", 1)}, 1)
+    assert "numgan" in workers
+    for name, row in rows["mnist-dcgan"].items():
+        assert "missing" in row or row["differs"] < 1e-3, (name, row)
+    for worker in workers.values():
+        assert 0 < worker.run("mnist-dcgan", 1) < 60
+        worker.close()
+
+
+def test_only_images_have_channels_to_put_last(tmp_path):
+    rows, workers = peers.start(["torch-channels-last"], {"sine": peers.Job(tmp_path, "sine", 1)}, 1)
+    assert rows == {"sine": {}} and workers == {}
+
+
+def test_weights_turn_to_channels_last_and_back(tmp_path):
+    gan = recipes.get("mnist-dcgan").build(recipes.get("mnist-dcgan").settings, np.random.default_rng(0), "float32")
+    for network in (gan.generator, gan.discriminator):
+        arrays, described = list(peers.entries(network).values()), (network.config()["layers"], network.shapes)
+        there = channels_last.turned(arrays, *described)
+        assert any(a.shape != b.shape for a, b in zip(there, arrays, strict=True))
+        for a, b in zip(channels_last.turned(there, *described, back=True), arrays, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_features_of_an_image_turn_with_it():
+    rng = np.random.default_rng(0)
+    image, weight = rng.standard_normal((1, 2, 3, 4)), rng.standard_normal((24, 5))
+    layers, shapes = [("Flatten", {}), ("Dense", {})], [(2, 3, 4), (24,), (5,)]
+    turned, _ = channels_last.turned([weight, np.zeros(5)], layers, shapes)
+    np.testing.assert_allclose(channels_last.images(image).reshape(1, -1) @ turned, image.reshape(1, -1) @ weight)
+
+
+def test_the_products_of_a_convolutional_step_are_those_on_paper():
+    """Multiplications and additions, by the shapes alone; biases, which may be part of a product, are less than 1 %."""
+    dense, up, draw = 2 * 64 * 100 * 6272, 2 * 64 * 49 * 128 * 64 * 16, 2 * 64 * 196 * 64 * 16
+    generate, judge, decide = dense + up + draw, draw + up, 2 * 64 * 6272
+    d_step = generate + 2 * (judge + decide + judge + decide + up + decide)  # nobody reads the pixels' gradient
+    g_step = generate + 2 * (judge + decide) + 2 * (draw + up) + dense
+    calls = loop.Loop("mnist-dcgan").calls()
+    assert sum(call.flop for call in calls) == pytest.approx(d_step + g_step, rel=0.01)
+
+
+def test_work_counts_what_is_filled_and_sums_made_as_products(narrow):
+    calls = {call.name: call for call in loop.Loop("mnist-dcgan").calls()}
+    sums, gather = calls["channel_sums"], calls["gather"]
+    assert Work([sums]).operations == 2 * sums.arguments["dy"].size
+    assert Work([gather]).bytes > 2 * gather.arguments["out"].nbytes * 0.8
+
+
+def test_kernels_has_each_pass_of_the_layers_on_images(monkeypatch):
+    monkeypatch.setattr(kernels, "IMAGES", 2)
+    passes = kernels.passes()
+    product = 2 * (128 * 1024) * 49 * 2
+    for layer in ("Conv2D 64×14×14 → 128×7×7", "Conv2DTranspose 128×7×7 → 64×14×14"):
+        for what in ("forward", "weight gradient", "input gradient"):
+            _, calls = passes[f"{layer}, {what}"]
+            assert sum(call.flop for call in calls) == pytest.approx(product, rel=0.01)
+    for layer in ("AveragePooling2D", "UpSampling2D", "Dropout"):
+        assert [name.partition(", ")[2] for name in passes if name.startswith(layer) and ": " not in name] == [
+            "forward", "input gradient"
+        ]  # fmt: skip
+    for _, calls in passes.values():
+        assert Work(calls).bytes > 0
+        assert kernels.Alone(calls).run(1) > 0
 
 
 # ------------------------------------------------------------------------------------------------------------- bits

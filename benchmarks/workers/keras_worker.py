@@ -3,7 +3,8 @@
 Two changes to the listing. `predict_on_batch` makes the fakes, the fastest of the ways to (`predict` starts a data
 pipeline at every call). And the discriminator is thawed for its own step and frozen for the generator's: Keras 3
 reads `trainable` when a model trains, not when it is compiled, so that a discriminator frozen once never learns.
-The listing's accuracy is left out: nobody else here computes one.
+The listing's accuracy is left out: nobody else here computes one. Images are kept with channels last, as Keras has them
+unless told otherwise and TensorFlow's convolutions on a CPU need them.
 """
 
 import os
@@ -15,26 +16,31 @@ import keras
 import numpy as np
 from keras import layers
 
+from benchmarks.workers.channels_last import images, last, turned
 from benchmarks.workers.serve import serve
 
 
-def networks(job):
-    """The recipe's (generator, discriminator)."""
-    if job.recipe == "sine":
-        g = [keras.Input((job.latent_dim,)), layers.Dense(job.hidden, "relu"), layers.Dense(2)]
-        d = [keras.Input((2,)), layers.Dense(job.hidden, "relu"), layers.Dense(1, "sigmoid")]
-        return keras.Sequential(g), keras.Sequential(d)
+def network(own, shapes):
+    """The layers of a job as a model."""
+    return keras.Sequential([keras.Input(last(shapes[0])), *(layer(kind, s) for kind, s in own)])
 
-    def hidden(batch_norm):
-        for n_out in job.hidden:
-            yield layers.Dense(n_out)
-            yield layers.LeakyReLU(negative_slope=job.slope)
-            if batch_norm:
-                yield layers.BatchNormalization(momentum=job.momentum)
 
-    g = [keras.Input((job.latent_dim,)), *hidden(True), layers.Dense(784, "tanh")]
-    d = [keras.Input((784,)), *hidden(False), layers.Dense(1, "sigmoid")]
-    return keras.Sequential(g), keras.Sequential(d)
+def layer(kind, s):
+    """A layer of settings `s`."""
+    window = [s[name] for name in ("filters", "kernel_size", "strides", "padding")] if kind.startswith("Conv") else []
+    return {
+        "Dense": lambda: layers.Dense(s["units"]),
+        "Conv2D": lambda: layers.Conv2D(*window),
+        "Conv2DTranspose": lambda: layers.Conv2DTranspose(*window),
+        "BatchNorm": lambda: layers.BatchNormalization(momentum=s["momentum"], epsilon=s["epsilon"]),
+        "ReLU": layers.ReLU,
+        "LeakyReLU": lambda: layers.LeakyReLU(negative_slope=s["slope"]),
+        "Tanh": lambda: layers.Activation("tanh"),
+        "Sigmoid": lambda: layers.Activation("sigmoid"),
+        "Dropout": lambda: layers.Dropout(s["rate"]),
+        "Reshape": lambda: layers.Reshape(last(s["shape"])),
+        "Flatten": layers.Flatten,
+    }[kind]()
 
 
 class Trainer:
@@ -51,10 +57,15 @@ class Trainer:
         def adam():
             return keras.optimizers.Adam(job.learning_rate, job.beta1, job.beta2, job.epsilon)
 
-        self.job, self.rng = job, np.random.default_rng(0)
-        self.g, self.d = networks(job)
-        for network, arrays in zip((self.g, self.d), job.weights, strict=True):
-            network.set_weights(arrays)
+        self.job, self.rng, self.described = (
+            job,
+            np.random.default_rng(0),
+            list(zip(job.layers, job.shapes, strict=True)),
+        )
+        self.images = None if job.images is None else images(job.images)
+        self.g, self.d = (network(*own) for own in self.described)
+        for model, arrays, own in zip((self.g, self.d), job.weights, self.described, strict=True):
+            model.set_weights(turned(arrays, *own))
         self.d.compile(optimizer=adam(), loss="binary_crossentropy")
         self.d.trainable = False
         self.chain = keras.Sequential([self.g, self.d])
@@ -64,6 +75,9 @@ class Trainer:
         self.passed = np.ones((job.batch_size, 1), np.float32)
 
     def train(self, real, noise_d, noise_g):
+        self.step(images(real), noise_d, noise_g)
+
+    def step(self, real, noise_d, noise_g):
         self.d.trainable = True
         if self.job.concatenated:
             fake = self.g.predict_on_batch(noise_d)
@@ -76,13 +90,12 @@ class Trainer:
 
     def run(self, n):
         for _ in range(n):
-            self.train(self.real(), self.noise(self.job.rows), self.noise(self.job.batch_size))
+            self.step(self.real(), self.noise(self.job.rows), self.noise(self.job.batch_size))
         return n
 
     def real(self):
-        images = self.job.images
-        if images is not None:
-            return images[self.rng.integers(0, len(images), self.job.rows)]
+        if self.images is not None:
+            return self.images[self.rng.integers(0, len(self.images), self.job.rows)]
         t = self.rng.standard_normal((self.job.rows, 1), dtype=np.float32)
         return np.concatenate([t, np.sin(t)], axis=1)
 
@@ -90,7 +103,8 @@ class Trainer:
         return self.rng.standard_normal((rows, self.job.latent_dim), dtype=np.float32)
 
     def weights(self):
-        return [*self.g.get_weights(), *self.d.get_weights()]
+        models = zip((self.g, self.d), self.described, strict=True)
+        return [array for model, own in models for array in turned(model.get_weights(), *own, back=True)]
 
 
 if __name__ == "__main__":

@@ -9,9 +9,11 @@ A worker is a class `Trainer(job)` with
     train(real, noise_d, noise_g)    one step on these batches
     run(n)                           n steps on freshly drawn batches, or the next multiple that suits; returns how many
     weights()                        a list of arrays, the generator's before the discriminator's, layer by layer:
-                                     W (n_in, n_out), b of a dense layer; γ, β, mean, variance of a batch norm
+                                     W (n_in, n_out), b of a dense layer; W, b of a convolution, W as PyTorch has it;
+                                     γ, β, mean, variance of a batch norm
 """
 
+import copy
 import json
 import os
 import sys
@@ -26,9 +28,12 @@ class Job:
     peer, recipe, threads   which peer trains which recipe on how many threads.
     rows                    real rows, and as many generated ones, in a discriminator step.
     concatenated            whether they are one batch or two.
+    layers                  [generator's, discriminator's], each [(kind, settings)], numgan's classes and arguments by
+                            name; the discriminator ends in a Sigmoid.
+    shapes                  of a row before, between and after these layers; images are (channels, height, width).
     weights                 to start from: [generator's, discriminator's], each a list as `Trainer.weights` has it.
     batches                 (real, noise_d, noise_g) for the check.
-    images                  digits (5000, 784) in [−1, 1], float32; None for the sine's points.
+    images                  digits (4000, 784) or (4000, 1, 28, 28) in [−1, 1], float32; None for the sine's points.
     """
 
     def __init__(self, path, peer):
@@ -42,6 +47,20 @@ class Job:
         self.batches = list(zip(arrays["real"], arrays["noise_d"], arrays["noise_g"], strict=True))
         self.images = arrays.get("images")
         self.concatenated = self.schedule == "concatenated"
+
+    def has(self, *kinds):
+        """Whether a network has a layer of these kinds."""
+        return any(kind in kinds for layers in self.layers for kind, _ in layers)
+
+    def without_dropout(self):
+        """The same job without its dropout, for the check: every framework draws masks of its own."""
+        job = copy.copy(self)
+        job.dropout, job.layers, job.shapes = 0.0, [], []
+        for layers, shapes in zip(self.layers, self.shapes, strict=True):
+            kept = [i for i, (kind, _) in enumerate(layers) if kind != "Dropout"]
+            job.layers.append([layers[i] for i in kept])
+            job.shapes.append([shapes[0], *(shapes[i + 1] for i in kept)])
+        return job
 
 
 def hold_threads(threads):
@@ -73,6 +92,8 @@ def serve(trainer_class):
 
 
 def check(trainer, job, path):
+    if job.has("Dropout"):
+        trainer = type(trainer)(job.without_dropout())
     for batch in job.batches:
         trainer.train(*batch)
     np.savez(path, *trainer.weights())

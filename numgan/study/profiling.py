@@ -35,13 +35,14 @@ class Row:
 
 
 class Work:
-    """What calls do when they run once: `operations`, which are the FLOP of matrix products and one for each element
-    that any other arithmetic passes over, and `bytes` read and written by all NumPy calls together.
+    """What calls do when they run once: `operations`, which are the FLOP of matrix products, 2·m·k·n, and one for each
+    element that any other arithmetic passes over, and `bytes` read and written by all NumPy calls together.
     """
 
     def __init__(self, calls: list[Call]) -> None:
         self.operations, self.bytes = sum(call.flop for call in calls), 0
         for call in calls:
+            self._product_counts = not call.is_product  # else it has been counted, however the kernel makes it
             call.kernel(*map(self._watched, call.arguments.values()))
 
     def _watched(self, value):
@@ -53,7 +54,10 @@ class Work:
 
     def add(self, function: Any, arrays: list[Array]) -> None:
         self.bytes += sum(a.nbytes for a in arrays)
-        if function not in (np.matmul, np.dot, np.copyto):
+        if function in (np.matmul, np.dot):
+            if self._product_counts:  # a sum over samples, as a product with ones
+                self.operations += 2 * arrays[0].size * arrays[1].shape[-1]
+        elif function is not np.copyto:
             self.operations += max(a.size for a in arrays)
 
 
@@ -64,6 +68,10 @@ class _Watched(np.ndarray):
 
     def __array_finalize__(self, parent):
         self.work = getattr(parent, "work", None)
+
+    def fill(self, value):
+        super().fill(value)
+        self.work.add(np.copyto, [self])
 
     def __array_ufunc__(self, ufunc, method, *inputs, out, **keywords):
         inputs, out = ([np.asarray(a) for a in arrays] for arrays in (inputs, out))
