@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 from numpy.lib.array_utils import byte_bounds
 
 from numgan import (
+    AveragePooling2D,
     BatchNorm,
     BinaryCrossEntropy,
+    Conv2D,
+    Conv2DTranspose,
     Dense,
     Dropout,
     Error,
@@ -23,6 +26,7 @@ from numgan import (
     Reshape,
     Sequential,
     Sigmoid,
+    UpSampling2D,
     check_gradients,
 )
 from numgan.nn.initializers import INITIALIZERS
@@ -51,12 +55,21 @@ TURNS = st.lists(st.integers(0, 99), max_size=4)  # which of the shapes that a R
 # A drawn layer is (class, how it is made): the arguments of the class, or the number of one of its examples. A network
 # is built more than once from the same draw, each time of new layers.
 
+PADDINGS = st.sampled_from(["same", "valid"]) | st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * 2)
 SETTINGS = {  # of the known layers, beyond those of their examples
     Dense: st.tuples(WIDTHS, st.sampled_from([name for name in INITIALIZERS if name != "zeros"])),
     LeakyReLU: st.tuples(st.sampled_from([0.0, 0.01, 0.2, 0.9])),
     BatchNorm: st.tuples(st.sampled_from([0.0, 0.5, 0.99]), st.sampled_from([1e-3, 1e-1])),
     Reshape: st.tuples(st.integers(0, 99)),  # which of the shapes that the numbers fit into
+    Dropout: st.tuples(st.sampled_from([0.0, 0.1, 0.5, 0.9])),
+    Conv2D: st.tuples(SIDES, st.tuples(SIDES, SIDES), st.tuples(SIDES, SIDES), PADDINGS),
+    Conv2DTranspose: st.tuples(
+        SIDES, st.tuples(SIDES, SIDES), st.tuples(SIDES, SIDES), st.sampled_from(["same", "valid"])
+    ),
+    AveragePooling2D: st.tuples(st.tuples(SIDES, SIDES), st.none() | st.tuples(SIDES, SIDES), PADDINGS),
+    UpSampling2D: st.tuples(st.tuples(SIDES, SIDES)),
 }
+IMAGES = (Conv2D, Conv2DTranspose, AveragePooling2D, UpSampling2D)
 
 
 def drawn(kind):
@@ -97,7 +110,7 @@ def make(kind, how, shape):
     if kind is Reshape:
         choices = shapes_of(math.prod(shape))
         return Reshape(choices[how[0] % len(choices)]), shape
-    return kind(*how), (5,)
+    return kind(*how), (2, 4, 3) if kind in IMAGES else (5,)
 
 
 def fits(layers, shape):
