@@ -203,8 +203,9 @@ def backward_of(network, shape):
 @given(shape=IMAGES, c=CONFIGURATIONS)
 @quickly
 def test_a_transposed_convolution_is_the_transpose_of_the_convolution_of_equal_weight(shape, c):
-    """The weight (F, C, KH, KW) of one is that of the other; without bias. Rows and columns that no window sees are none
-    of the transposed one's, so the image is one that the windows cover exactly, or with "same" a multiple of strides.
+    """The weight (F, C, KH, KW) of one is that of the other; without bias. Rows and columns that no window sees are
+    none of the transposed one's, so the image is one that the windows cover exactly, or with "same" a multiple of the
+    strides.
     """
     if c["padding"] == "same":
         shape = (shape[0], *(n * s for n, s in zip(shape[1:], c["strides"], strict=True)))
@@ -328,7 +329,7 @@ REFUSED = {
     "no filters": (lambda: Conv2D(0, 3), r"Conv2D\(filters\) must be a positive integer, got 0"),
     "a kernel of nothing": (lambda: Conv2D(2, 0), r"Conv2D\(kernel_size\) must be a positive integer, got 0"),
     "a kernel of a mile": (lambda: Conv2D(2, 10**7), r"Conv2D\(kernel_size\) must be at most 1000000"),
-    "half a kernel": (lambda: Conv2DTranspose(2, 2.5), r"Conv2DTranspose\(kernel_size\) must be a positive integer, got 2.5"),
+    "half a kernel": (lambda: Conv2DTranspose(2, 2.5), r"\(kernel_size\) must be a positive integer, got 2.5"),
     "a kernel of three sides": (lambda: Conv2D(2, (3, 3, 3)), r"Conv2D\(kernel_size\) must be .* or a pair of them"),
     "a kernel in words": (lambda: Conv2D(2, "3"), r"Conv2D\(kernel_size\) must be"),
     "strides of 0": (lambda: Conv2D(2, 3, 0), r"Conv2D\(strides\) must be a positive integer, got 0"),
