@@ -6,6 +6,9 @@ Discriminator  a point → 25 ReLU units → the logit of "this point is real"
 Real points are (t, sin t), t standard normal. `discriminator_step` and `generator_step` do what numgan.GAN's
 train_discriminator and train_generator do; tests/test_demos.py holds the two against each other.
 
+Before that, a convolution: `convolve` and `convolve_backward` in plain loops, a term a line, and what makes the same of
+the kernels for it, `convolve_with_kernels`.
+
 Run:  python demos/bare_kernels.py [--steps N] [--seed N] [--out DIR]
 """
 
@@ -16,10 +19,63 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from numgan.kernels import activations, dense, losses, optimizers
+from numgan.kernels import activations, convolution, dense, losses, optimizers
 from numgan.study import plots
 
 RATE, BETA1, BETA2, EPSILON = 1e-3, 0.5, 0.999, 1e-7  # Adam's
+
+
+# ------------------------------------------------------------------------------------------- a convolution
+
+
+def taps(weight, dy, stride, padding, x):
+    """Of every term of a convolution the indices of its output, its weight and its pixel."""
+    for f, i, j in np.ndindex(dy.shape):
+        for c, u, v in np.ndindex(weight.shape[1:]):
+            row, column = stride * i + u - padding, stride * j + v - padding
+            if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:  # else it is on the padding, which is zero
+                yield (f, i, j), (f, c, u, v), (c, row, column)
+
+
+def convolve(x, weight, bias, stride, padding):
+    """y_fij = b_f + Σ_cuv W_fcuv x_c,si+u−p,sj+v−p, of an image x (C, H, W) and weights (F, C, K, K): y (F, OH, OW)."""
+    filters, _, k, _ = weight.shape
+    height, width = ((pixels + 2 * padding - k) // stride + 1 for pixels in x.shape[1:])
+    y = np.zeros((filters, height, width)) + bias[:, None, None]
+    for output, tap, pixel in taps(weight, y, stride, padding, x):
+        y[output] += weight[tap] * x[pixel]
+    return y
+
+
+def convolve_backward(x, weight, dy, stride, padding):
+    """(dx, dweight, dbias): each term of y is a weight times a pixel, and either gets dy times the other."""
+    dx, dweight = np.zeros_like(x), np.zeros_like(weight)
+    for output, tap, pixel in taps(weight, dy, stride, padding, x):
+        dweight[tap] += dy[output] * x[pixel]
+        dx[pixel] += dy[output] * weight[tap]
+    return dx, dweight, dy.sum(axis=(1, 2))
+
+
+def convolve_with_kernels(x, weight, bias, dy, stride, padding):
+    """(y, dx, dweight, dbias) of the same, n images at once: x (C, H, W, n), dy (F, OH, OW, n). A dense layer between
+    `gather`, which makes a column of every window, and `scatter_add`, which gives every pixel its share back.
+    """
+    (filters, channels, k, _), (_, height, width, n) = weight.shape, dy.shape
+    matrix = np.concatenate([weight.reshape(filters, -1), bias[:, None]], axis=1)  # [W b]
+    columns1 = np.ones((channels * k * k + 1, height * width * n))  # [x; 1], a column to a window
+    windows = columns1[:-1].reshape(channels, k, k, height, width, n)  # the same memory
+    y, dmatrix, dx = np.empty(dy.shape), np.empty(matrix.shape), np.empty(x.shape)
+    dcolumns1 = np.empty(columns1.shape)
+
+    convolution.gather(x, (stride, stride), (padding, padding), out=windows)
+    dense.dense_forward(matrix, columns1, out=y.reshape(filters, -1))
+    dense.dense_backward_weight(dy.reshape(filters, -1), columns1.T, out=dmatrix)
+    dense.dense_backward_input(matrix.T, dy.reshape(filters, -1), out1=dcolumns1)
+    convolution.scatter_add(dcolumns1[:-1].reshape(windows.shape), 0, (stride, stride), (padding, padding), out=dx)
+    return y, dx, dmatrix[:, :-1].reshape(weight.shape), dmatrix[:, -1]
+
+
+# ------------------------------------------------------------------------------------------------- the GAN
 
 
 def allocate(n, dtype):

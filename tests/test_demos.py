@@ -13,7 +13,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from numgan import GAN, Adam, Dense, ReLU, Sequential, Sigmoid
+from numgan import GAN, Adam, Dense, ReLU, Sequential, Sigmoid, check_gradients
+from tests.helpers import near
 
 ROOT = Path(__file__).parents[1]
 DEMOS = sorted((ROOT / "demos").glob("*.py"))
@@ -162,6 +163,37 @@ def test_bare_kernels_take_the_steps_of_gan(bare, dtype, tolerance):
         np.testing.assert_allclose(theta, network.values, atol=tolerance, rtol=0)
     noise = rng.standard_normal((n, 5))
     np.testing.assert_allclose(bare.generate(a, noise.T).T, gan.generator.predict(noise), atol=10 * tolerance, rtol=0)
+
+
+@pytest.mark.parametrize("k, stride, padding", [(3, 1, 1), (4, 2, 1), (2, 3, 0), (3, 2, 2), (1, 1, 0)])
+def test_a_convolution_in_plain_loops_is_that_of_the_kernels(bare, k, stride, padding):
+    """Image by image: outputs and all three gradients, the parameters' summed up over the images."""
+    rng = np.random.default_rng(2)
+    x, weight, bias = rng.normal(size=(2, 5, 6, 3)), rng.normal(size=(4, 2, k, k)), rng.normal(size=4)
+    size = [(pixels + 2 * padding - k) // stride + 1 for pixels in (5, 6)]
+    dy = rng.normal(size=(4, *size, 3))
+    y, dx, dweight, dbias = bare.convolve_with_kernels(x, weight, bias, dy, stride, padding)
+    plain = [bare.convolve_backward(x[..., n], weight, dy[..., n], stride, padding) for n in range(3)]
+    for n in range(3):
+        near(y[..., n], bare.convolve(x[..., n], weight, bias, stride, padding), 1e-12)
+        near(dx[..., n], plain[n][0], 1e-12)
+    near(dweight, sum(part[1] for part in plain), 1e-12)
+    near(dbias, sum(part[2] for part in plain), 1e-12)
+
+
+@pytest.mark.parametrize("stride, padding", [(1, 1), (2, 0)])
+def test_the_plain_loops_gradients_are_right(bare, stride, padding):
+    """By differences, without any kernel: the loops stand on their own feet."""
+    rng = np.random.default_rng(3)
+    point = {"x": rng.normal(size=(2, 4, 5)), "weight": rng.normal(size=(3, 2, 3, 3)), "bias": rng.normal(size=3)}
+
+    def f(x, weight, bias):
+        return bare.convolve(x, weight, bias, stride, padding)
+
+    def gradient(x, weight, bias, dy):
+        return dict(zip(point, bare.convolve_backward(x, weight, dy, stride, padding), strict=True))
+
+    check_gradients(f, point, gradient=gradient).raise_for_failure()
 
 
 def test_bare_kernels_learn(bare, capsys):

@@ -101,6 +101,7 @@ def _looks(problem: Problem, name: str, claim: Array, measured: Array, failed: A
     on_a_side = any(np.array_equal(failed, side) for side in (x < 0, x > 0)) and not failed.all()
     yield _of_a_count(factor, 0 if on_a_side else problem.rows, claim)
     if claim.size > FEW:
+        yield _of_an_image(claim, measured, "kernel" if name.endswith("weight") else "image")
         yield _of_an_order(claim, measured)
         yield _of_a_share(claim, measured, x, known)
 
@@ -175,6 +176,20 @@ def _of_a_count(factor, rows, claim):
             known += [(count, f"missing 1/{what}{both}"), (1 / count, f"1/{what}{both} once too often")]
             known += [(-count, f"missing 1/{what}{both}, and the sign flipped")]
     return next((words for value, words in known if abs(factor - value) <= CLOSE * abs(value)), "")
+
+
+def _of_an_image(claim, measured, what):
+    """The right numbers of a kernel (filters, channels, rows, columns), or of images, turned round."""
+    if claim.ndim != 4:
+        return ""
+    for turned, words in (
+        (np.flip(claim, (-2, -1)), f"the {what} turned by 180°"),
+        (claim.swapaxes(-2, -1), f"the {what}'s rows and columns exchanged"),
+        (claim.swapaxes(0, 1), "channels and filters exchanged" if what == "kernel" else "channels and rows exchanged"),
+    ):
+        if turned.shape == measured.shape and _same(turned, measured):
+            return words
+    return ""
 
 
 def _of_an_order(claim, measured):

@@ -80,7 +80,9 @@ def as_network(subject: Any, x: Numbers, rng: Rng) -> Sequential:
     network.values[...] = rng.normal(0, 0.7, network.values.shape)
     for layer in network.layers:
         for name, array in layer.state.items():
-            array[...] = rng.uniform(0.5, 1.5, array.shape) if "variance" in name else rng.normal(0, 0.5, array.shape)
+            if name != "key":  # of which any start is as good as another, but none that is not whole
+                spread = rng.uniform(0.5, 1.5, array.shape), rng.normal(0, 0.5, array.shape)
+                array[...] = spread["variance" not in name]
     return network
 
 
@@ -240,36 +242,44 @@ def gan_problems(gan: GAN, x: Any, report: Report) -> list[Problem]:
     if _fingerprint(g, twin.generator_optimizer) != before:
         report.broken.append("the discriminator's step changed the generator")
     problems = [
-        _critic_problem(objective, d, rows, reals, claim, name)
-        for (name, rows, reals), claim in zip(batches, claims, strict=True)
+        _critic_problem(objective, _with_state(d, state), rows, reals, claim, name)
+        for (name, rows, reals), (claim, state) in zip(batches, claims, strict=True)
     ]
     before = _fingerprint(d, twin.discriminator_optimizer)
     claims = _claimed_gradients(GeneratorStep(twin, len(noise)), g, twin.generator_optimizer, (noise,))
     if _fingerprint(d, twin.discriminator_optimizer) != before:
         report.broken.append("the generator's step changed the frozen discriminator")
-    problems.append(_chain_problem(objective, g, d, noise, claims[0]))
+    problems.append(_chain_problem(objective, g, d, noise, claims[0][0]))
     return problems
 
 
 def _claimed_gradients(step, network, optimizer, inputs):
-    """The gradients at each update of a training step, which are caught in place of being applied. What follows an
-    update of the network's values, such as clipping them, is left out with it.
+    """[(gradients, the state that their pass started from)] for each update of a training step, which is caught in
+    place of being applied. What follows an update of the network's values, such as clipping them, is left out with it.
 
     The step runs twice, first on other numbers, so that stale buffers and added-up gradients show. The network's own
-    running statistics are put back: they move in a training pass.
+    state is put back: running statistics and dropout's keys move in a training pass. So a step's second pass draws
+    other masks than its first.
     """
     state = network.state.copy()
     for factor in (-0.7, 1.0):
-        claims, network.state[...] = [], state
+        claims, network.state[...], start = [], state, state
         for buffer, array in zip((step.real, step.noise) if len(inputs) == 2 else (step.noise,), inputs, strict=True):
             np.copyto(buffer, factor * array)
         for call in step.calls:
             if call.run == optimizer.step:
-                claims.append({name: array.copy() for name, array in network.gradients().items()})
+                claims.append(({name: array.copy() for name, array in network.gradients().items()}, start))
+                start = network.state.copy()
             elif not call.skipped and call.arguments.get("theta") is not network.values:  # clipping is no gradient's
                 call.run()
     network.state[...] = state
     return claims
+
+
+def _with_state(network, state):
+    twin = network.copy()
+    twin.state[...] = state
+    return twin
 
 
 def _fingerprint(network, optimizer):
@@ -309,17 +319,18 @@ def _chain_problem(objective, g, d, noise, claim):
     source, critic = _chain(g, d, len(noise), True)
     start = objective.generator_gradient(critic.y, critic.dy)
     calls = runs([*source.forward, *critic.forward, *start, *critic.backward, *source.backward])
-    views, columns, state = g.parameters(), g.samples_first(source.x), g.state.copy()
+    views, columns = g.parameters(), g.samples_first(source.x)
+    state, frozen = g.state.copy(), d.state.copy()
     base = {name: array.copy() for name, array in views.items()} | {"noise": noise}
 
     def claims(point):
         learnt(views | {"noise": columns}, point)
-        g.state[...] = state
+        g.state[...], d.state[...] = state, frozen
         for run in calls:
             run()
         found = {name: a.copy() for name, a in g.gradients().items()} | {"noise": g.samples_first(source.dx).copy()}
         learnt(views, base)
-        g.state[...] = state
+        g.state[...], d.state[...] = state, frozen
         return found
 
     def make(replicas):
@@ -327,6 +338,7 @@ def _chain_problem(objective, g, d, noise, claim):
         inner, head = _chain(g_twin, d_twin, len(noise), False)
 
         def run():
+            g_twin.state[...], d_twin.state[...] = state, frozen
             inner.run_forward()
             head.run_forward()
             return objective.generator_losses(head.y).reshape(replicas or 1, -1) / len(noise)

@@ -5,6 +5,7 @@ A check is a function (seed, tolerance) -> Report.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,17 @@ from numgan.gan.steps import SCHEDULES
 from numgan.gradcheck import formulas
 from numgan.gradcheck.check import check_gradients
 from numgan.hints import DType, Shape
+from numgan.nn import convolution
 from numgan.nn.activations import LeakyReLU, Tanh
 from numgan.nn.batch_norm import BatchNorm
+from numgan.nn.convolution import Conv2D, Conv2DTranspose
 from numgan.nn.dense import Dense
+from numgan.nn.dropout import Dropout
 from numgan.nn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from numgan.nn.network import Sequential, snake_case
 from numgan.nn.registry import LAYERS
+from numgan.nn.resampling import AveragePooling2D, UpSampling2D
+from numgan.nn.reshaping import Flatten, Reshape
 
 if TYPE_CHECKING:
     from numgan.gan.objectives import Objective
@@ -31,8 +37,28 @@ if TYPE_CHECKING:
 
 def layer_gradients(layer: Layer, shape: Shape, training: bool, seed: int, tolerance: float) -> Report:
     """A layer's gradients, on as many rows as features: then a wrong axis or transpose fits, and shows."""
-    x = np.random.default_rng(seed).normal(0.2, 1.3, (5, *shape))
+    x = np.random.default_rng(seed).normal(0.2, 1.3, (formulas.ROWS, *shape))
     return check_gradients(layer, x, training=training, tolerance=tolerance, seed=seed)
+
+
+def in_pieces(check: Callable, layer: Layer, shape: Shape, training: bool, seed: int, tolerance: float) -> Report:
+    """The same of a convolution that makes its patches in pieces, as large ones do: a row of positions or a channel at
+    a time.
+    """
+    whole, convolution.PIECE = convolution.PIECE, 1
+    try:
+        return titled("in pieces", check(layer, shape, training, seed, tolerance))
+    finally:
+        convolution.PIECE = whole
+
+
+def neighbouring_convolutions(seed: int, tolerance: float) -> Report:
+    """Two convolutions whose patches have one shape, and so share their scratch, but not what of it is padding."""
+    rng = np.random.default_rng(seed)
+    layers = [Conv2D(2, 3, padding=((2, 0), (0, 2))), Tanh(), Conv2D(2, 3, padding=((0, 2), (1, 1)))]
+    network = Sequential(layers, (2, 3, 4), rng, "float64", name="network")
+    x = rng.normal(0.2, 1.3, (formulas.ROWS, 2, 3, 4))
+    return titled("neighbours with one scratch", check_gradients(network, x, tolerance=tolerance, seed=seed))
 
 
 def loss_gradients(from_logits: bool, seed: int, tolerance: float) -> Report:
@@ -93,6 +119,64 @@ def gan_with_batch_norm(
     return GAN(generator, discriminator, objective=objective, schedule=schedule)
 
 
+def gan_of_images(objective: Objective, schedule: str = "concatenated", seed: int = 0, dtype: DType = "float64") -> GAN:
+    """A small GAN of images, batch norm and dropout in both networks, and all layers that change an image's size."""
+    rng = np.random.default_rng(seed)
+    generator = Sequential(
+        [
+            Dense(8),
+            Reshape((2, 2, 2)),
+            BatchNorm(0.8),
+            LeakyReLU(0.2),
+            Dropout(0.3),
+            Conv2DTranspose(2, 3, (2, 1), "same"),
+            BatchNorm(0.8),
+            Tanh(),
+            UpSampling2D((1, 2)),
+            Conv2D(1, 3, padding="same"),
+            Tanh(),
+        ],
+        3,
+        rng,
+        dtype,
+        name="generator",
+    )
+    discriminator = Sequential(
+        [
+            Conv2D(2, (2, 4), (1, 2), "same"),
+            LeakyReLU(0.2),
+            Dropout(0.25),
+            Conv2D(2, 2),
+            BatchNorm(0.8),
+            Tanh(),
+            AveragePooling2D(2, 1, "same"),
+            Flatten(),
+            Dropout(0.4),
+            Dense(1),
+            *objective.closing(),
+        ],
+        (1, 4, 4),
+        rng,
+        dtype,
+        name="discriminator",
+    )
+    for network in (generator, discriminator):
+        network.values += rng.normal(0, 0.2, network.values.shape)
+        for layer in network.layers:
+            if isinstance(layer, BatchNorm):
+                for array in layer.state.values():
+                    array += rng.uniform(0.1, 0.5, array.shape)
+    return GAN(generator, discriminator, objective=objective, schedule=schedule)
+
+
+def image_chain_gradients(objective: Objective, schedule: str, seed: int, tolerance: float) -> Report:
+    """Both steps of the small GAN of images, whole."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(0, 1, (4, 1, 4, 4)), rng.standard_normal((4, 3))
+    report = check_gradients(gan_of_images(objective, schedule, seed), x, tolerance=tolerance, seed=seed)
+    return titled(f"convolutions and dropout in both networks, {schedule} schedule, {objective!r}", report)
+
+
 def chain_gradients(objective: Objective, schedule: str, seed: int, tolerance: float) -> Report:
     """Both steps of the small GAN with batch norm on either side, whole."""
     rng = np.random.default_rng(seed)
@@ -118,6 +202,14 @@ def _layer_target(kind):
 
 TARGETS = {snake_case(name): _layer_target(kind) for name, kind in LAYERS.items()}
 TARGETS["batch_norm"].append(formulas.running_statistics)
+TARGETS["conv2d"] += [neighbouring_convolutions, formulas.same_padding]
+TARGETS["dropout"].append(formulas.dropout_share)
+for _kind in (Conv2D, Conv2DTranspose):
+    TARGETS[snake_case(_kind.__name__)] += [
+        partial(in_pieces, check, *_kind.examples()[1], training)
+        for check in (layer_gradients, formulas.layer_values)
+        for training in (True, False)
+    ]
 TARGETS |= {
     "bce": [
         partial(loss_gradients, False),
@@ -135,6 +227,7 @@ TARGETS |= {
         partial(chain_gradients, NonSaturating(label_smoothing=0.1), "concatenated"),
         partial(chain_gradients, NonSaturating(label_smoothing=0.1), "separate"),
         partial(chain_gradients, Minimax(label_smoothing=0.1, discriminator_loss="sum"), "concatenated"),
+        *(partial(image_chain_gradients, NonSaturating(), schedule) for schedule in SCHEDULES),
         formulas.clipped_weights,
     ],
 }

@@ -30,9 +30,9 @@ def pair(name: str, value: int | Sequence[int], least: int = 1) -> tuple[int, in
     if isinstance(value, Sequence) and not isinstance(value, str):
         if len(value) != 2:
             raise ArgumentError(f"{name} must be a whole number or a pair of them, got {shown(value)}")
-        rows, columns = (whole(name, v, least, LARGEST) for v in value)
+        rows, columns = (whole(name, v, least, most=LARGEST) for v in value)
         return rows, columns
-    return (whole(name, value, least, LARGEST),) * 2
+    return (whole(name, value, least, most=LARGEST),) * 2
 
 
 def as_padding(name: str, padding: str | int | Sequence) -> str | tuple[tuple[int, int], tuple[int, int]]:

@@ -76,6 +76,7 @@ class AveragePooling2D(Layer):
         strides: int | Sequence[int] | None = None,
         padding: str | int | Sequence[Any] = "valid",
     ) -> None:
+        pool_size = pair("AveragePooling2D(pool_size)", pool_size)
         self.windows = Windows("AveragePooling2D", pool_size, pool_size if strides is None else strides, padding)
 
     def build(self, shape: Shape) -> Shape:

@@ -85,6 +85,24 @@ NAMED = {
     "critic: the slope not divided by the batch size": "missing 1/N",
     "gan: the generator's gradient counted twice": "counted twice, or a ½ forgotten",
     "gan: the discriminator's gradient never reaches the generator": NOTHING,
+    "convolution: the image's channels in reverse, BGR for RGB": "reversed along axis 1",
+    "scatter-add: starts from the last pass's result": ADDED,
+    "scatter-add: the last column of pixels gets nothing": NOTHING,
+    "scatter-add: the first row of pixels counted twice": "counted twice, or a ½ forgotten",
+    "transposed convolution: a convolution's windows with the kernel turned": "the kernel turned by 180°",
+    "transposed convolution: bias gradient added to the last one": ADDED,
+    "convolution: weight gradient's kernel turned by 180°": "the kernel turned by 180°",
+    "convolution: weight gradient's rows and columns exchanged": "the kernel's rows and columns exchanged",
+    "convolution: weight gradient's channels and filters exchanged": "channels and filters exchanged",
+    "convolution: weight gradient's last row of taps left out": NOTHING,
+    "transposed convolution: weight gradient's kernel turned by 180°": "the kernel turned by 180°",
+    "transposed convolution: weight gradient's rows and columns exchanged": "the kernel's rows and columns exchanged",
+    "transposed convolution: weight gradient's channels and filters exchanged": "channels and filters exchanged",
+    "transposed convolution: weight gradient's last row of taps left out": NOTHING,
+    "dropout: no mask on the way back": "∂L/∂y passed on as it came",
+    "dropout: inference scaled by 1 − rate, though training was scaled already": "∂L/∂y passed on as it came",
+    "dropout: inference drops too": "∂L/∂y passed on as it came",
+    "average pooling: gradient added to the last one": ADDED,
 }
 
 
@@ -111,6 +129,6 @@ def test_by_other_seeds_too(seed):
 
 def test_every_name_is_of_a_fault_and_every_chapter_has_some():
     names = [fault.name for fault in FAULTS]
-    assert len(set(names)) == len(names) >= 125
+    assert len(set(names)) == len(names) >= 240
     assert set(NAMED) <= set(names)
     assert all(sum(fault.chapter == chapter for fault in FAULTS) >= 6 for chapter in CHAPTERS)

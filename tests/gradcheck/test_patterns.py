@@ -72,6 +72,34 @@ def test_transposed():
     assert said.endswith("looks like: transposed, then read in the wrong order")
 
 
+IMAGES = rng(2).normal(0, 1, (3, 3, 4, 4))  # rows, channels; or filters, channels
+TURNED = {
+    " turned by 180°": lambda g: g[..., ::-1, ::-1],
+    "'s rows and columns exchanged": lambda g: g.swapaxes(2, 3),
+}
+
+
+@pytest.mark.parametrize("how", TURNED)
+def test_a_kernel_or_an_image_turned_round(how):
+    def gradient(x, dy):
+        return TURNED[how](dy * np.cos(x))
+
+    assert remark(np.sin, gradient, IMAGES).endswith(f"looks like: the image{how}")
+    (row,) = check_gradients(
+        lambda weight: np.sin(weight), {"weight": IMAGES}, gradient=lambda weight, dy: {"weight": gradient(weight, dy)}
+    ).rows
+    assert row.remark.endswith(f"looks like: the kernel{how}")
+
+
+def test_channels_in_each_other_s_place():
+    exchanged = lambda x, dy: (dy * np.cos(x)).swapaxes(0, 1)  # noqa: E731
+    assert remark(np.sin, exchanged, IMAGES).endswith("looks like: channels and rows exchanged")
+    (row,) = check_gradients(
+        lambda weight: np.sin(weight), {"weight": IMAGES}, gradient=lambda weight, dy: {"weight": exchanged(weight, dy)}
+    ).rows
+    assert row.remark.endswith("looks like: channels and filters exchanged")
+
+
 @pytest.mark.parametrize("axis", [0, 1])
 def test_reversed_and_off_by_one(axis):
     assert of_sine(lambda g: np.flip(g, axis)).endswith(f"looks like: reversed along axis {axis}")

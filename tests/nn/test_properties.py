@@ -13,15 +13,20 @@ from hypothesis import strategies as st
 from numpy.lib.array_utils import byte_bounds
 
 from numgan import (
+    AveragePooling2D,
     BatchNorm,
     BinaryCrossEntropy,
+    Conv2D,
+    Conv2DTranspose,
     Dense,
+    Dropout,
     Error,
     Flatten,
     LeakyReLU,
     Reshape,
     Sequential,
     Sigmoid,
+    UpSampling2D,
     check_gradients,
 )
 from numgan.nn.initializers import INITIALIZERS
@@ -50,12 +55,21 @@ TURNS = st.lists(st.integers(0, 99), max_size=4)  # which of the shapes that a R
 # A drawn layer is (class, how it is made): the arguments of the class, or the number of one of its examples. A network
 # is built more than once from the same draw, each time of new layers.
 
+PADDINGS = st.sampled_from(["same", "valid"]) | st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * 2)
 SETTINGS = {  # of the known layers, beyond those of their examples
     Dense: st.tuples(WIDTHS, st.sampled_from([name for name in INITIALIZERS if name != "zeros"])),
     LeakyReLU: st.tuples(st.sampled_from([0.0, 0.01, 0.2, 0.9])),
     BatchNorm: st.tuples(st.sampled_from([0.0, 0.5, 0.99]), st.sampled_from([1e-3, 1e-1])),
     Reshape: st.tuples(st.integers(0, 99)),  # which of the shapes that the numbers fit into
+    Dropout: st.tuples(st.sampled_from([0.0, 0.1, 0.5, 0.9])),
+    Conv2D: st.tuples(SIDES, st.tuples(SIDES, SIDES), st.tuples(SIDES, SIDES), PADDINGS),
+    Conv2DTranspose: st.tuples(
+        SIDES, st.tuples(SIDES, SIDES), st.tuples(SIDES, SIDES), st.sampled_from(["same", "valid"])
+    ),
+    AveragePooling2D: st.tuples(st.tuples(SIDES, SIDES), st.none() | st.tuples(SIDES, SIDES), PADDINGS),
+    UpSampling2D: st.tuples(st.tuples(SIDES, SIDES)),
 }
+IMAGES = (Conv2D, Conv2DTranspose, AveragePooling2D, UpSampling2D)
 
 
 def drawn(kind):
@@ -65,7 +79,9 @@ def drawn(kind):
 
 
 def mixes_rows(kind):
-    """Whether a training pass of the class takes statistics of the batch, in which every row has its share."""
+    """Whether a training pass of the class takes statistics of the batch, in which every row has its share, or draws
+    numbers of which every row gets others.
+    """
     for layer, shape in kind.examples():
         layer.build(shape)
         if layer.state_shapes:
@@ -94,7 +110,7 @@ def make(kind, how, shape):
     if kind is Reshape:
         choices = shapes_of(math.prod(shape))
         return Reshape(choices[how[0] % len(choices)]), shape
-    return kind(*how), (5,)
+    return kind(*how), (2, 4, 3) if kind in IMAGES else (5,)
 
 
 def fits(layers, shape):
@@ -152,10 +168,15 @@ def of_rows(a, shape, index):
 
 
 def run(network, x, dy, training):
-    """Output, input gradient and parameter gradients, as copies."""
+    """Output, input gradient, parameter gradients and the state that is left, as copies. The network's own is put back:
+    another pass starts from the same running statistics, and draws the same numbers.
+    """
+    before = network.state.copy()
     y = network.forward(x, training).copy()
     dx = network.backward(dy).copy()
-    return y, dx, network.grads.copy()
+    after = network.state.copy()
+    network.state[...] = before
+    return y, dx, network.grads.copy(), after
 
 
 def near(ours, expected, tolerance=1e-10):
@@ -199,7 +220,6 @@ def test_any_stack_of_replicas_is_its_networks_one_by_one(kinds, shape, rows, se
     x, dy = draw(rng, stack, rows)
     for together, alone in zip(run(stack, x, dy, training), run(network, x[r], dy[r], training), strict=True):
         near(together[r], alone)
-    near(stack.state[r], network.state)
 
 
 @examples(60)
@@ -210,10 +230,11 @@ def test_float32_runs_close_to_float64(kinds, shape, rows, seed, training, repli
     double.values[...], double.state[...] = single.values, single.state
     x, dy = draw(rng, single, rows)
     x = x.astype(np.float32)
-    for narrow, wide in zip(run(single, x, dy, training), run(double, x, dy, training), strict=True):
-        assert narrow.dtype == np.float32
-        near(narrow, wide, 5e-3)
-    near(single.state, double.state, 1e-4)
+    (*narrow, state), (*wide, wide_state) = run(single, x, dy, training), run(double, x, dy, training)
+    for ours, exact in zip(narrow, wide, strict=True):
+        assert ours.dtype == np.float32
+        near(ours, exact, 5e-3)
+    near(state, wide_state, 1e-4)
 
 
 # ------------------------------------------------------------------------------------------------------- backward
@@ -225,9 +246,9 @@ def test_backward_is_linear(kinds, shape, rows, seed, training, replicas, a, b):
     network, rng = build(kinds, shape, seed, replicas=replicas)
     x, dy1 = draw(rng, network, rows)
     _, dy2 = draw(rng, network, rows)
-    _, dx1, grads1 = run(network, x, dy1, training)
-    _, dx2, grads2 = run(network, x, dy2, training)
-    _, dx, grads = run(network, x, a * dy1 + b * dy2, training)
+    _, dx1, grads1, _ = run(network, x, dy1, training)
+    _, dx2, grads2, _ = run(network, x, dy2, training)
+    _, dx, grads, _ = run(network, x, a * dy1 + b * dy2, training)
     size = abs(a) + abs(b) + 1
     for both, one, two in ((dx, dx1, dx2), (grads, grads1, grads2)):
         scale = size * max(np.abs(one).max(initial=0), np.abs(two).max(initial=0), 1e-9)
@@ -239,7 +260,7 @@ def test_backward_is_linear(kinds, shape, rows, seed, training, replicas, a, b):
 def test_a_batch_s_gradient_is_the_sum_of_its_rows_gradients(kinds, shape, rows, seed, replicas):
     network, rng = build(kinds, shape, seed, replicas=replicas)
     x, dy = draw(rng, network, rows)
-    y, dx, grads = run(network, x, dy, True)
+    y, dx, grads, _ = run(network, x, dy, True)
     first, last = network.shapes[0], network.shapes[-1]
     single = [
         run(network, of_rows(x, first, slice(i, i + 1)), of_rows(dy, last, slice(i, i + 1)), True) for i in range(rows)
@@ -283,12 +304,14 @@ def test_a_training_batch_s_loss_and_gradient_are_the_means_of_its_rows(kinds, s
 @examples(60)
 @given(ANY, SHAPES, BATCHES, SEEDS, st.booleans(), REPLICAS)
 def test_permuting_a_batch_permutes_its_outputs_and_input_gradients(kinds, shape, rows, seed, training, replicas):
+    """A dropout's mask stays where it is, whatever row comes there: it rests here."""
+    training = training and not any(kind is Dropout for kind, _ in kinds)
     network, rng = build(kinds, shape, seed, replicas=replicas)
     x, dy = draw(rng, network, rows)
     order = rng.permutation(rows)
-    y, dx, grads = run(network, x, dy, training)
+    y, dx, grads, _ = run(network, x, dy, training)
     first, last = network.shapes[0], network.shapes[-1]
-    y2, dx2, grads2 = run(network, of_rows(x, first, order), of_rows(dy, last, order), training)
+    y2, dx2, grads2, _ = run(network, of_rows(x, first, order), of_rows(dy, last, order), training)
     near(y2, of_rows(y, last, order), 1e-9)
     scale = max(np.abs(dy).max(), 1)
     np.testing.assert_allclose(dx2, of_rows(dx, first, order), rtol=1e-8, atol=1e-10 * scale)
@@ -300,10 +323,10 @@ def test_permuting_a_batch_permutes_its_outputs_and_input_gradients(kinds, shape
 def test_in_inference_no_row_depends_on_another(kinds, shape, rows, seed, replicas):
     network, rng = build(kinds, shape, seed, replicas=replicas)
     x, dy = draw(rng, network, rows)
-    y, dx, _ = run(network, x, dy, False)
+    y, dx, *_ = run(network, x, dy, False)
     other = rng.normal(0, 10, x.shape)
     of_rows(other, shape, 0)[...] = of_rows(x, shape, 0)
-    y2, dx2, _ = run(network, other, dy, False)
+    y2, dx2, *_ = run(network, other, dy, False)
     near(of_rows(y2, network.shapes[-1], 0), of_rows(y, network.shapes[-1], 0))
     near(of_rows(dx2, shape, 0), of_rows(dx, shape, 0))
 
@@ -331,7 +354,7 @@ def test_batch_norm_s_input_gradient_is_orthogonal_to_constants_and_to_the_input
     network, rng = build([(BatchNorm, (0.9, epsilon))], shape, seed, replicas=replicas)
     x, dy = draw(rng, network, rows)
     x = size * x + of_channels(rng.normal(0, size, shape[0]), shape)
-    _, dx, _ = run(network, x, dy, True)
+    _, dx, *_ = run(network, x, dy, True)
     gamma, dgamma = (views["batch_norm_1.gamma"] for views in (network.parameters(), network.gradients()))
     x, dy, dx = (per_channel(a, shape) for a in (x, dy, dx))
     variance = x.var(axis=-2, keepdims=True)
@@ -375,11 +398,11 @@ def test_batch_norm_of_images_is_that_of_their_positions_as_rows(shape, rows, se
     images, rng = build(kinds, shape, seed, replicas=replicas)
     flat, _ = build(kinds, shape[:1], seed, replicas=replicas)
     x, dy = draw(rng, images, rows)
-    y, dx, grads = run(images, x, dy, training)
-    y2, dx2, grads2 = run(flat, per_channel(x, shape), per_channel(dy, shape), training)
-    for ours, theirs in ((per_channel(y, shape), y2), (per_channel(dx, shape), dx2), (grads, grads2)):
+    y, dx, grads, state = run(images, x, dy, training)
+    y2, dx2, grads2, state2 = run(flat, per_channel(x, shape), per_channel(dy, shape), training)
+    pairs = (per_channel(y, shape), y2), (per_channel(dx, shape), dx2), (grads, grads2), (state, state2)
+    for ours, theirs in pairs:
         near(ours, theirs)
-    near(images.state, flat.state)
 
 
 # ---------------------------------------------------------------------------------------------------------- shapes
@@ -394,7 +417,7 @@ def test_views_move_nothing(shape, turns, rows, seed, training, dtype, replicas)
     network, rng = build([(Flatten, 0), *((Reshape, (turn,)) for turn in turns)], shape, seed, dtype, replicas)
     assert math.prod(network.shapes[-1]) == math.prod(shape) and network.values.shape[-1] == 0
     x, dy = (a.astype(dtype) for a in draw(rng, network, rows))
-    y, dx, _ = run(network, x, dy, training)
+    y, dx, *_ = run(network, x, dy, training)
     assert y.shape == (*network.replicas, rows, *network.shapes[-1]) and dx.shape == x.shape
     assert y.tobytes() == x.tobytes() == network.predict(x).tobytes()
     assert dx.tobytes() == dy.tobytes()
@@ -466,8 +489,9 @@ def test_any_memory_layout_gives_the_same_bits(kinds, shape, rows, seed, trainin
 @given(ANY, SHAPES, BATCHES, SEEDS, st.booleans(), REPLICAS)
 def test_a_broadcast_row_is_that_row_over_and_over(kinds, shape, rows, seed, training, replicas):
     network, rng = build(kinds, shape, seed, replicas=replicas)
-    row = rng.normal(0, 1, (1, *shape))
+    row, state = rng.normal(0, 1, (1, *shape)), network.state.copy()
     written_out = np.repeat(row, rows, axis=0)
     expected = network.forward(written_out, training).tobytes()
-    assert network.forward(np.broadcast_to(row, (rows, *shape)), training).tobytes() == expected
-    assert network.forward(np.broadcast_to(row, (*network.replicas, rows, *shape)), training).tobytes() == expected
+    for lead in ((rows,), (*network.replicas, rows)):
+        network.state[...] = state
+        assert network.forward(np.broadcast_to(row, (*lead, *shape)), training).tobytes() == expected

@@ -8,7 +8,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numgan import BatchNorm, Dense, Flatten, Layer, LeakyReLU, ReLU, Reshape, Sequential, Sigmoid, Tanh
+from numgan import (
+    AveragePooling2D,
+    BatchNorm,
+    Conv2D,
+    Conv2DTranspose,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    LeakyReLU,
+    ReLU,
+    Reshape,
+    Sequential,
+    Sigmoid,
+    Tanh,
+    UpSampling2D,
+)
 from numgan.nn.torch_layout import from_torch_layout, to_torch_layout
 from tests.helpers import rng
 
@@ -136,3 +152,44 @@ def test_layers_without_contents_are_passed_over_but_counted():
     network.values[...] = 0
     from_torch_layout(network, arrays)
     np.testing.assert_array_equal(network.values, before)
+
+
+def network_of_images():
+    layers = [
+        Dense(8), Reshape((2, 2, 2)), BatchNorm(), Conv2DTranspose(3, (4, 2), 2, "same"), Dropout(0.3), UpSampling2D(),
+        Conv2D(5, (2, 3)), LeakyReLU(), AveragePooling2D(), Dropout(0.5), Flatten(), Dense(1),
+    ]  # fmt: skip
+    return Sequential(layers, 4, rng(1), "float64")
+
+
+def test_convolutions_go_over_as_they_are():
+    """PyTorch's own shapes: nn.Conv2d (F, C, KH, KW), nn.ConvTranspose2d (C, F, KH, KW); of a dropout, nothing."""
+    network = network_of_images()
+    network.values[...] = rng(2).normal(size=network.values.shape)
+    arrays = to_torch_layout(network)
+    assert {name: a.shape for name, a in arrays.items() if name[:2] not in ("0.", "2.", "11")} == {
+        "3.weight": (2, 3, 4, 2), "3.bias": (3,), "6.weight": (5, 3, 2, 3), "6.bias": (5,),
+    }  # fmt: skip
+    for name, layer in (("3", network.layers[3]), ("6", network.layers[6])):
+        for part in ("weight", "bias"):
+            np.testing.assert_array_equal(arrays[f"{name}.{part}"], layer.params[part])
+            assert arrays[f"{name}.{part}"].flags.c_contiguous
+
+
+def test_convolutions_come_back_and_a_dropout_s_key_stays():
+    network, other = network_of_images(), network_of_images()
+    network.values[...] = rng(2).normal(size=network.values.shape)
+    key = other.state_dict()["dropout_1.key"]
+    from_torch_layout(other, to_torch_layout(network))
+    assert other.values.tobytes() == network.values.tobytes()
+    x = rng(3).normal(size=(3, 4))
+    assert other.predict(x).tobytes() == network.predict(x).tobytes()
+    assert other.state_dict()["dropout_1.key"].tobytes() == key.tobytes()
+
+
+def test_a_kernel_with_filters_and_channels_exchanged_is_refused():
+    network = network_of_images()
+    arrays = to_torch_layout(network)
+    arrays["6.weight"] = arrays["6.weight"].swapaxes(0, 1)
+    with pytest.raises(ValueError, match=r"6.weight has shape \(3, 5, 2, 3\), expected \(5, 3, 2, 3\)"):
+        from_torch_layout(network, arrays)

@@ -10,19 +10,23 @@ from typing import Any
 
 import numpy as np
 
+from numgan.errors import ArgumentError
 from numgan.gradcheck import targets
 from numgan.gradcheck.faults import (  # noqa: F401
     activations,
     batch_norm,
+    convolution,
     dense,
+    dropout,
     initializers,
     losses,
     objectives,
     optimizers,
+    resampling,
     steps,
 )
 from numgan.gradcheck.faults.catalogue import FAULTS, Fault, planted
-from numgan.gradcheck.report import PASSED
+from numgan.gradcheck.report import PASSED, Report
 
 CHAPTERS = tuple(dict.fromkeys(fault.chapter for fault in FAULTS))
 
@@ -42,10 +46,20 @@ def hunt(fault, seed=0, tolerance=1e-7):
     """Run the checks of the fault's target until one fails."""
     with planted(fault), np.errstate(all="ignore"):
         for check in targets.TARGETS[fault.target]:
-            report = check(seed, tolerance)
+            report = _outcome(check, seed, tolerance)
             if not report.passed:
                 return Caught(fault, report, _seen(report))
     return Caught(fault, None, "nothing")
+
+
+def _outcome(check, seed, tolerance):
+    """A check's report. What a check refuses, as it can't be repeated, has been noticed too."""
+    try:
+        return check(seed, tolerance)
+    except ArgumentError as refusal:
+        report = Report("a check that refuses", tolerance)
+        report.broken.append(str(refusal))
+        return report
 
 
 def _seen(report):

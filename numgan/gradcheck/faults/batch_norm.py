@@ -3,6 +3,7 @@
 import numpy as np
 
 from numgan.gradcheck.faults.catalogue import chapter
+from numgan.gradcheck.formulas import ROWS
 from numgan.kernels import batch_norm as kernels
 
 fault = chapter("batch_norm", kernels)
@@ -179,3 +180,51 @@ def _(x, gamma, beta, running_mean, running_variance, epsilon, scale, shift, tem
 def _(x, gamma, beta, running_mean, running_variance, epsilon, scale, shift, temp, out):
     np.divide(gamma, np.sqrt(running_variance + epsilon), out=scale)
     np.add(x * scale, beta, out=out)
+
+
+# ---------------------------------------------------------------------------------------------- of a channel's image
+
+
+def _positions(x):
+    """(…, n, N) with the positions of an image on an axis of their own, (…, n, positions, samples); only of the image
+    among the layer's examples, as a kernel does not know which of its columns belong to one sample.
+    """
+    return x.reshape(*x.shape[:-1], -1, ROWS if x.shape[-1] == 2 * ROWS else x.shape[-1])
+
+
+def _normalised_over(axes, x, gamma, beta, epsilon, out):
+    images = _positions(x)
+    s = np.sqrt(images.var(axis=axes, keepdims=True) + epsilon)
+    xhat = ((images - images.mean(axis=axes, keepdims=True)) / s).reshape(x.shape)
+    np.add(gamma * xhat, beta, out=out)
+
+
+@fault(
+    "batch norm: an image's statistics position by position, not channel by channel", "batch_norm", "batch_norm_forward"
+)
+def _(x, gamma, beta, epsilon, ones, centred, mean, variance, inv_std, scale, temp, out):
+    _batch_norm_forward(x, gamma, beta, epsilon, centred, mean, variance, inv_std, scale, out)
+    _normalised_over(-1, centred + mean, gamma, beta, epsilon, out)
+
+
+@fault("batch norm: an image's statistics sample by sample, as in instance norm", "batch_norm", "batch_norm_forward")
+def _(x, gamma, beta, epsilon, ones, centred, mean, variance, inv_std, scale, temp, out):
+    _batch_norm_forward(x, gamma, beta, epsilon, centred, mean, variance, inv_std, scale, out)
+    _normalised_over(-2 if x.shape[-1] == 2 * ROWS else -1, centred + mean, gamma, beta, epsilon, out)
+
+
+@fault(
+    "batch norm: an image's shares divided by the samples, positions forgotten",
+    "batch_norm",
+    "batch_norm_backward_input",
+)
+def _(dy, centred, inv_std, scale, dgamma, dbeta, column, temp, out):
+    positions = _positions(dy).shape[-2]
+    np.copyto(out, _normalised_gradient(dy, centred, inv_std, scale, dgamma, dbeta, positions, positions))
+
+
+@fault("batch norm: γ's gradient of an image's first position alone", "batch_norm", "batch_norm_backward_parameters")
+def _(dy, centred, inv_std, ones, dgamma, dbeta):
+    np.sum(dy, axis=-1, keepdims=True, out=dbeta)
+    first = _positions(dy * centred)[..., 0, :]
+    np.multiply(inv_std, first.sum(axis=-1, keepdims=True), out=dgamma)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -46,3 +48,18 @@ def planted(fault: Fault) -> Iterator[None]:
         yield
     finally:
         setattr(fault.owner, fault.attribute, right)
+
+
+def spoiled(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """The decorator of a kernel's faulty form: it gets the right kernel, and the arguments of a call by name. What the
+    kernel asks for beyond those that the fault is about goes with them, whatever it is.
+    """
+
+    def decorate(fault):
+        @functools.wraps(kernel)
+        def faulty(*values, **named):
+            return fault(kernel, inspect.signature(kernel).bind(*values, **named).arguments)
+
+        return faulty
+
+    return decorate
