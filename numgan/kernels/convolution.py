@@ -19,79 +19,98 @@ its way to dx a convolution's forward pass ([DV] chapter 4). Images lie in memor
 samples innermost, (…, C, H, W, N): a gather copies runs of at least N numbers, and the product lands in exactly the
 memory of the next layer's image. No axis is ever moved.
 
-Windows lie on a `canvas` (…, C, sh·A, sw·B, N), the image with its padding around it: `pad` lays the image on it before
-a gather, `crop` takes it off after a scatter. Then no window hangs over an edge, and a gather is one copy.
-
 Like the frameworks' "convolution" this one does not flip its kernel (a cross-correlation, [GBC] eq. 9.6).
 """
+
+import functools
 
 import numpy as np
 
 
-def pad(x, before, canvas):
-    """canvas[c, r + p, q + p] = x[c, r, q]; the border stays as it is: zeros, since the canvas was made.
+def gather(x, strides, before, out):
+    """P[c, u, v, i, j] = x[c, s·i + u − p, s·j + v − p], and 0 where that is no pixel.
 
-    x (…, C, H, W, N); before (top, left), the rows and columns of padding in front; canvas (…, C, CH, CW, N). Pixels
-    that no window reaches may lie beyond its end.
+    x (…, C, H, W, N); strides (sh, sw); before (top, left), the rows and columns of padding in front, which may be less
+    than 0; out (…, C, KH, KW, OH, OW, N), whose memory is that of patches (…, C·KH·KW, OH·OW·N).
+
+    Where no window hangs over the border, x seen through the windows is a view and the gather one copy. (On two threads
+    sixteen small copies take three times as long as on one: each has to wait for Python's lock.)
     """
-    rows, columns = (min(c - p, n) for c, p, n in zip(canvas.shape[-3:-1], before, x.shape[-3:-1], strict=True))
-    top, left = before
-    np.copyto(canvas[..., top : top + rows, left : left + columns, :], x[..., :rows, :columns, :])
+    whole = _windows_inside(x, strides, before, out.shape)
+    if whole is not None:
+        np.copyto(out, whole)
+        return
+    for tap, inside, pixels, whole in taps_of(out.shape[-6:], x.shape[-3:-1], strides, before):
+        patch = out[tap]
+        if not whole:
+            patch.fill(0)
+        np.copyto(patch[inside], x[pixels])
 
 
-def crop(canvas, before, out):
-    """x[c, r, q] = canvas[c, r + p, q + p], the adjoint of `pad`: what lies on the padding is lost.
-
-    canvas (…, C, CH, CW, N), at least as large as padding and image; before (top, left); out (…, C, H, W, N).
-    """
-    (top, left), (rows, columns) = before, out.shape[-3:-1]
-    np.copyto(out, canvas[..., top : top + rows, left : left + columns, :])
-
-
-def windows_of(canvas, size, strides, positions):
-    """The canvas seen through its windows: a view (…, C, KH, KW, OH, OW, N) with [c, u, v, i, j] at [c, s·i + u,
-    s·j + v]. Neighbouring windows overlap in it, so it is to be read only.
-
-    canvas (…, C, CH, CW, N); size (KH, KW); strides (sh, sw); positions (OH, OW).
-    """
-    *lead, row, column, sample = canvas.strides
-    shape = (*canvas.shape[:-3], *size, *positions, canvas.shape[-1])
-    steps = (*lead, row, column, strides[0] * row, strides[1] * column, sample)
-    return np.lib.stride_tricks.as_strided(canvas, shape, steps, writeable=False)
-
-
-def gather(windows, out):
-    """P[c, u, v, i, j] = canvas[c, s·i + u, s·j + v].
-
-    windows (…, C, KH, KW, OH, OW, N) as from `windows_of`, or part of them; out of that shape, the memory of patches
-    (…, C·KH·KW, OH·OW·N).
-    """
-    np.copyto(out, windows)
-
-
-def scatter_add(patches, start, strides, canvas):
-    """canvas[c, r, q] = start + Σ P[c, u, v, i, j] over all (u, v, i, j) with s·i + u = r and s·j + v = q.
+def scatter_add(patches, start, strides, before, out):
+    """x[c, r, q] = start + Σ P[c, u, v, i, j] over all (u, v, i, j) with s·i + u − p = r and s·j + v − p = q.
 
     The adjoint of `gather`: ⟨scatter_add(P), x⟩ = ⟨P, gather(x)⟩ for start 0. A pixel under several windows gets a
     share from each of them, one under none keeps `start`.
 
-    Taps less than a stride apart never meet on a pixel: of each block of s × s taps every pixel gets one share at the
-    most, and the whole block is added at once.
-
-    patches (…, C, KH, KW, OH, OW, N); start a scalar, or (…, C, 1, 1, 1), a bias to a channel; strides (sh, sw);
-    canvas (…, C, sh·A, sw·B, N).
+    patches (…, C, KH, KW, OH, OW, N); start a scalar, or (…, C, 1, 1, 1), a bias to a channel; strides and before as in
+    `gather`; out (…, C, H, W, N).
     """
-    np.copyto(canvas, start)
-    (sh, sw), (kh, kw, oh, ow, _) = strides, patches.shape[-5:]
-    *lead, height, width, samples = canvas.shape
-    blocks = canvas.reshape(*lead, height // sh, sh, width // sw, sw, samples)
-    for u in range(0, kh, sh):
-        for v in range(0, kw, sw):
-            taps = patches[..., u : u + sh, v : v + sw, :, :, :]
-            taps = np.moveaxis(taps, (-5, -4), (-4, -2))  # (…, C, OH, up to sh, OW, up to sw, N), the order of blocks
-            i, j = u // sh, v // sw
-            pixels = blocks[..., i : i + oh, : taps.shape[-4], j : j + ow, : taps.shape[-2], :]
-            np.add(pixels, taps, out=pixels)
+    np.copyto(out, start)
+    for tap, inside, pixels, _ in taps_of(patches.shape[-6:], out.shape[-3:-1], strides, before):
+        image = out[pixels]
+        np.add(image, patches[tap][inside], out=image)
+
+
+def _windows_inside(x, strides, before, shape):
+    """x through the windows, a view (…, C, KH, KW, OH, OW, N); None if one of them hangs over the border."""
+    sides = zip(shape[-5:-3], shape[-3:-1], strides, before, x.shape[-3:-1], strict=True)
+    if max(before) > 0 or any(s * (o - 1) + k - p > pixels for k, o, s, p, pixels in sides):
+        return None
+    top, left = before
+    *lead, row, column, sample = x.strides
+    steps = (*lead, row, column, strides[0] * row, strides[1] * column, sample)
+    return np.lib.stride_tricks.as_strided(x[..., -top:, -left:, :], shape, steps)
+
+
+def pad(x, before, out):
+    """x with a border: out[c, r + p, q + p] = x[c, r, q]. The border stays as it is; it is zeros if `out` was.
+
+    x (…, C, H, W, N); before (top, left); out (…, C, at least top + H, at least left + W, N).
+    """
+    top, left = before
+    np.copyto(out[..., top : top + x.shape[-3], left : left + x.shape[-2], :], x)
+
+
+@functools.lru_cache(1024)
+def taps_of(windows, image, strides, before):
+    """[(tap, inside, pixels, whole)]: for every tap of the window the indices of its patch, of the positions in it at
+    which it lies on the image, and of the pixels that it lies on; whole where that is every position.
+    """
+    _, kh, kw, oh, ow, _ = windows
+    rows, columns = (_axis(*a) for a in zip((kh, kw), (oh, ow), image, strides, before, strict=True))
+    return [
+        (
+            (..., u, v, slice(None), slice(None), slice(None)),
+            (..., i, j, slice(None)),
+            (..., r, q, slice(None)),
+            i == slice(0, oh) and j == slice(0, ow),
+        )
+        for u, i, r in rows
+        for v, j, q in columns
+    ]
+
+
+def _axis(taps, positions, pixels, stride, before):
+    """[(u, positions i, pixels stride·i + u − before)] along one axis: those i for which that is a pixel."""
+    found = []
+    for u in range(taps):
+        first = max(0, -((u - before) // stride))  # the least i with stride·i + u − before ≥ 0
+        last = min(positions, (pixels - 1 - u + before) // stride + 1)
+        start = stride * first + u - before
+        stop = start + stride * (last - first - 1) + 1
+        found.append((u, slice(first, last), slice(start, stop, stride)) if first < last else (u, slice(0), slice(0)))
+    return found
 
 
 def channel_sums(dy, ones, out):

@@ -7,7 +7,7 @@ is the sum of the gradients of all outputs that it went into, each times the sha
 
 import numpy as np
 
-from numgan.kernels.convolution import scatter_add
+from numgan.kernels.convolution import taps_of
 
 
 def upsample_forward(x, out):
@@ -30,24 +30,28 @@ def upsample_backward(dy, out):
                 np.add(out, dy[..., :, a, :, b, :], out=out)
 
 
-def average_pool_forward(windows, share, out):
-    """y[c, i, j] = share[i, j] · Σ_uv canvas[c, s·i + u, s·j + v]: the mean over the pixels under the window.
+def average_pool_forward(x, share, size, strides, before, out):
+    """y[c, i, j] = share[i, j] · Σ_uv x[c, s·i + u − p, s·j + v − p] over the pixels of the window.
 
     share is 1 over the number of pixels under the window: padding is not counted (as in Keras; PyTorch counts it unless
     told otherwise).
 
-    windows (…, C, KH, KW, OH, OW, N) as from `convolution.windows_of`; share (OH, OW, N); out (…, C, OH, OW, N).
+    x (…, C, H, W, N); share (OH, OW, N); size (KH, KW); out (…, C, OH, OW, N).
     """
-    np.add.reduce(windows, axis=(-5, -4), out=out)
+    out.fill(0)
+    for _, inside, pixels, _ in taps_of((1, *size, *share.shape), x.shape[-3:-1], strides, before):
+        positions = out[inside]
+        np.add(positions, x[pixels], out=positions)
     np.multiply(out, share, out=out)
 
 
-def average_pool_backward(dy, share, size, strides, temp, canvas):
-    """d canvas[c, r, q] = Σ dy[c, i, j]·share[i, j] over all windows (i, j) that the pixel lies under: a scatter-add in
-    which all taps of a window bring the same.
+def average_pool_backward(dy, share, size, strides, before, temp, out):
+    """dx[c, r, q] = Σ dy[c, i, j]·share[i, j] over all windows (i, j) that the pixel lies under.
 
-    dy and the scratch temp (…, C, OH, OW, N); size (KH, KW); canvas (…, C, sh·A, sw·B, N).
+    dy and the scratch temp (…, C, OH, OW, N); out (…, C, H, W, N).
     """
     np.multiply(dy, share, out=temp)
-    same = np.broadcast_to(temp[..., None, None, :, :, :], (*temp.shape[:-3], *size, *temp.shape[-3:]))
-    scatter_add(same, 0, strides, canvas)
+    out.fill(0)
+    for _, inside, pixels, _ in taps_of((1, *size, *share.shape), out.shape[-3:-1], strides, before):
+        image = out[pixels]
+        np.add(image, temp[inside], out=image)

@@ -104,20 +104,6 @@ class Windows:
             )
         return tuple(pixels), tuple(before)
 
-    def overhang(self, image: Shape, positions: Shape, before: Shape) -> bool:
-        """Whether any window reaches beyond the image."""
-        reach = (s * (n - 1) + k - p for s, n, k, p in zip(self.strides, positions, self.size, before, strict=True))
-        return before != (0, 0) or any(r > pixels for r, pixels in zip(reach, image, strict=True))
-
-    def canvas(self, image: Shape, positions: Shape, before: Shape) -> Shape:
-        """The shape of a canvas for images of shape (…, C, H, W, N): padding, image and windows fit on it, and its
-        sides are multiples of the strides.
-        """
-        sides = []
-        for pixels, s, n, k, p in zip(image[-3:-1], self.strides, positions, self.size, before, strict=True):
-            sides.append(-(-max(p + pixels, s * (n - 1) + k) // s) * s)
-        return (*image[:-3], *sides, image[-1])
-
     def config(self) -> Config:
         padding = self.padding if isinstance(self.padding, str) else [list(side) for side in self.padding]
         return {"kernel_size": list(self.size), "strides": list(self.strides), "padding": padding}
@@ -173,39 +159,55 @@ class Convolution(Layer):
     def config(self) -> Config:
         return {"filters": self.filters, **self.windows.config()}
 
-    def windows_on(self, io: Buffers, image: Array, bind: Callable[..., None]) -> Array:
-        """The windows (…, C, KH, KW, OH, OW, N) on an image with its padding; binds what lays the image on a canvas,
-        unless it needs none.
-        """
-        canvas = image
-        if self.windows.overhang(self.image[1:], self.positions, self.before):
-            canvas = np.zeros(self.windows.canvas(image.shape, self.positions, self.before), image.dtype)
-            bind(kernels.pad, x=image, before=self.before, canvas=canvas)
-        return kernels.windows_of(canvas, self.windows.size, self.windows.strides, self.positions)
+    def padded(self, io: Buffers, image: Array, bind: Callable[..., None]) -> tuple[Array, Shape]:
+        """An image that windows can be gathered from, and the (top, left) padding that is not in it yet.
 
-    def gathered(self, io: Buffers, piece: Piece, windows: Array, spare: int = 0) -> tuple[Array, Named]:
+        One that is worked on in several pieces gets its padding once, so that each piece's gather is a single copy.
+        """
+        if len(self.by_positions(image)) == 1:
+            return image, self.before
+        sides = []
+        for pixels, count, size, stride, front in zip(
+            self.image[1:], self.positions, self.windows.size, self.windows.strides, self.before, strict=True
+        ):
+            sides.append(max(front + pixels, stride * (count - 1) + size))
+        canvas = np.zeros((*image.shape[:-3], *sides, image.shape[-1]), image.dtype)
+        bind(kernels.pad, x=image, before=self.before, out=canvas)
+        return canvas, (0, 0)
+
+    def gathered(self, io: Buffers, piece: Piece, padded: tuple[Array, Shape], spare: int = 0) -> tuple[Array, Named]:
         """Scratch for the patches of a piece, (…, channels·KH·KW + spare, rows·columns·N), spare rows of ones; and the
         arguments with which `gather` fills it.
         """
-        windows = windows[..., piece.channels, :, :, piece.rows, piece.columns, :]
-        *lead, channels, kh, kw, rows, columns, samples = windows.shape
-        patches = io.scratch("patches", (*lead, channels * kh * kw + spare, rows * columns * samples))
-        patches[..., channels * kh * kw :, :] = 1
-        return patches, {"windows": windows, "out": patches[..., : channels * kh * kw, :].reshape(windows.shape)}
+        (image, (top, left)), (sh, sw) = padded, self.windows.strides
+        image = image[..., piece.channels, :, :, :]
+        *lead, channels, _, _, samples = image.shape
+        size, seen = channels * math.prod(self.windows.size), _length(piece.rows) * _length(piece.columns) * samples
+        patches = io.scratch("patches", (*lead, size + spare, seen))
+        patches[..., size:, :] = 1
+        windows = (*lead, channels, *self.windows.size, _length(piece.rows), _length(piece.columns), samples)
+        return patches, {
+            "x": image,
+            "strides": self.windows.strides,
+            "before": (top - sh * piece.rows.start, left - sw * piece.columns.start),
+            "out": patches[..., :size, :].reshape(windows),
+        }
 
-    def scattered(self, io: Buffers, piece: Piece, image: Array) -> tuple[Array, Named, Named]:
-        """Scratch for the patches of some channels at all positions, (…, channels·KH·KW, OH·OW·N); and the arguments of
-        `scatter_add`, but for `start`, and of `crop`, which bring them to the image.
+    def scattered(self, io: Buffers, piece: Piece, image: Array) -> tuple[Array, Named]:
+        """Scratch for the patches of some channels at all positions, (…, channels·KH·KW, OH·OW·N); and the arguments,
+        but for `start`, with which `scatter_add` adds it up in the image.
         """
         image = image[..., piece.channels, :, :, :]
         *lead, channels, _, _, samples = image.shape
-        shape = (*lead, channels, *self.windows.size, *self.positions, samples)
-        patches = io.scratch(
-            "patches", (*lead, channels * math.prod(self.windows.size), math.prod(self.positions) * samples)
-        )
-        canvas = io.scratch("canvas", self.windows.canvas(image.shape, self.positions, self.before))
-        adding = {"patches": patches.reshape(shape), "strides": self.windows.strides, "canvas": canvas}
-        return patches, adding, {"canvas": canvas, "before": self.before, "out": image}
+        windows = (*lead, channels, *self.windows.size, *self.positions, samples)
+        size, seen = channels * math.prod(self.windows.size), math.prod(self.positions) * samples
+        patches = io.scratch("patches", (*lead, size, seen))
+        return patches, {
+            "patches": patches.reshape(windows),
+            "strides": self.windows.strides,
+            "before": self.before,
+            "out": image,
+        }
 
     def by_positions(self, image: Array) -> list[Piece]:
         """Pieces of the work at every position: rows of positions, or parts of a row where that is large."""
@@ -287,25 +289,24 @@ class Conv2D(Convolution):
         return {"weight": matrix[..., :-1].reshape(shape), "bias": matrix[..., -1]}
 
     def bind(self, io: Buffers) -> None:
-        windows = self.windows_on(io, io.x, io.forward)
+        image = self.padded(io, io.x, io.forward)
         for piece in io.lanes(self.by_positions(io.x)):
-            patches, gathering = self.gathered(io, piece, windows, spare=1)
+            patches, gathering = self.gathered(io, piece, image, spare=1)
             io.forward(kernels.gather, **gathering)
             io.forward(dense.dense_forward, weight=self.matrix, x1=patches, out=piece.at(io.y), product=np.matmul)
         dy = flat(io.dy)
         for piece in io.lanes(self.by_channels(io.x)):
             last = piece.channels.stop == self.image[0]  # which has the ones, for the bias
-            patches, gathering = self.gathered(io, piece, windows, spare=int(last))
+            patches, gathering = self.gathered(io, piece, image, spare=int(last))
             columns = slice(self.taps(piece.channels).start, None) if last else self.taps(piece.channels)
             io.backward_parameters(kernels.gather, **gathering)
             out = self.grad_matrix[..., columns]
             io.backward_parameters(dense.dense_backward_weight, dy=dy, x1=patches, out=out, product=np.matmul)
         for piece in io.lanes(self.by_channels(io.x)):
-            patches, adding, cropping = self.scattered(io, piece, io.x if io.dx is None else io.dx)
+            patches, adding = self.scattered(io, piece, io.x if io.dx is None else io.dx)
             weight = self.matrix[..., self.taps(piece.channels)]
             io.backward(dense.dense_backward_input, weight=weight, dy=dy, out1=patches)
             io.backward(kernels.scatter_add, start=0.0, **adding)
-            io.backward(kernels.crop, **cropping)
 
     @classmethod
     def examples(cls) -> list[tuple[Layer, Shape]]:
@@ -363,23 +364,22 @@ class Conv2DTranspose(Convolution):
         bias = self.params["bias"][..., None, None, None]
         x, dy = flat(io.x), flat(io.dy)
         for piece in io.lanes(self.by_channels(io.y)):
-            patches, adding, cropping = self.scattered(io, piece, io.y)
+            patches, adding = self.scattered(io, piece, io.y)
             part = weight[..., self.taps(piece.channels)]
             io.forward(dense.dense_backward_input, weight=part, dy=x, out1=patches)
             io.forward(kernels.scatter_add, start=bias[..., piece.channels, :, :, :], **adding)
-            io.forward(kernels.crop, **cropping)
         if dy is None:
             return
         ones = np.ones((dy.shape[-1], 1), dy.dtype)
         io.backward_parameters(kernels.channel_sums, dy=dy, ones=ones, out=self.grads["bias"][..., None])
-        windows = self.windows_on(io, io.dy, io.backward_parameters if io.training else io.backward)
+        image = self.padded(io, io.dy, io.backward_parameters if io.training else io.backward)
         for piece in io.lanes(self.by_channels(io.dy)):
-            patches, gathering = self.gathered(io, piece, windows)
+            patches, gathering = self.gathered(io, piece, image)
             out = grad[..., self.taps(piece.channels)]
             io.backward_parameters(kernels.gather, **gathering)
             io.backward_parameters(dense.dense_backward_weight, dy=x, x1=patches, out=out, product=np.matmul)
         for piece in io.lanes(self.by_positions(io.dy)):
-            patches, gathering = self.gathered(io, piece, windows)
+            patches, gathering = self.gathered(io, piece, image)
             io.backward(kernels.gather, **gathering)
             io.backward(dense.dense_forward, weight=weight, x1=patches, out=piece.at(io.dx), product=np.matmul)
 

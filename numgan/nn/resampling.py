@@ -11,7 +11,6 @@ import numpy as np
 
 from numgan.hints import Config, Rows, Shape
 from numgan.kernels import resampling as kernels
-from numgan.kernels.convolution import crop, pad, windows_of
 from numgan.nn.convolution import Windows, as_image, pair
 from numgan.nn.layer import Layer
 
@@ -76,7 +75,6 @@ class AveragePooling2D(Layer):
         strides: int | Sequence[int] | None = None,
         padding: str | int | Sequence[Any] = "valid",
     ) -> None:
-        pool_size = pair("AveragePooling2D(pool_size)", pool_size)
         self.windows = Windows("AveragePooling2D", pool_size, pool_size if strides is None else strides, padding)
 
     def build(self, shape: Shape) -> Shape:
@@ -89,14 +87,9 @@ class AveragePooling2D(Layer):
         counts = np.outer(rows, columns).astype(io.y.dtype)
         share = np.empty((*self.positions, io.y.shape[-1]), io.y.dtype)
         share[...] = 1 / np.maximum(counts, 1)[..., None]  # a window on padding alone gives 0
-        canvas = np.zeros(self.windows.canvas(io.x.shape, self.positions, self.before), io.x.dtype)
-        windows = windows_of(canvas, self.windows.size, self.windows.strides, self.positions)
-        io.let(share=share, before=self.before)
-        io.forward(pad, canvas=canvas)
-        io.forward(kernels.average_pool_forward, windows=windows)
-        sums = io.scratch("canvas", canvas.shape)
-        io.backward(kernels.average_pool_backward, size=self.windows.size, strides=self.windows.strides, canvas=sums)
-        io.backward(crop, canvas=sums)
+        io.let(share=share, size=self.windows.size, strides=self.windows.strides, before=self.before)
+        io.forward(kernels.average_pool_forward)
+        io.backward(kernels.average_pool_backward)
 
     def _pixels_under(self, axis):
         """How many pixels lie under the window at each of its positions along one axis."""

@@ -339,16 +339,25 @@ def _but_the_last(taps):
 # ------------------------------------------------------------------------------------------------------ in pieces
 
 
-@fault("convolution in pieces: the last piece's gradient alone", "conv2d", "add_to")
-@spoiled(kernels.add_to)
-def _(add_to, a):
-    a["total"][...] = a["share"]
+@fault("convolution in pieces: the image laid one row too high into its padding", "conv2d", "pad")
+@spoiled(kernels.pad)
+def _(pad, a):
+    pad(**a)
+    a["out"][...] = np.roll(a["out"], -1, axis=-3)
 
 
-@fault("convolution in pieces: the first piece's gradient alone", "conv2d_transpose", "add_to")
-@spoiled(kernels.add_to)
-def _(add_to, a):
-    pass
+@fault("convolution in pieces: the image's last column lost in its padding", "conv2d", "pad")
+@spoiled(kernels.pad)
+def _(pad, a):
+    pad(**a)
+    a["out"][..., a["before"][1] + a["x"].shape[-2] - 1, :] = 0
+
+
+@fault("transposed convolution in pieces: the last step's gradient in the padded image", "conv2d_transpose", "pad")
+@spoiled(kernels.pad)
+def _(pad, a):
+    if not a["out"].any():
+        pad(**a)
 
 
 @fault("convolution in pieces: every piece from the image's first row", "conv2d", "gather")
