@@ -329,7 +329,7 @@ def test_a_refused_step_count_changes_nothing(steps):
     gan = make_gan()
     train(gan)
     before, optimizer = gan.state_dict(), gan.generator_optimizer
-    broken = {name: np.zeros_like(a) for name, a in optimizer.state_dict().items()} | {"steps": steps}
+    broken = optimizer.state_dict() | {"steps": steps}
     with pytest.raises((ValueError, TypeError)):
         optimizer.load_state_dict(broken)
     assert_same_state(gan.state_dict(), before)
