@@ -178,6 +178,11 @@ class GAN:
 
         A step is `discriminator_steps` steps of the discriminator, then `generator_steps` of the generator.
 
+        A second call trains on, with moments and statistics as they are, but it is a training of its own: batches are
+        drawn ahead, and those that the first call drew and did not use are dropped, so that fit(steps=100) twice gives
+        other numbers than fit(steps=200) once. For a training in parts that ends as one that ran through, to the bit,
+        call with checkpoint=… and resume=True, first with steps=100, then with steps=200.
+
         data        a source of real rows: an object with a `shape` and sample(n, rng, out), or an array of rows.
         steps       rows are drawn at random for each; or
         epochs      passes over all rows in a new random order each, the last batch of a pass holding what is left.
