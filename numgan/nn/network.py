@@ -376,7 +376,7 @@ class Sequential:
             "shape": list(self.shapes[0]),
             "dtype": self.dtype.name,
             "replicas": self.replicas[0] if self.replicas else None,
-            "layers": [[type(layer).__name__, layer.config()] for layer in self.layers],
+            "layers": [[type(layer).__name__, layer.checked_config()] for layer in self.layers],
         }
 
 
