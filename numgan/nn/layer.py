@@ -15,7 +15,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, ClassVar
 
-from numgan.errors import MissingMethodError
+from numgan.errors import MissingMethodError, StateError
 from numgan.hints import Array, Config, Named, Rng, Rows, Shape
 
 if TYPE_CHECKING:
@@ -109,6 +109,12 @@ class Layer:
                     f"{kind} must define config() with all that its constructor takes"
                 )
         return config
+
+    def __reduce_ex__(self, protocol):
+        """For `copy` and `pickle`: a layer in a network has views of that one's arrays, which no copy could keep."""
+        if self.name != type(self).name:
+            raise StateError(f"layer '{self.name}' belongs to a network and cannot be copied alone; copy the network")
+        return super().__reduce_ex__(protocol)
 
     def __repr__(self):
         settings = ", ".join(f"{k}={v!r}" for k, v in self.config().items())

@@ -145,6 +145,19 @@ class Optimizer(ABC):
     def _scalars(self) -> dict[str, float]:
         """The numbers that the kernel asks for, by name."""
 
+    def free(self) -> Optimizer:
+        """One like it that trains no network yet."""
+        return type(self)(**self.config())
+
+    def __reduce_ex__(self, protocol):
+        """For `copy` and `pickle`: what is attached is bound to the network's arrays, which no copy could keep."""
+        if self.network is not None:
+            raise StateError(
+                f"{self} trains '{self.network.name}' and cannot be copied alone; copy the network that was compiled "
+                "with it, or the GAN"
+            )
+        return super().__reduce_ex__(protocol)
+
     def state_dict(self) -> Named:
         """steps, learning_rate, and a copy of every state array."""
         self._check_attached()
