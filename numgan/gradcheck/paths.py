@@ -3,7 +3,7 @@
 A check differentiates one pass: in float64, at one batch, every buffer apart, ∂L/∂y about 1, the input's gradient asked
 for. Training runs in float32, in place, block by block, on other batches, without the first layer's input gradient, and
 on gradients of any size. Each of these has to give the same numbers, and here each is held against the pass that was
-checked. What does not is a broken guarantee of the report.
+checked. What does not is a broken guarantee of the report. So is an output that a layer or loss leaves unwritten.
 """
 
 from __future__ import annotations
