@@ -442,6 +442,8 @@ def _report(run):
             print(f"  {line}")
     for name, value in run.quality.items():
         print(f"  {name:<17} {value:.4f}")
+    for end in run.ends:
+        print(f"  lost: {end}")
     if run.equilibrium:
         print(run.equilibrium)
     print(f"{run.seconds:.1f} s, {run.samples_per_second:,.0f} samples per second")

@@ -8,6 +8,7 @@ What either side minimises is the `Objective`'s business, see `numgan.gan.object
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from numgan.gan.objectives import Objective
     from numgan.nn.layer import Layer
 
+SIDES = ("generator_optimizer", "discriminator_optimizer")
 STEPS_KEPT = 8  # of each kind; a GAN forgets its oldest steps beyond this, as a network its plans
 
 
@@ -178,6 +180,11 @@ class GAN:
 
         A step is `discriminator_steps` steps of the discriminator, then `generator_steps` of the generator.
 
+        A second call trains on, with moments and statistics as they are, but it is a training of its own: batches are
+        drawn ahead, and those that the first call drew and did not use are dropped, so that fit(steps=100) twice gives
+        other numbers than fit(steps=200) once. For a training in parts that ends as one that ran through, to the bit,
+        call with checkpoint=… and resume=True, first with steps=100, then with steps=200.
+
         data        a source of real rows: an object with a `shape` and sample(n, rng, out), or an array of rows.
         steps       rows are drawn at random for each; or
         epochs      passes over all rows in a new random order each, the last batch of a pass holding what is left.
@@ -246,11 +253,29 @@ class GAN:
 
     def copy(self) -> GAN:
         """A new GAN with the same state, optimisers and all, that shares nothing with this one."""
-        networks = self.generator.copy(), self.discriminator.copy()
-        optimizers = [type(o)(**o.config()) for o in (self.generator_optimizer, self.discriminator_optimizer)]
-        twin = type(self)(*networks, *optimizers, self.objective, self.schedule)
-        twin.load_state_dict(self.state_dict())
-        return twin
+        with self.in_use():
+            return copy.deepcopy(self)
+
+    __copy__ = copy  # with networks shared, each would have two optimisers
+
+    def __getstate__(self):
+        """For `copy` and `pickle`: everything but what is bound to the networks' arrays, which the copy binds anew."""
+        with self.in_use():
+            state = {name: value for name, value in vars(self).items() if name not in ("_steps", *SIDES)}
+            state["parts"] = Parts({name: None if name in SIDES else part for name, part in self.parts.items()})
+            state["optimizers"] = {s: (getattr(self, s).free(), getattr(self, s).state_dict()) for s in SIDES}
+        return state
+
+    def __setstate__(self, state):
+        optimizers = state.pop("optimizers")
+        vars(self).update(state)
+        for side, network in zip(SIDES, (self.generator, self.discriminator), strict=True):
+            optimizer, held = optimizers[side]
+            optimizer.attach(network)
+            optimizer.load_state_dict(held)
+            setattr(self, side, optimizer)
+            self.parts[side] = optimizer
+        self._steps = {}
 
     def save(self, path: FileName) -> None:
         """Write networks, optimisers and settings to one .npz file, whole or not at all; see `load`."""

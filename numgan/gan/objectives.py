@@ -197,7 +197,10 @@ class _CrossEntropyGame(Objective):
         self.label_smoothing = self._loss.label_smoothing
         self.discriminator_loss = one_of("discriminator_loss", discriminator_loss, MEAN_OR_SUM)
         self.real_target = self._loss.smooth(1.0)
-        self.derived = {"d_loss": lambda h: self._whole(h, "loss"), "d_accuracy": lambda h: self._whole(h, "accuracy")}
+
+    @property
+    def derived(self) -> Mapping[str, Callable[[Any], Array]]:
+        return {"d_loss": lambda h: self._whole(h, "loss"), "d_accuracy": lambda h: self._whole(h, "accuracy")}
 
     @property
     def summed(self) -> bool:

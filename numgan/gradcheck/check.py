@@ -23,7 +23,7 @@ from numgan.errors import (
 from numgan.gan.model import GAN
 from numgan.gradcheck.differences import check_problem
 from numgan.gradcheck.functions import adjoint_row, function_problem
-from numgan.gradcheck.paths import walk
+from numgan.gradcheck.paths import unwritten_by_loss, walk
 from numgan.gradcheck.problems import as_network, gan_problems, loss_problem, network_problem
 from numgan.gradcheck.report import Report
 from numgan.hints import Array, Numbers, Shape
@@ -95,6 +95,9 @@ def check_gradients(
     elif is_loss(subject):
         report = Report(_describe_loss(subject), tolerance)
         problems = [loss_problem(subject, x, target)]
+
+        def after():
+            report.broken += unwritten_by_loss(subject, x, target)
     elif isinstance(subject, Layer | Sequential):
         x = real_array("check_gradients: x", x)
         report = Report(_describe(subject, training), tolerance)

@@ -20,7 +20,8 @@ Verdict on a coordinate, a the claim and n the measured value
                of what the claim itself moves by when every number of the point is moved by a few units in its last
                place; and of 64ε·G. G is the largest gradient of all tensors as *measured*: no claim, right or wrong,
                makes room for itself or for another.
-    hidden     |a − n| ≤ r, but r is larger than that: rounding so large that nothing is proven.
+    hidden     |a − n| ≤ r, but r is larger than that: rounding so large that nothing is proven. And every coordinate
+               of a function that does not move at all, whose claims are all zero: so does one that computes nothing.
     kink       at no step is the function smooth: the slopes to the left and to the right of θ differ by something that
                does not shrink with h (ReLU at 0), so no derivative exists there or none that can be measured. The claim
                lies between those two slopes, each give or take what it still moves by from step to step; or, where
@@ -77,6 +78,7 @@ STACK_BYTES = 64_000_000  # memory for perturbed copies
 STACK_LIMIT = 4_096
 NOISE = 8 * EPSILON  # of a term of the function, relative, at the least: a few operations' rounding
 CLOSE = 1e-7  # of the point's size: how far apart the points are that tell a term's rounding
+CONSTANT = "claimed to be zero, of a function that is constant in all its tensors: proves nothing; try another point"
 POINTS, LINES = 13, 8  # how many there are on a line, and lines at the most
 
 
@@ -150,10 +152,15 @@ def check_problem(
         measured.low[beyond] = np.fmin(measured.low[beyond], around.min(axis=0))
         measured.high[beyond] = np.fmax(measured.high[beyond], around.max(axis=0))
         fates = _fates(probes, claims, moves, measured, report.tolerance)
+    constant = not (claims.any() or measured.value.any())
+    if constant:
+        fates = ["hidden"] * len(fates)
     results = list(zip(probes, claims, fates, measured.value, strict=True))
     results += _kinks_together(problem, results, evaluate, report.tolerance)
     for name in problem.base:
         report.rows.append(_row(problem, name, [result for result in results if result[0].name == name]))
+        if constant:
+            report.rows[-1].remark = CONSTANT
 
 
 def _slopes_around(problem, probes, evaluate, rng):

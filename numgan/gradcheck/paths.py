@@ -3,13 +3,14 @@
 A check differentiates one pass: in float64, at one batch, every buffer apart, ∂L/∂y about 1, the input's gradient asked
 for. Training runs in float32, in place, block by block, on other batches, without the first layer's input gradient, and
 on gradients of any size. Each of these has to give the same numbers, and here each is held against the pass that was
-checked. What does not is a broken guarantee of the report.
+checked. What does not is a broken guarantee of the report. So is an output that a layer or loss leaves unwritten.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,7 @@ BATCHES = (1, 2, 200)  # rows, besides one more than were given
 MANY = 100_000  # parameters, with which a network takes seconds at each batch size: it is tried at one more row alone
 LARGE = 3 * buffers.BLOCK  # values in a layer, beyond which featurewise layers go block by block
 ROWS_AT_MOST = 4_096
+FILLS = (0.37, -1.93)  # what stands in an output before a pass, by turns: where both are still there, nobody wrote
 
 
 class _Negative(Layer):
@@ -59,6 +61,7 @@ def walk(network: Sequential, x: Numbers, training: bool, report: Report, rng: R
         values = _Pass(network, x, training, rng)
         large = _Pass(network, _more(network, x, rng), training, rng)
         for path, words in (
+            (lambda: _unwritten_by_layers(values), "layer by layer"),
             (lambda: _linear(values, rng), "with another ∂L/∂y"),
             (lambda: _without_input_gradient(values), "without the input's gradient"),
             (lambda: _in_place(values), "in place between other layers"),
@@ -100,6 +103,52 @@ class _Pass:
             found["parameters"] = network.grads.copy()
         found["state"] = network.state.copy()
         return found
+
+
+def _unwritten_by_layers(values):
+    """The outputs that a layer leaves as they were, each layer in a network of its own, on what the one before gives.
+
+    Buffers start as zeros: a layer that writes nothing would agree with its own differences that all is zero.
+    """
+    x = values.x
+    for layer, shape in zip(values.network.layers, values.network.shapes[:-1], strict=True):
+        alone = Sequential([copy_layer(layer)], shape, np.random.default_rng(0), "float64")
+        twin = alone.layers[0]
+        for name, array in (twin.params | twin.state).items():
+            array[...] = (layer.params | layer.state)[name]
+        plan = Plan(alone, len(x), training=values.training, backward=True, input_gradient=True)
+        outputs = {("forward", "`out`"): plan.y, ("backward_input", "`out`"): plan.dx}
+        if values.training:
+            outputs |= {("backward_parameters", f"the gradient of {name}"): a for name, a in twin.grads.items()}
+        dy, passes = np.random.default_rng(1).standard_normal(plan.dy.shape), []
+        for fill in FILLS:
+            for output in outputs.values():
+                output[...] = fill
+            np.copyto(alone.samples_first(plan.x), x)  # after the fills: x and y may be the same memory, dy and dx too
+            np.copyto(plan.dy, dy)
+            plan.run_forward()
+            plan.run_backward()
+            passes.append([output.copy() for output in outputs.values()])
+        for (method, what), first, second in zip(outputs, *passes, strict=True):
+            yield from _unwritten(f"{layer.name}: {method}", what, first, second)
+        x = alone.samples_first(plan.y).copy()
+
+
+def unwritten_by_loss(loss: Any, prediction: Numbers, target: Numbers) -> Iterator[str]:
+    """The same of a loss's gradient."""
+    passes = [np.full(np.shape(prediction), fill) for fill in FILLS]
+    for out in passes:
+        loss.gradient(np.array(prediction, np.float64), target, out)
+    return _unwritten(f"{type(loss).__name__}: gradient", "`out`", *passes)
+
+
+def _unwritten(who, what, first, second):
+    """A sentence where an output, filled with one of FILLS before a pass and with the other before the next, holds
+    them still.
+    """
+    left = np.count_nonzero((first == FILLS[0]) & (second == FILLS[1]))
+    if left:
+        yield f"{who} did not write {'' if left == first.size else f'{left:,} of the {first.size:,} numbers of '}{what}"
 
 
 def _far(ours: dict[str, Array], expected: dict[str, Array], tolerance: float) -> Iterator[str]:

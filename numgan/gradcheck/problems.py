@@ -209,7 +209,9 @@ def loss_problem(loss: Any, prediction: Numbers, target: Numbers | None) -> Prob
     loss = trusting(loss)  # differences look beyond what a loss would take, as at probabilities of 0 and 1
 
     def claim(point):
-        return {"prediction": loss.gradient(point["prediction"], target, np.full_like(prediction, np.nan))}
+        out = np.full_like(prediction, np.nan)  # where training looks, whatever may be returned
+        loss.gradient(point["prediction"], target, out)
+        return {"prediction": out}
 
     def make(replicas):
         view = np.empty((replicas, *prediction.shape))

@@ -12,6 +12,7 @@ Read in this order:
     registry, model_file, torch_layout          what there is by name; models on disk; PyTorch's weights
 
 A layer knows no batch size, a plan knows no mathematics, a network decides nothing while it runs. To add a layer, write
-its kernels (`numgan.kernels`), the class in its chapter here, whose `__all__` names it, and mistakes to plant
-(`numgan.gradcheck.faults`). A new chapter is listed once, in `registry`; an optimiser in `optimizers.OPTIMIZERS`.
+its kernels (`numgan.kernels`), the class in its chapter here, whose `__all__` names it, with a `config` if it has
+settings, and mistakes to plant (`numgan.gradcheck.faults`). A new chapter is listed once, in `registry`; an optimiser
+in `optimizers.OPTIMIZERS`.
 """

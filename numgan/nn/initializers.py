@@ -10,6 +10,7 @@ PyTorch's, do not.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -19,12 +20,11 @@ from numgan.hints import Array, DType, Initializer, Rng, Shape
 
 def normal(stddev: float) -> Initializer:
     """Normal with mean 0 and the given standard deviation; Keras's RandomNormal. `stddev` must be positive."""
-    stddev = positive("normal(stddev)", stddev)
+    return partial(_normal, positive("normal(stddev)", stddev))  # which can be pickled, other than a function in here
 
-    def initialize(rng, shape, fan_in, fan_out, dtype):
-        return (stddev * _drawn(rng.standard_normal, shape)).astype(dtype)
 
-    return initialize
+def _normal(stddev, rng, shape, fan_in, fan_out, dtype):
+    return (stddev * _drawn(rng.standard_normal, shape)).astype(dtype)
 
 
 def _drawn(draw, shape):

@@ -4,16 +4,18 @@ A layer computes nothing by itself. `bind` is handed the buffers of one batch si
 forward and backward; a network strings those calls together once and then only calls them.
 
 To write a layer of your own, subclass `Layer` and write `forward`, `backward_input` and, if it has parameters, `build`
-and `backward_parameters`; the inherited `bind` does the rest. To add one to numgan, write its kernels, a class with
+and `backward_parameters`; the inherited `bind` does the rest. If its constructor takes settings, write `config` too, or
+it cannot be saved. To add one to numgan, write its kernels, a class with
 `bind`, `examples` and `plain` in the chapter that it belongs to, whose `__all__` names it, and mistakes to plant
 (`numgan.gradcheck.faults`); everything else finds it in `numgan.nn.registry`.
 """
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, ClassVar
 
-from numgan.errors import MissingMethodError
+from numgan.errors import MissingMethodError, StateError
 from numgan.hints import Array, Config, Named, Rng, Rows, Shape
 
 if TYPE_CHECKING:
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 
 
 class Layer:
-    """A step of a network. Subclasses override the four methods below, or `bind` as a whole.
+    """A step of a network. Subclasses override the four methods below, or `bind` as a whole; and `config`, where the
+    constructor takes anything, or the layer could not be made again from a model file.
 
     The flags tell the network which buffers the layer can live with; their defaults are safe for any layer.
     """
@@ -33,6 +36,8 @@ class Layer:
     # are its channels, and io holds (…, channels, positions · N).
     featurewise = False
     is_view = False  # the output is the input in another shape; `bind` has nothing to do
+
+    initial: ClassVar[tuple[str, ...]] = ()  # arguments of the constructor that matter for starting values alone
 
     name = "layer"  # set by the network, for messages and parameter names
     shapes: ClassVar[dict] = {}  # trainable parameters, name -> shape, in arena order; set by build()
@@ -88,8 +93,28 @@ class Layer:
         raise MissingMethodError(f"{type(self).__name__} has no plain(rows, training) to check its outputs against")
 
     def config(self) -> Config:
-        """The keyword arguments that make this layer again, as JSON-ready values."""
+        """The keyword arguments that make this layer again, as JSON-ready values: all that its constructor takes, but
+        for those in `initial`.
+        """
         return {}
+
+    def checked_config(self) -> Config:
+        """`config`, or an error where it leaves out a setting, which would come back as its default."""
+        config = self.config()
+        for name, parameter in inspect.signature(type(self)).parameters.items():
+            if parameter.kind != parameter.VAR_KEYWORD and name not in (*config, *self.initial):
+                kind = type(self).__name__
+                raise MissingMethodError(
+                    f"layer '{self.name}' cannot be saved: {kind}({name}) is a setting that config() does not give; "
+                    f"{kind} must define config() with all that its constructor takes"
+                )
+        return config
+
+    def __reduce_ex__(self, protocol):
+        """For `copy` and `pickle`: a layer in a network has views of that one's arrays, which no copy could keep."""
+        if self.name != type(self).name:
+            raise StateError(f"layer '{self.name}' belongs to a network and cannot be copied alone; copy the network")
+        return super().__reduce_ex__(protocol)
 
     def __repr__(self):
         settings = ", ".join(f"{k}={v!r}" for k, v in self.config().items())

@@ -7,7 +7,6 @@ in `state`; layers hold reshaped views. An optimiser then walks flat memory, not
 from __future__ import annotations
 
 import contextlib
-import copy
 import math
 import re
 import threading
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
 
 PREDICT_ROWS = 256  # predict works through its input in blocks of this many rows
 EXPECTED_REPLICAS = "None or a positive integer"
+BOUND = ("_plans", "_last", "_owner", "_lock", "_held_by")  # to a network's arrays and threads
 PLANS_KEPT = 8  # a network forgets its oldest plans beyond this; whoever runs one holds it
 
 
@@ -329,7 +329,8 @@ class Sequential:
     def copy(self, dtype: DType | None = None, replicas: int | None = None) -> Sequential:
         """A new network with the same values: in another dtype, or as a stack of `replicas` equal copies.
 
-        Only a network without replicas of its own can be copied. The copy has no optimiser.
+        Only a network without replicas of its own can be copied. The copy has no optimiser; `copy.deepcopy` and
+        `pickle` keep the one that the network was compiled with, and its state.
         """
         if self.replicas:
             raise ArgumentError(f"{self.name}: a network of replicas cannot be copied")
@@ -342,6 +343,27 @@ class Sequential:
         with self.in_use():
             twin.values[...], twin.state[...] = self.values, self.state
         return twin
+
+    def __getstate__(self):
+        """For `copy` and `pickle`: everything but what is bound to this network's arrays, which the copy binds anew."""
+        with self.in_use():
+            state = {name: value for name, value in vars(self).items() if name not in BOUND}
+            state |= {name: state[name].copy() for name in ("values", "grads", "state")}
+            state["layers"] = [copy_layer(layer) for layer in self.layers]
+            if self._optimizer:
+                state["_optimizer"] = self._optimizer.free(), self._optimizer.state_dict()
+        return state
+
+    def __setstate__(self, state):
+        replicas = state["replicas"][0] if state["replicas"] else None
+        self._assemble(state["layers"], state["shapes"][0], None, state["dtype"], replicas, state["name"])
+        for name in ("values", "grads", "state"):
+            getattr(self, name)[...] = state[name]
+        if state["_optimizer"]:
+            optimizer, held = state["_optimizer"]
+            self.compile(optimizer, state["_loss"])
+            optimizer.load_state_dict(held)
+        vars(self).update({name: value for name, value in state.items() if name not in vars(self)})
 
     def summary(self) -> str:
         """A table of layers, output shapes and parameter counts, as Keras prints it; returned as a string."""
@@ -376,13 +398,14 @@ class Sequential:
             "shape": list(self.shapes[0]),
             "dtype": self.dtype.name,
             "replicas": self.replicas[0] if self.replicas else None,
-            "layers": [[type(layer).__name__, layer.config()] for layer in self.layers],
+            "layers": [[type(layer).__name__, layer.checked_config()] for layer in self.layers],
         }
 
 
 def copy_layer(layer: Layer) -> Layer:
     """The same layer without name and parameters, ready for another network."""
-    twin = copy.copy(layer)
+    twin = type(layer).__new__(type(layer))
+    vars(twin).update(vars(layer))
     _release(twin)
     return twin
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,17 +37,48 @@ __all__ = ["SGD", "Adam"]
 CHUNK = 32_768  # elements; five float32 arrays of this length take 640 KB
 
 
+class Fixed:
+    """A setting that stays as an optimiser was made with it: the arrays of its state mean something only beside it."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, optimizer: Any, kind: type) -> Any:
+        return self if optimizer is None else vars(optimizer)[f"_{self.name}"]
+
+    def __set__(self, optimizer: Any, value: Any) -> None:
+        raise StateError(
+            f"{optimizer}: {self.name} stays as it was made, only learning_rate can be set; got {shown(value)}"
+        )
+
+
 class Optimizer(ABC):
     """What SGD and Adam share: state arrays as long as the arena, and kernel calls bound chunk by chunk.
 
     A kernel's arguments are found by name: theta, gradient, temp, the arrays of `state_names`, the numbers of
     `_scalars`.
+
+    learning_rate  may be set between any two steps, as a schedule does, and holds from the next step on. It is part of
+                   the state, so that whoever loads, copies or resumes goes on with the present one; `config` gives the
+                   one that the optimiser was made with. Every other setting is `Fixed`.
     """
 
     state_names = ()
     nonnegative = ()  # those of them that are sums of squares
     network = None
     steps = 0
+
+    def __init__(self, learning_rate: float) -> None:
+        self.learning_rate = learning_rate
+        self._first_rate = self._rate
+
+    @property
+    def learning_rate(self) -> float:
+        return self._rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self._rate = positive(f"{type(self).__name__} learning_rate", value)
 
     def attach(self, network: Sequential) -> None:
         """Take over a network's parameters: allocate the state and bind the update. One network per optimiser."""
@@ -97,8 +128,9 @@ class Optimizer(ABC):
             self.kernel, arrays, self.network.name, "all parameters", "update", run=self.step, parts=self._chunks
         )
 
-    def _before_step(self):  # noqa: B027, SGD has none
-        """Set the constants that change from step to step."""
+    @abstractmethod
+    def _before_step(self) -> None:
+        """Set the constants that can change from step to step."""
 
     @property
     @abstractmethod
@@ -113,10 +145,24 @@ class Optimizer(ABC):
     def _scalars(self) -> dict[str, float]:
         """The numbers that the kernel asks for, by name."""
 
+    def free(self) -> Optimizer:
+        """One like it that trains no network yet."""
+        return type(self)(**self.config())
+
+    def __reduce_ex__(self, protocol):
+        """For `copy` and `pickle`: what is attached is bound to the network's arrays, which no copy could keep."""
+        if self.network is not None:
+            raise StateError(
+                f"{self} trains '{self.network.name}' and cannot be copied alone; copy the network that was compiled "
+                "with it, or the GAN"
+            )
+        return super().__reduce_ex__(protocol)
+
     def state_dict(self) -> Named:
-        """steps and a copy of every state array."""
+        """steps, learning_rate, and a copy of every state array."""
         self._check_attached()
-        return {"steps": np.array(self.steps)} | {k: v.copy() for k, v in self.state.items()}
+        numbers = {"steps": np.array(self.steps), "learning_rate": np.array(self._rate)}
+        return numbers | {k: v.copy() for k, v in self.state.items()}
 
     def load_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
         """Set the state from `state_dict`'s result; on any wrong name, shape or value nothing changes."""
@@ -124,10 +170,10 @@ class Optimizer(ABC):
 
     def check_state_dict(self, arrays: Mapping[str, Numbers]) -> Named:
         """The arrays to set, or an error unless `arrays` has exactly the names and shapes of `state_dict`, its numbers
-        finite, sums of squares at least 0, and steps a whole number from 0 to 2⁵³.
+        finite, sums of squares at least 0, steps a whole number from 0 to 2⁵³, and learning_rate positive.
         """
         self._check_attached()
-        shapes = {"steps": ()} | {name: value.shape for name, value in self.state.items()}
+        shapes = {"steps": (), "learning_rate": ()} | {name: value.shape for name, value in self.state.items()}
         if mapping(f"{self}: state", arrays).keys() != shapes.keys():
             raise ArgumentError(f"{self}: expected {sorted(shapes)}, got {shown(sorted(arrays))}")
         checked = {}
@@ -139,46 +185,53 @@ class Optimizer(ABC):
                 raise ArgumentError(f"{self}: {name} must be at least 0, got {array.min()}")
             checked[name] = array
         checked["steps"] = whole(f"{self}: steps", checked["steps"][()], 0)
+        checked["learning_rate"] = positive(f"{self}: learning_rate", float(checked["learning_rate"]))
         return checked
 
     def set_state(self, checked: Named) -> None:
         """Set the state from what `check_state_dict` returned."""
         for name, value in self.state.items():
             value[...] = checked[name]
-        self.steps = checked["steps"]
+        self.steps, self.learning_rate = checked["steps"], checked["learning_rate"]
 
     def __repr__(self):
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.config().items())})"
+        settings = self.config() | {"learning_rate": self._rate}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in settings.items())})"
 
 
 class SGD(Optimizer):
     """v ← momentum·v − rate·g; θ ← θ + v.
 
-    learning_rate  positive; default 0.01.
+    learning_rate  positive; default 0.01. May be set at any time.
     momentum       in [0, 1); default 0.
     """
 
     state_names = ("velocity",)
+    momentum = Fixed()
 
     def __init__(self, learning_rate: float = 0.01, momentum: float = 0.0) -> None:
-        self.learning_rate = positive("SGD learning_rate", learning_rate)
-        self.momentum = fraction("SGD momentum", momentum)
+        super().__init__(learning_rate)
+        self._momentum = fraction("SGD momentum", momentum)
 
     def _scalars(self):
-        return {"rate": self.learning_rate, "momentum": self.momentum}
+        return {"rate": 0.0, "momentum": self._momentum}
+
+    def _before_step(self):
+        self._constants["rate"][()] = self._rate
 
     @property
     def kernel(self) -> Kernel:
         return kernels.sgd_update
 
     def config(self) -> Config:
-        return {"learning_rate": self.learning_rate, "momentum": self.momentum}
+        return {"learning_rate": self._first_rate, "momentum": self._momentum}
 
 
 class Adam(Optimizer):
     """Adam, Kingma & Ba 2015; see `kernels.adam_update` for the derivation.
 
     learning_rate, beta1, beta2, epsilon   α, β₁, β₂, ε; defaults 10⁻³, 0.9, 0.999, 10⁻⁷ (the paper's ε is 10⁻⁸).
+           learning_rate may be set at any time.
     form   "keras" (default): the paper's ε̂ form, ε added before the bias correction of √v, as Keras does.
            "paper": algorithm 1 itself, ε added after it, as PyTorch does.
 
@@ -188,6 +241,7 @@ class Adam(Optimizer):
     state_names = ("m", "v")
     nonnegative = ("v",)
     FORMS = ("keras", "paper")
+    beta1, beta2, epsilon, form = Fixed(), Fixed(), Fixed(), Fixed()
 
     def __init__(
         self,
@@ -197,12 +251,12 @@ class Adam(Optimizer):
         epsilon: float = 1e-7,
         form: str = "keras",
     ) -> None:
-        self.learning_rate = positive("Adam learning_rate", learning_rate)
-        self.beta1, self.beta2 = fraction("Adam beta1", beta1), fraction("Adam beta2", beta2)
-        self.epsilon, self.form = positive("Adam epsilon", epsilon), one_of("Adam form", form, self.FORMS)
+        super().__init__(learning_rate)
+        self._beta1, self._beta2 = fraction("Adam beta1", beta1), fraction("Adam beta2", beta2)
+        self._epsilon, self._form = positive("Adam epsilon", epsilon), one_of("Adam form", form, self.FORMS)
 
     def _scalars(self):
-        return {"beta1": self.beta1, "beta2": self.beta2, "rate": 0.0, "epsilon": 0.0}
+        return {"beta1": self._beta1, "beta2": self._beta2, "rate": 0.0, "epsilon": 0.0}
 
     @property
     def kernel(self) -> Kernel:
@@ -210,17 +264,18 @@ class Adam(Optimizer):
 
     def _before_step(self):
         # c of the derivation: √((1 − β₂)/(1 − β₂ᵗ))
-        c = math.sqrt((1 - self.beta2) / (1 - self.beta2**self.steps))
-        self._constants["rate"][()] = self.learning_rate * (1 - self.beta1) / (1 - self.beta1**self.steps) / c
-        self._constants["epsilon"][()] = self.epsilon / (c if self.form == "paper" else math.sqrt(1 - self.beta2))
+        c = math.sqrt((1 - self._beta2) / (1 - self._beta2**self.steps))
+        self._constants["rate"][()] = self._rate * (1 - self._beta1) / (1 - self._beta1**self.steps) / c
+        self._constants["epsilon"][()] = self._epsilon / (c if self._form == "paper" else math.sqrt(1 - self._beta2))
 
     def moments(self) -> tuple[Array, Array]:
         """The paper's first and second moment estimates m_t, v_t, as new arrays (…, P)."""
         self._check_attached()
-        return self.state["m"] * (1 - self.beta1), self.state["v"] * (1 - self.beta2)
+        return self.state["m"] * (1 - self._beta1), self.state["v"] * (1 - self._beta2)
 
     def config(self) -> Config:
-        return {name: getattr(self, name) for name in ("learning_rate", "beta1", "beta2", "epsilon", "form")}
+        fixed = {name: getattr(self, name) for name in ("beta1", "beta2", "epsilon", "form")}
+        return {"learning_rate": self._first_rate} | fixed
 
 
 OPTIMIZERS = {cls.__name__: cls for cls in (SGD, Adam)}

@@ -29,7 +29,7 @@ from numgan.gan.fit import NonFiniteError
 from numgan.gan.model import GAN
 from numgan.hints import Array, DType, FileName, Rng
 from numgan.nn.model_file import ModelFileError
-from numgan.study import plots, recipes
+from numgan.study import ends, plots, recipes
 from numgan.study.settings import brief, stored, with_overrides
 from numgan.study.signals import stop_status
 from numgan.study.watch import Watch
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from numgan.gan.history import History
 
 QUALITY_SAMPLES = 5_000  # as many as the closing figures are computed from
+JUDGED = 1_000  # of these, beside as many real rows, to see whether the training is lost
 PICTURED = 100_000  # samples in a picture at most
 CONFIG_LIMIT = 1_000_000  # bytes
 SEEDS = 2**64  # from 0 up to, but not including
@@ -52,6 +53,7 @@ class Run:
     """What a training gave.
 
     history      None where a second interrupt left no time for it.
+    ends         the known ends of a lost training that it came to, a sentence each: see `numgan.study.ends`.
     equilibrium  None, or the `Equilibrium` that was watched for, as its last check found it.
     stop         None, or what ended it before all was done: NonFiniteError, an interrupt, any other failure.
     kept         the steps after which model.npz holds it.
@@ -62,6 +64,7 @@ class Run:
     seconds: float
     samples_per_second: float
     quality: dict
+    ends: list[str]
     equilibrium: Equilibrium | None
     stop: BaseException | None
     kept: int
@@ -218,7 +221,7 @@ class _Game:
         total, line_every, every = _plan_of_run(self.recipe, self.settings, self.data, self.gan)
         watch = Watch(self.recipe, self.gan, self.picture_rng, every, line_every, total, self.equilibrium, say)
         checkpoint = Checkpoint(directory / "model.npz", checkpoint_every, watch.kept)
-        stop, quality, start = None, {}, time.perf_counter()
+        stop, quality, lost, start = None, {}, [], time.perf_counter()
         try:
             record = self.gan.fit(
                 self.data,
@@ -240,14 +243,14 @@ class _Game:
         try:
             watch.bar.close()
             if record is not None:
-                quality = self._finish(directory, record, watch.moments)
+                quality, lost = self._finish(directory, record, watch.moments)
         except BaseException as error:
             stop = stop or error
         rate = (len(record or ()) - checkpoint.begun) * self.settings.batch_size / seconds
-        return Run(directory, record, seconds, rate, quality, self.equilibrium, stop, checkpoint.kept)
+        return Run(directory, record, seconds, rate, quality, lost, self.equilibrium, stop, checkpoint.kept)
 
     def _finish(self, directory, record, moments):
-        """The history and the pictures of a run; returns the closing figures."""
+        """The history and the pictures of a run; returns the closing figures, and the ends that it came to."""
         recipe, gan, rng = self.recipe, self.gan, self.picture_rng
         with atomic_write(directory / "history.csv") as temporary:
             record.write_csv(temporary)
@@ -257,7 +260,10 @@ class _Game:
         plots.evolution(moments, recipe.draw, directory / "evolution.png")
         if len(record):
             plots.history(record, directory / "history.png")
-        return recipe.quality(gan.sample(QUALITY_SAMPLES, rng), gan, rng)
+        samples = gan.sample(QUALITY_SAMPLES, rng)
+        quality, rows = recipe.quality(samples, gan, rng), np.empty((JUDGED, *recipe.shape), gan.generator.dtype)
+        self.data.sample(JUDGED, rng, rows)
+        return quality, ends.ends(gan, record, samples[:JUDGED], rows)
 
 
 def _plan_of_run(recipe, settings, data, gan):

@@ -428,3 +428,27 @@ def test_a_checkpoint_that_is_no_file_name_is_refused(checkpoint):
 def test_resuming_needs_a_checkpoint():
     with pytest.raises(Error, match="resume=True needs the checkpoint"):
         make_gan().fit(POINTS, 5, 8, rng(), resume=True)
+
+
+def test_a_learning_rate_that_the_callback_set_is_resumed(tmp_path, stop_in):
+    """A schedule that sets it once, before the stop: the new process does not set it again."""
+
+    def play(resume):
+        gan = make_gan()
+
+        def callback(done, history):
+            if done == 10:
+                gan.generator_optimizer.learning_rate /= 8
+
+        path = tmp_path / ("stopped.npz" if resume else "whole.npz")
+        gan.fit(POINTS, 30, 12, rng(3), 5, callback, checkpoint=Checkpoint(path, 5), resume=resume)
+        return gan
+
+    whole = play(False)
+    stop_in(23)
+    with pytest.raises(Stop):
+        play(True)
+    stop_in(None)
+    resumed = play(True)
+    assert resumed.generator_optimizer.learning_rate == whole.generator_optimizer.learning_rate
+    assert state(resumed) == state(whole)

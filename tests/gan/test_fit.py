@@ -192,6 +192,17 @@ def test_fits_in_a_row_go_on_where_the_last_one_stopped():
     assert (gan.generator_optimizer.steps, gan.discriminator_optimizer.steps) == (7, 7)
 
 
+def test_a_training_in_two_calls_is_that_of_one_call_with_a_checkpoint_and_another_without(tmp_path):
+    """As the docstring of `fit` says."""
+    (whole, rng_of_whole), (split, rng_of_split), (kept, rng_of_kept) = [(single(), rng(1)) for _ in range(3)]
+    whole.fit(POINTS, 20, 8, rng_of_whole)
+    for steps in (10, 20):
+        split.fit(POINTS, 10, 8, rng_of_split)
+        kept.fit(POINTS, steps, 8, rng_of_kept, checkpoint=tmp_path / "run.npz", resume=True)
+    assert state(kept) == state(whole)
+    assert state(split) != state(whole) and "fit(steps=100) twice gives" in GAN.fit.__doc__
+
+
 def test_callbacks_come_before_the_first_step_and_after_every_look():
     gan, calls = single(), []
     start = state(gan)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from numgan import GAN, SGD, Adam, Dense, Sequential, Tanh
+from numgan import GAN, SGD, Adam, Dense, Error, Sequential, Tanh
 from numgan.nn import optimizers
 from numgan.nn.optimizers import OPTIMIZERS
 from tests.helpers import make_network, normal_rows, rng
@@ -116,3 +116,74 @@ def test_a_network_without_parameters_can_be_stepped(optimizer):
     ours.attach(Sequential([Tanh()], 3, rng()))
     ours.step()
     assert ours.steps == 1
+
+
+# ------------------------------------------------------------------------------------------- settings that are changed
+
+SETTINGS = {SGD: {"momentum": 0.5}, Adam: {"beta1": 0.5, "beta2": 0.9, "epsilon": 1e-3, "form": "paper"}}
+
+
+def walked(optimizer, rates, gradients):
+    """The network after an update a rate, and its optimiser."""
+    network = Sequential([Dense(5)], 4, rng(), "float64")
+    optimizer.attach(network)
+    for rate, seed in zip(rates, gradients, strict=True):
+        optimizer.learning_rate = rate
+        network.grads[...] = rng(seed).normal(0.3, 1, network.grads.shape)
+        optimizer.step()
+    return network
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS.values())
+def test_a_learning_rate_that_is_set_holds_from_the_next_step_on(kind):
+    steady = walked(kind(0.01), [0.01, 0.01], [1, 2]).values
+    first = walked(kind(0.01), [0.01], [1]).values
+    doubled = walked(kind(0.01), [0.01, 0.02], [1, 2]).values
+    np.testing.assert_allclose(doubled - first, 2 * (steady - first), rtol=1e-10)
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS.values())
+@pytest.mark.parametrize("rate", [0, -1, np.nan, np.inf, "fast", None, True])
+def test_a_learning_rate_that_cannot_be_is_refused_when_it_is_set(kind, rate):
+    ours = kind(0.01)
+    with pytest.raises(ValueError, match=f"{kind.__name__} learning_rate must be a positive finite number"):
+        ours.learning_rate = rate
+    assert ours.learning_rate == 0.01
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, settings in SETTINGS.items() for name in settings])
+@pytest.mark.parametrize("attached", [False, True])
+def test_every_other_setting_stays_as_it_was_made(kind, name, attached):
+    ours, before = kind(), kind().config()
+    if attached:
+        ours.attach(make_network())
+    with pytest.raises(Error, match=rf"{kind.__name__}\(.*{name} stays as it was made, only learning_rate can be set"):
+        setattr(ours, name, SETTINGS[kind][name])
+    assert ours.config() == before and getattr(ours, name) == before[name]
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS.values())
+def test_every_setting_but_the_learning_rate_is_known_to_be_fixed(kind):
+    assert kind().config().keys() - SETTINGS[kind].keys() == {"learning_rate"}
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS.values())
+def test_the_learning_rate_is_part_of_the_state(kind):
+    ours, other = kind(0.01), kind(0.01)
+    walked(ours, [0.01, 0.003], [1, 2])
+    other.attach(Sequential([Dense(5)], 4, rng(), "float64"))
+    other.load_state_dict(ours.state_dict())
+    assert other.learning_rate == 0.003 and "learning_rate=0.003" in repr(other)
+    with pytest.raises(ValueError, match="learning_rate must be a positive finite number, got -1"):
+        other.load_state_dict(ours.state_dict() | {"learning_rate": np.array(-1.0)})
+    assert other.learning_rate == 0.003
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS.values())
+def test_a_gan_that_is_loaded_or_copied_has_the_present_learning_rate(kind, tmp_path):
+    gan = GAN(Sequential([Dense(4)], 3, rng()), make_network(), kind(0.01), kind(0.02))
+    gan.generator_optimizer.learning_rate, gan.discriminator_optimizer.learning_rate = 0.003, 0.004
+    gan.save(tmp_path / "gan.npz")
+    for other in (GAN.load(tmp_path / "gan.npz"), gan.copy()):
+        assert other.generator_optimizer.learning_rate == 0.003
+        assert other.discriminator_optimizer.learning_rate == 0.004

@@ -34,9 +34,9 @@ _right_before_step = optimizers.Adam._before_step
 
 @fault("adam: the two ε forms swapped", "adam", "_before_step", owner=optimizers.Adam)
 def _(self):
-    self.form = {"paper": "keras", "keras": "paper"}[self.form]
+    self._form = {"paper": "keras", "keras": "paper"}[self._form]
     _right_before_step(self)
-    self.form = {"paper": "keras", "keras": "paper"}[self.form]
+    self._form = {"paper": "keras", "keras": "paper"}[self._form]
 
 
 @fault("adam: step counter one behind", "adam", "_before_step", owner=optimizers.Adam)

@@ -168,7 +168,7 @@ def _():
         on = (dy * (f(a, p, n) > 0))[:, None]
         return {"a": on * 2 * (n - p), "p": on * 2 * (p - a), "n": on * 2 * (a - n)}
 
-    return {"subject": f, "gradient": gradient, "x": {"a": X, "p": X + 0.5 * POSITIVE, "n": POSITIVE}}
+    return {"subject": f, "gradient": gradient, "x": {"a": X, "p": X + 1.5 * POSITIVE, "n": POSITIVE}}
 
 
 @right("kinks", "√x with 0.5/(√x + 1e-16) behind a ReLU whose mask takes it back at its zeros")

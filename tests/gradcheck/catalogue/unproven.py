@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from numgan import ReLU
 from tests.gradcheck.catalogue.entries import (
     VECTOR,
     X,
@@ -30,3 +31,16 @@ function(
     refused("one number is so steep that the other eight drown", "Σ aᵢ·xᵢ² with one a of 10⁸ and others of 10⁻⁸"),
     lambda x: float(BIG_AND_SMALL[:9] @ x**2), lambda x: 2 * BIG_AND_SMALL[:9] * x, VECTOR,
 )  # fmt: skip
+function(
+    refused("nothing moves, so that a gradient of zeros by mistake looks the same", "a number whatever the input"),
+    lambda x: 5.0, np.zeros_like, VECTOR,
+)  # fmt: skip
+function(
+    refused("every row is beyond the margin, where a gradient that is never written is right", "a hinge at rest"),
+    lambda x: np.maximum(0, 1 - np.abs(x)), lambda x, dy: 0 * dy, 2 + np.abs(X),
+)  # fmt: skip
+
+
+@refused("no unit is on, and every gradient is zero", "a ReLU of numbers below zero")
+def _():
+    return {"subject": ReLU(), "x": -1 - np.abs(X)}

@@ -13,6 +13,7 @@ from tests.gradcheck.catalogue.entries import (
     wrong,
 )
 from tests.gradcheck.catalogue.wrong_claims import cube
+from tests.gradcheck.catalogue.wrong_functions import _Loss
 
 # ------------------------------------------------------------------------- paths that training takes, and others don't
 
@@ -264,3 +265,48 @@ def _():
             np.multiply(dy, self.mask, out=out)
 
     return {"subject": Kept(), "x": X}
+
+
+@wrong("paths", "forward and backward return what they were to write")
+def _():
+    class Returns(Layer):
+        def forward(self, x, out):
+            return x**2
+
+        def backward_input(self, x, y, dy, out):
+            return 2 * x * dy
+
+    return {"subject": Returns(), "x": X}
+
+
+@wrong("paths", "between other layers, out is given another array in both passes")
+def _():
+    class Rebinds(Layer):
+        def forward(self, x, out):
+            out = x**2  # noqa: F841
+
+        def backward_input(self, x, y, dy, out):
+            out = 2 * x * dy  # noqa: F841
+
+    return {"subject": network([Dense(3), Rebinds(), Dense(2)]), "x": X}
+
+
+@wrong("paths", "the last column is written in neither pass")
+def _():
+    class Short(Layer):
+        def forward(self, x, out):
+            np.square(x[..., :-1], out=out[..., :-1])
+
+        def backward_input(self, x, y, dy, out):
+            np.multiply(2 * x[..., :-1], dy[..., :-1], out=out[..., :-1])
+
+    return {"subject": Short(), "x": X}
+
+
+@wrong("paths", "a loss returns its gradient, and leaves the array that training reads")
+def _():
+    class Returned(_Loss):
+        def gradient(self, prediction, target, out=None):
+            return self.claim(prediction - target)
+
+    return {"subject": Returned(np.square, lambda d: 2 * d / d.size), "x": X, "target": np.zeros_like(X)}
