@@ -49,10 +49,13 @@ def as_padding(name: str, padding: str | int | Sequence) -> str | tuple[tuple[in
 
 
 class Windows:
-    """Where the windows of a layer lie: kernel_size, strides and padding, each of rows and columns."""
+    """Where the windows of a layer lie: size, strides and padding, each of rows and columns.
 
-    def __init__(self, kind: str, kernel_size, strides, padding) -> None:
-        self.size = pair(f"{kind}(kernel_size)", kernel_size)
+    kind, size_name   the layer's and the argument's, for messages.
+    """
+
+    def __init__(self, kind: str, size: Any, strides: Any, padding: Any, size_name: str = "kernel_size") -> None:
+        self.size = pair(f"{kind}({size_name})", size)
         self.strides = pair(f"{kind}(strides)", strides)
         self.padding = as_padding(f"{kind}(padding)", padding)
 
@@ -134,6 +137,7 @@ class Convolution(Layer):
     """
 
     reads_output = False
+    initial = ("initializer",)
 
     def __init__(
         self,

@@ -75,7 +75,8 @@ class AveragePooling2D(Layer):
         strides: int | Sequence[int] | None = None,
         padding: str | int | Sequence[Any] = "valid",
     ) -> None:
-        self.windows = Windows("AveragePooling2D", pool_size, pool_size if strides is None else strides, padding)
+        strides = pool_size if strides is None else strides
+        self.windows = Windows("AveragePooling2D", pool_size, strides, padding, "pool_size")
 
     def build(self, shape: Shape) -> Shape:
         self.image = as_image(self, shape)
