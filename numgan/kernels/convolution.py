@@ -32,19 +32,12 @@ def gather(x, strides, before, out):
 
     x (…, C, H, W, N); strides (sh, sw); before (top, left), the rows and columns of padding in front, which may be less
     than 0; out (…, C, KH, KW, OH, OW, N), whose memory is that of patches (…, C·KH·KW, OH·OW·N).
-
-    Where no window hangs over the border, x seen through the windows is a view and the gather one copy. (On two threads
-    sixteen small copies take three times as long as on one: each has to wait for Python's lock.)
     """
-    whole = _windows_inside(x, strides, before, out.shape)
-    if whole is not None:
-        np.copyto(out, whole)
-        return
-    for tap, inside, pixels, whole in taps_of(out.shape[-6:], x.shape[-3:-1], strides, before):
+    for tap, inside, pixels, outside in taps_of(out.shape[-6:], x.shape[-3:-1], strides, before):
         patch = out[tap]
-        if not whole:
-            patch.fill(0)
         np.copyto(patch[inside], x[pixels])
+        for border in outside:
+            patch[border].fill(0)
 
 
 def scatter_add(patches, start, strides, before, out):
@@ -62,54 +55,40 @@ def scatter_add(patches, start, strides, before, out):
         np.add(image, patches[tap][inside], out=image)
 
 
-def _windows_inside(x, strides, before, shape):
-    """x through the windows, a view (…, C, KH, KW, OH, OW, N); None if one of them hangs over the border."""
-    sides = zip(shape[-5:-3], shape[-3:-1], strides, before, x.shape[-3:-1], strict=True)
-    if max(before) > 0 or any(s * (o - 1) + k - p > pixels for k, o, s, p, pixels in sides):
-        return None
-    top, left = before
-    *lead, row, column, sample = x.strides
-    steps = (*lead, row, column, strides[0] * row, strides[1] * column, sample)
-    return np.lib.stride_tricks.as_strided(x[..., -top:, -left:, :], shape, steps)
-
-
-def pad(x, before, out):
-    """x with a border: out[c, r + p, q + p] = x[c, r, q]. The border stays as it is; it is zeros if `out` was.
-
-    x (…, C, H, W, N); before (top, left); out (…, C, at least top + H, at least left + W, N).
-    """
-    top, left = before
-    np.copyto(out[..., top : top + x.shape[-3], left : left + x.shape[-2], :], x)
-
-
 @functools.lru_cache(1024)
 def taps_of(windows, image, strides, before):
-    """[(tap, inside, pixels, whole)]: for every tap of the window the indices of its patch, of the positions in it at
-    which it lies on the image, and of the pixels that it lies on; whole where that is every position.
+    """[(tap, inside, pixels, outside)]: for every tap of the window the index of its patch, of the positions in it at
+    which it lies on the image, of the pixels that it lies on there, and of the strips of positions at which it doesn't.
     """
     _, kh, kw, oh, ow, _ = windows
     rows, columns = (_axis(*a) for a in zip((kh, kw), (oh, ow), image, strides, before, strict=True))
-    return [
-        (
-            (..., u, v, slice(None), slice(None), slice(None)),
-            (..., i, j, slice(None)),
-            (..., r, q, slice(None)),
-            i == slice(0, oh) and j == slice(0, ow),
-        )
-        for u, i, r in rows
-        for v, j, q in columns
-    ]
+    every, found = slice(None), []
+    for u, (i, r) in enumerate(rows):
+        for v, (j, q) in enumerate(columns):
+            strips = [(k, every) for k in (slice(0, i.start), slice(i.stop, oh)) if k.start < k.stop]
+            strips += [(i, k) for k in (slice(0, j.start), slice(j.stop, ow)) if k.start < k.stop]
+            found.append(
+                (
+                    (..., u, v, every, every, every),
+                    (..., i, j, every),
+                    (..., r, q, every),
+                    [(..., *strip, every) for strip in strips],
+                )
+            )
+    return found
 
 
 def _axis(taps, positions, pixels, stride, before):
-    """[(u, positions i, pixels stride·i + u − before)] along one axis: those i for which that is a pixel."""
+    """[(positions i, pixels stride·i + u − before)] of every tap u along one axis: those i for which that is a pixel."""
     found = []
     for u in range(taps):
         first = max(0, -((u - before) // stride))  # the least i with stride·i + u − before ≥ 0
         last = min(positions, (pixels - 1 - u + before) // stride + 1)
-        start = stride * first + u - before
-        stop = start + stride * (last - first - 1) + 1
-        found.append((u, slice(first, last), slice(start, stop, stride)) if first < last else (u, slice(0), slice(0)))
+        if first >= last:
+            found.append((slice(0, 0), slice(0, 0)))
+        else:
+            start = stride * first + u - before
+            found.append((slice(first, last), slice(start, start + stride * (last - first), stride)))
     return found
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 import copy
 import inspect
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,8 +29,7 @@ import numpy as np
 from numgan.errors import ArgumentTypeError
 from numgan.hints import Array, Kernel, Shape
 from numgan.kernels.dense import fastest_product
-from numgan.nn.calls import Call, Lane
-from numgan.nn.team import share_of
+from numgan.nn.calls import Call
 
 if TYPE_CHECKING:
     from numgan.nn.layer import Layer
@@ -83,7 +82,6 @@ class Buffers:
         self.training, self.features, self.block_name = training, slice(None), ""
         self.forward_calls, self.backward_calls = [], []
         self._names, self._scratch, self._own = (network.name, layer.name), scratch, {}
-        self.lane = None
 
     # ------------------------------------------------------------------------------------------ for a layer's `bind`
 
@@ -107,19 +105,9 @@ class Buffers:
             why = "nobody reads the input's gradient" if self.dx is None else ""
             self.backward_calls.append(self._call(kernel, own, "backward", out=self.dx, skipped=why))
 
-    def lanes(self, pieces: Sequence[Any]) -> Iterator[Any]:
-        """The pieces one by one. What is bound for one of them must not depend on what is bound for another: several
-        may run at once.
-        """
-        stage = object()
-        for i, piece in enumerate(pieces):
-            self.lane = Lane(stage, i, len(pieces)) if len(pieces) > 1 else None
-            yield piece
-        self.lane = None
-
     def scratch(self, name: str, shape: Shape) -> Array:
-        """Scratch of the data's dtype in a shape of the layer's own, for use within one piece of its work; of that name
-        and shape there is one in the plan to each thread.
+        """Scratch of the data's dtype in a shape of the layer's own, for use within one pass of the layer; of that name
+        and shape there is one in the plan.
         """
         return self._scratch_array(name, shape, self.y.dtype)
 
@@ -139,7 +127,7 @@ class Buffers:
             own = self._own | ({} if out is None else {"out": out}) | own
             for name in inspect.signature(kernel).parameters:
                 arguments[name] = self._find(name, own, arguments, kernel)
-        return Call(kernel, arguments, *self._names, direction, self.block_name, skipped, self.lane)
+        return Call(kernel, arguments, *self._names, direction, self.block_name, skipped)
 
     def _find(self, name, own, found, kernel):
         """The argument of that name; `found` are those before it."""
@@ -164,17 +152,16 @@ class Buffers:
         )
 
     def _scratch_array(self, name, shape, dtype):
-        key = name, shape, dtype, share_of(self.lane.i, self.lane.count) if self.lane else 0
+        key = name, shape, dtype
         if key not in self._scratch:
             self._scratch[key] = np.zeros(shape, dtype)
         return self._scratch[key]
 
     # ---------------------------------------------------------------------------------------------------- for a plan
 
-    def block(self, features: slice, lane: Lane) -> Buffers:
+    def block(self, features: slice) -> Buffers:
         """The same for a slice of features; without the ones, which only a layer that mixes features needs."""
         block = copy.copy(self)
-        block.lane = lane
         block.x1 = block.out1 = None
         block.features, block.block_name = features, f"features {features.start} to {features.stop - 1}"
         block.forward_calls, block.backward_calls, block._own = [], [], {}

@@ -1,24 +1,14 @@
 """`Call`: a kernel bound to its arguments, one line of a training step; and the step as a listing."""
 
 import inspect
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from numgan.nn import team
 from numgan.tables import aligned
-
-
-class Lane(NamedTuple):
-    """The i-th of `count` independent pieces of a stage, an object that stands for all of them."""
-
-    stage: object
-    i: int
-    count: int
 
 
 @dataclass(eq=False)
@@ -30,7 +20,6 @@ class Call:
     network, layer, direction   where in a step it stands; direction is "forward", "backward", "copy" or "update".
     block      which features of the layer it works on, in words, or "" for all.
     skipped    why it does not run, or "" when it does.
-    lane       None, or the `Lane` it is in: then it depends on no call in another lane of the same stage.
     run        the call itself, without arguments. What a step's loop calls: it knows no more than it has to.
     parts      the calls that it is made of: itself alone, or an optimiser's walk chunk by chunk.
     """
@@ -42,7 +31,6 @@ class Call:
     direction: str = ""
     block: str = ""
     skipped: str = ""
-    lane: "Lane | None" = None
     run: Callable[[], Any] = field(default=None, repr=False)
     parts: list["Call"] = field(default=None, repr=False)
 
@@ -89,29 +77,8 @@ def in_order(kernel: Callable, named: dict[str, Any]) -> dict[str, Any]:
 
 
 def runs(calls: list[Call]) -> list[Callable[[], Any]]:
-    """What there is to run of a list of calls, in order; what comes in lanes as one run on a team of threads.
-
-    Without products in lanes there is no team, and with a team no product has other threads: they spin when they have
-    nothing to do, and would be in its way.
-    """
-    calls = [call for call in calls if not call.skipped]
-    if team.size() == 1 or not any(call.lane and call.is_product for call in calls):
-        return [call.run for call in calls]
-    found = []
-    for stage, group in itertools.groupby(calls, _stage):
-        if stage is None:
-            found += [call.run for call in group]
-        else:
-            lanes = itertools.groupby(group, lambda call: call.lane and call.lane.i)
-            found.append(team.stage([[call.run for call in lane] for _, lane in lanes]))
-    return found
-
-
-def _stage(call):
-    """What is equal for calls of one stage; None for a call by itself that is no product."""
-    if call.lane:
-        return call.lane.stage, call.direction
-    return call if call.is_product else None
+    """What there is to run of a list of calls, in order."""
+    return [call.run for call in calls if not call.skipped]
 
 
 def listing(title: str, calls: list[Call]) -> str:

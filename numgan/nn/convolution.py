@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Conv2D", "Conv2DTranspose"]
 
-PIECE = 1 << 18  # numbers of a piece of patches: 1 MB in float32, which the next product finds in its core's cache
+PIECE = 1 << 20  # numbers of a piece of patches: 4 MB in float32
 LARGEST = 1_000_000  # of a kernel's side, a stride, a padding
 
 
@@ -163,102 +163,48 @@ class Convolution(Layer):
     def config(self) -> Config:
         return {"filters": self.filters, **self.windows.config()}
 
-    def padded(self, io: Buffers, image: Array, bind: Callable[..., None]) -> tuple[Array, Shape]:
-        """An image that windows can be gathered from, and the (top, left) padding that is not in it yet.
-
-        One that is worked on in several pieces gets its padding once, so that each piece's gather is a single copy.
+    def gathered(self, io: Buffers, image: Array, spare: int = 0) -> tuple[Array, Named]:
+        """Patches (…, C·KH·KW + spare, OH·OW·N), the spare row of ones, and the arguments with which `gather` fills
+        them from the image. Where parameters learn they are the layer's own: what the forward pass gathers is still there
+        for the backward pass.
         """
-        if len(self.by_positions(image)) == 1:
-            return image, self.before
-        sides = []
-        for pixels, count, size, stride, front in zip(
-            self.image[1:], self.positions, self.windows.size, self.windows.strides, self.before, strict=True
-        ):
-            sides.append(max(front + pixels, stride * (count - 1) + size))
-        canvas = np.zeros((*image.shape[:-3], *sides, image.shape[-1]), image.dtype)
-        bind(kernels.pad, x=image, before=self.before, out=canvas)
-        return canvas, (0, 0)
-
-    def gathered(self, io: Buffers, piece: Piece, padded: tuple[Array, Shape], spare: int = 0) -> tuple[Array, Named]:
-        """Scratch for the patches of a piece, (…, channels·KH·KW + spare, rows·columns·N), spare rows of ones; and the
-        arguments with which `gather` fills it.
-        """
-        (image, (top, left)), (sh, sw) = padded, self.windows.strides
-        image = image[..., piece.channels, :, :, :]
         *lead, channels, _, _, samples = image.shape
-        size, seen = channels * math.prod(self.windows.size), _length(piece.rows) * _length(piece.columns) * samples
-        patches = io.scratch("patches", (*lead, size + spare, seen))
-        patches[..., size:, :] = 1
-        windows = (*lead, channels, *self.windows.size, _length(piece.rows), _length(piece.columns), samples)
+        rows, columns = channels * math.prod(self.windows.size), math.prod(self.positions) * samples
+        shape = (*lead, rows + spare, columns)
+        patches = np.zeros(shape, image.dtype) if io.training else io.scratch("patches", shape)
+        patches[..., rows:, :] = 1
+        windows = (*lead, channels, *self.windows.size, *self.positions, samples)
         return patches, {
             "x": image,
             "strides": self.windows.strides,
-            "before": (top - sh * piece.rows.start, left - sw * piece.columns.start),
-            "out": patches[..., :size, :].reshape(windows),
-        }
-
-    def scattered(self, io: Buffers, piece: Piece, image: Array) -> tuple[Array, Named]:
-        """Scratch for the patches of some channels at all positions, (…, channels·KH·KW, OH·OW·N); and the arguments,
-        but for `start`, with which `scatter_add` adds it up in the image.
-        """
-        image = image[..., piece.channels, :, :, :]
-        *lead, channels, _, _, samples = image.shape
-        windows = (*lead, channels, *self.windows.size, *self.positions, samples)
-        size, seen = channels * math.prod(self.windows.size), math.prod(self.positions) * samples
-        patches = io.scratch("patches", (*lead, size, seen))
-        return patches, {
-            "patches": patches.reshape(windows),
-            "strides": self.windows.strides,
             "before": self.before,
-            "out": image,
+            "out": patches[..., :rows, :].reshape(windows),
         }
 
-    def by_positions(self, image: Array) -> list[Piece]:
-        """Pieces of the work at every position: rows of positions, or parts of a row where that is large."""
-        (height, width), channels = self.positions, slice(0, image.shape[-4])
-        row = math.prod(self.windows.size) * width * image.size // math.prod(image.shape[-3:-1])
-        if row <= PIECE:
-            return [Piece(channels, rows, slice(0, width)) for rows in _cut(height, row)]
-        columns = _cut(width, row // width)
-        return [Piece(channels, slice(i, i + 1), part) for i in range(height) for part in columns]
+    def scattered(self, io: Buffers, image: Array) -> Iterator[tuple[slice, slice, Array, Named]]:
+        """Piece by piece of the image's channels: (channels, their taps, patches, arguments of `scatter_add`).
 
-    def by_channels(self, image: Array) -> list[Piece]:
-        """Pieces of the work for every channel of the image, at all positions."""
-        rows, columns = (slice(0, n) for n in self.positions)
-        taps, pixels = math.prod(self.windows.size) * math.prod(self.positions), math.prod(image.shape[-3:-1])
-        channels = image.shape[-4]
-        return [Piece(part, rows, columns) for part in _cut(channels, taps * image.size // (pixels * channels))]
-
-    def taps(self, channels: slice) -> slice:
-        """The rows of patches, or columns of the weights, that belong to some channels."""
-        taps = math.prod(self.windows.size)
-        return slice(channels.start * taps, channels.stop * taps)
-
-
-class Piece(NamedTuple):
-    """Part of a convolution's work: some channels of the image under the windows at some positions."""
-
-    channels: slice
-    rows: slice
-    columns: slice
-
-    def at(self, image: Array | None) -> Array | None:
-        """The matrix (…, C, rows·columns·N) of the positions in an image (…, C, OH, OW, N); None stays None."""
-        if image is None:
-            return None
-        part = image[..., self.rows, self.columns, :]
-        return part.reshape(*part.shape[:-3], -1)
-
-
-def _length(part):
-    return part.stop - part.start
-
-
-def _cut(count, size):
-    """Slices of `count` things of `size` numbers each that hold about PIECE numbers."""
-    pieces = min(count, max(1, round(count * size / PIECE)))
-    edges = [count * i // pieces for i in range(pieces + 1)]
-    return [slice(a, b) for a, b in itertools.pairwise(edges)]
+        patches (…, channels·KH·KW, OH·OW·N) are scratch of about PIECE numbers, which `scatter_add` finds in the cache.
+        `taps` are their rows among all patches', the columns of the weights. `start` is not among the arguments.
+        """
+        *lead, channels, _, _, samples = image.shape
+        taps, columns = math.prod(self.windows.size), math.prod(self.positions) * samples
+        pieces = min(channels, max(1, round(math.prod(lead) * channels * taps * columns / PIECE)))
+        edges = [channels * i // pieces for i in range(pieces + 1)]
+        for piece in (slice(a, b) for a, b in itertools.pairwise(edges)):
+            count = piece.stop - piece.start
+            patches = io.scratch("gradients of patches", (*lead, count * taps, columns))
+            yield (
+                piece,
+                slice(piece.start * taps, piece.stop * taps),
+                patches,
+                {
+                    "patches": patches.reshape(*lead, count, *self.windows.size, *self.positions, samples),
+                    "strides": self.windows.strides,
+                    "before": self.before,
+                    "out": image[..., piece, :, :, :],
+                },
+            )
 
 
 class Conv2D(Convolution):
@@ -293,24 +239,18 @@ class Conv2D(Convolution):
         return {"weight": matrix[..., :-1].reshape(shape), "bias": matrix[..., -1]}
 
     def bind(self, io: Buffers) -> None:
-        image = self.padded(io, io.x, io.forward)
-        for piece in io.lanes(self.by_positions(io.x)):
-            patches, gathering = self.gathered(io, piece, image, spare=1)
-            io.forward(kernels.gather, **gathering)
-            io.forward(dense.dense_forward, weight=self.matrix, x1=patches, out=piece.at(io.y), product=np.matmul)
+        patches, gathering = self.gathered(io, io.x, spare=1)
         dy = flat(io.dy)
-        for piece in io.lanes(self.by_channels(io.x)):
-            last = piece.channels.stop == self.image[0]  # which has the ones, for the bias
-            patches, gathering = self.gathered(io, piece, image, spare=int(last))
-            columns = slice(self.taps(piece.channels).start, None) if last else self.taps(piece.channels)
-            io.backward_parameters(kernels.gather, **gathering)
-            out = self.grad_matrix[..., columns]
-            io.backward_parameters(dense.dense_backward_weight, dy=dy, x1=patches, out=out, product=np.matmul)
-        for piece in io.lanes(self.by_channels(io.x)):
-            patches, adding = self.scattered(io, piece, io.x if io.dx is None else io.dx)
-            weight = self.matrix[..., self.taps(piece.channels)]
-            io.backward(dense.dense_backward_input, weight=weight, dy=dy, out1=patches)
-            io.backward(kernels.scatter_add, start=0.0, **adding)
+        io.forward(kernels.gather, **gathering)
+        io.forward(dense.dense_forward, weight=self.matrix, x1=patches, out=flat(io.y))
+        io.backward_parameters(dense.dense_backward_weight, dy=dy, x1=patches, out=self.grad_matrix)
+        if io.dx is None:
+            io.backward(dense.dense_backward_input)
+            io.backward(kernels.scatter_add)
+            return
+        for _, taps, pieces, scattering in self.scattered(io, io.dx):
+            io.backward(dense.dense_backward_input, weight=self.matrix[..., taps], dy=dy, out1=pieces)
+            io.backward(kernels.scatter_add, start=0.0, **scattering)
 
     @classmethod
     def examples(cls) -> list[tuple[Layer, Shape]]:
@@ -366,26 +306,18 @@ class Conv2DTranspose(Convolution):
     def bind(self, io: Buffers) -> None:
         weight, grad = (a["weight"].reshape(*io.replicas, self.outer, -1) for a in (self.params, self.grads))
         bias = self.params["bias"][..., None, None, None]
-        x, dy = flat(io.x), flat(io.dy)
-        for piece in io.lanes(self.by_channels(io.y)):
-            patches, adding = self.scattered(io, piece, io.y)
-            part = weight[..., self.taps(piece.channels)]
-            io.forward(dense.dense_backward_input, weight=part, dy=x, out1=patches)
-            io.forward(kernels.scatter_add, start=bias[..., piece.channels, :, :, :], **adding)
+        x, dy, dx = map(flat, (io.x, io.dy, io.dx))
+        for channels, taps, pieces, scattering in self.scattered(io, io.y):
+            io.forward(dense.dense_backward_input, weight=weight[..., taps], dy=x, out1=pieces)
+            io.forward(kernels.scatter_add, start=bias[..., channels, :, :, :], **scattering)
         if dy is None:
             return
         ones = np.ones((dy.shape[-1], 1), dy.dtype)
         io.backward_parameters(kernels.channel_sums, dy=dy, ones=ones, out=self.grads["bias"][..., None])
-        image = self.padded(io, io.dy, io.backward_parameters if io.training else io.backward)
-        for piece in io.lanes(self.by_channels(io.dy)):
-            patches, gathering = self.gathered(io, piece, image)
-            out = grad[..., self.taps(piece.channels)]
-            io.backward_parameters(kernels.gather, **gathering)
-            io.backward_parameters(dense.dense_backward_weight, dy=x, x1=patches, out=out, product=np.matmul)
-        for piece in io.lanes(self.by_positions(io.dy)):
-            patches, gathering = self.gathered(io, piece, image)
-            io.backward(kernels.gather, **gathering)
-            io.backward(dense.dense_forward, weight=weight, x1=patches, out=piece.at(io.dx), product=np.matmul)
+        patches, gathering = self.gathered(io, io.dy)
+        (io.backward_parameters if io.training else io.backward)(kernels.gather, **gathering)
+        io.backward_parameters(dense.dense_backward_weight, dy=x, x1=patches, out=grad)
+        io.backward(dense.dense_forward, weight=weight, x1=patches, out=dx)
 
     @classmethod
     def examples(cls) -> list[tuple[Layer, Shape]]:

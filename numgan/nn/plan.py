@@ -14,7 +14,7 @@ import numpy as np
 
 from numgan.hints import Array
 from numgan.nn.buffers import Buffers, without_ones
-from numgan.nn.calls import Lane, runs
+from numgan.nn.calls import runs
 
 if TYPE_CHECKING:
     from numgan.nn.network import Sequential
@@ -78,11 +78,11 @@ class Plan:
         the next, so that a block is still in the cache when its next pass comes (5 % of the MNIST step).
         """
         blocks = pairs[0][1].blocks() if pairs[0][0].featurewise else [slice(None)]
-        backward, stage = [], object()
-        for i, block in enumerate(blocks):
+        backward = []
+        for block in blocks:
             calls_of_block = []
             for layer, io in pairs:
-                own = io if len(blocks) == 1 else io.block(block, Lane(stage, i, len(blocks)))
+                own = io if len(blocks) == 1 else io.block(block)
                 layer.bind(own)
                 self.forward += own.forward_calls
                 calls_of_block[:0] = own.backward_calls
