@@ -51,7 +51,13 @@ def as_padding(name: str, padding: str | int | Sequence) -> str | tuple[tuple[in
 class Windows:
     """Where the windows of a layer lie: kernel_size, strides and padding, each of rows and columns."""
 
-    def __init__(self, kind: str, kernel_size, strides, padding) -> None:
+    def __init__(
+        self,
+        kind: str,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int],
+        padding: str | int | Sequence[Any],
+    ) -> None:
         self.size = pair(f"{kind}(kernel_size)", kernel_size)
         self.strides = pair(f"{kind}(strides)", strides)
         self.padding = as_padding(f"{kind}(padding)", padding)
