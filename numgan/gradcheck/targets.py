@@ -227,7 +227,7 @@ TARGETS |= {
         partial(chain_gradients, NonSaturating(label_smoothing=0.1), "concatenated"),
         partial(chain_gradients, NonSaturating(label_smoothing=0.1), "separate"),
         partial(chain_gradients, Minimax(label_smoothing=0.1, discriminator_loss="sum"), "concatenated"),
-        *(partial(image_chain_gradients, NonSaturating(), schedule) for schedule in SCHEDULES),
         formulas.clipped_weights,
+        *(partial(image_chain_gradients, NonSaturating(), schedule) for schedule in SCHEDULES),
     ],
 }

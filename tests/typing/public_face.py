@@ -12,9 +12,13 @@ from numgan import (
     GAN,
     SGD,
     Adam,
+    AveragePooling2D,
     BatchNorm,
     BinaryCrossEntropy,
+    Conv2D,
+    Conv2DTranspose,
     Dense,
+    Dropout,
     Error,
     Flatten,
     GradientError,
@@ -32,6 +36,7 @@ from numgan import (
     SiLU,
     SoftmaxCrossEntropy,
     Tanh,
+    UpSampling2D,
     Wasserstein,
     check_adjoint,
     check_gradients,
@@ -73,9 +78,22 @@ def networks(rng: np.random.Generator) -> tuple[Sequential, Sequential]:
         Dense(4, "he_uniform"),
         Tanh(),
         Reshape((1, 2, 2)),
+        Conv2DTranspose(2, 2, 2),
+        UpSampling2D((1, 2)),
+        Conv2D(1, (3, 3), (1, 2), "same", "he_normal"),
     ]
-    d = [Flatten(), Dense(8), ReLU(), Cube(), Dense(1), Sigmoid()]
-    return Sequential(g, 3, rng, "float64", name="generator"), Sequential(d, (1, 2, 2), rng, "float64")
+    d = [
+        Conv2D(4, 3, padding=((1, 1), (0, 0))),
+        AveragePooling2D(2, strides=(1, 2), padding=1),
+        Dropout(0.3),
+        Flatten(),
+        Dense(8),
+        ReLU(),
+        Cube(),
+        Dense(1),
+        Sigmoid(),
+    ]
+    return Sequential(g, 3, rng, "float64", name="generator"), Sequential(d, (1, 4, 4), rng, "float64")
 
 
 def one_network(network: Sequential, x: Array) -> None:
