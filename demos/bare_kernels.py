@@ -65,13 +65,14 @@ def convolve_with_kernels(x, weight, bias, dy, stride, padding):
     columns1 = np.ones((channels * k * k + 1, height * width * n))  # [x; 1], a column to a window
     windows = columns1[:-1].reshape(channels, k, k, height, width, n)  # the same memory
     y, dmatrix, dx = np.empty(dy.shape), np.empty(matrix.shape), np.empty(x.shape)
-    dcolumns1 = np.empty(columns1.shape)
+    dcolumns1, place = np.empty(columns1.shape), {"strides": (stride, stride), "before": (padding, padding)}
+    canvas = np.empty(convolution.canvas_shape(windows.shape, x.shape, **place))
 
-    convolution.gather(x, (stride, stride), (padding, padding), out=windows)
+    convolution.gather(x, out=windows, **place)
     dense.dense_forward(matrix, columns1, out=y.reshape(filters, -1))
     dense.dense_backward_weight(dy.reshape(filters, -1), columns1.T, out=dmatrix)
     dense.dense_backward_input(matrix.T, dy.reshape(filters, -1), out1=dcolumns1)
-    convolution.scatter_add(dcolumns1[:-1].reshape(windows.shape), 0, (stride, stride), (padding, padding), out=dx)
+    convolution.scatter_add(dcolumns1[:-1].reshape(windows.shape), 0, canvas=canvas, out=dx, **place)
     return y, dx, dmatrix[:, :-1].reshape(weight.shape), dmatrix[:, -1]
 
 

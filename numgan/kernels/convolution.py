@@ -26,12 +26,15 @@ import functools
 
 import numpy as np
 
+# What does not lie in one run NumPy adds by way of buffers of 8,192 numbers, unless its runs are longer than a buffer.
+RUN = 512
+
 
 def gather(x, strides, before, out):
     """P[c, u, v, i, j] = x[c, s·i + u − p, s·j + v − p], and 0 where that is no pixel.
 
-    x (…, C, H, W, N); strides (sh, sw); before (top, left), the rows and columns of padding in front, which may be less
-    than 0; out (…, C, KH, KW, OH, OW, N), whose memory is that of patches (…, C·KH·KW, OH·OW·N).
+    x (…, C, H, W, N); strides (sh, sw); before (top, left), the rows and columns of padding in front; out (…, C, KH, KW,
+    OH, OW, N), whose memory is that of patches (…, C·KH·KW, OH·OW·N).
     """
     for tap, inside, pixels, outside in taps_of(out.shape[-6:], x.shape[-3:-1], strides, before):
         patch = out[tap]
@@ -40,19 +43,58 @@ def gather(x, strides, before, out):
             patch[border].fill(0)
 
 
-def scatter_add(patches, start, strides, before, out):
+def scatter_add(patches, start, strides, before, canvas, out):
     """x[c, r, q] = start + Σ P[c, u, v, i, j] over all (u, v, i, j) with s·i + u − p = r and s·j + v − p = q.
 
     The adjoint of `gather`: ⟨scatter_add(P), x⟩ = ⟨P, gather(x)⟩ for start 0. A pixel under several windows gets a
     share from each of them, one under none keeps `start`.
 
-    patches (…, C, KH, KW, OH, OW, N); start a scalar, or (…, C, 1, 1, 1), a bias to a channel; strides and before as in
-    `gather`; out (…, C, H, W, N).
+    The sums are made on a canvas that is sorted by residues: where r + p = s·a + α and q + p = s·b + β, the pixel
+    (r, q) lies at canvas[c, α, β, a, b]. There tap (u, v) of all windows is one block, which begins at a = ⌊u/s⌋ in
+    α = u mod s, and s × s taps, which never meet on a pixel, are added at once. (Added up in the image itself, which
+    takes runs of N numbers in place of OW·N, it takes 1.8 times as long: each run costs NumPy 100 ns.)
+
+    patches (…, C, KH, KW, OH, OW, N); start what the canvas is filled with, a scalar or an array that broadcasts to it,
+    as (…, C, 1, 1, 1, 1, 1) for a bias; strides and before as in `gather`; canvas, scratch of the `canvas_shape`;
+    out (…, C, H, W, N).
     """
-    np.copyto(out, start)
-    for tap, inside, pixels, _ in taps_of(patches.shape[-6:], out.shape[-3:-1], strides, before):
-        image = out[pixels]
-        np.add(image, patches[tap][inside], out=image)
+    (sh, sw), (kh, kw, oh, ow) = strides, patches.shape[-5:-1]
+    np.copyto(canvas, start)
+    usual = np.setbufsize(RUN)
+    for u in range(0, kh, sh):
+        for v in range(0, kw, sw):
+            taps = patches[..., u : u + sh, v : v + sw, :, :, :]
+            a, b = u // sh, v // sw
+            block = canvas[..., : taps.shape[-5], : taps.shape[-4], a : a + oh, b : b + ow, :]
+            np.add(block, taps, out=block)
+    np.setbufsize(usual)
+    rows, columns = map(_residues, strides, before, out.shape[-3:-1])
+    for alpha, (a, r) in enumerate(rows):
+        for beta, (b, q) in enumerate(columns):
+            np.copyto(out[..., r, q, :], canvas[..., alpha, beta, a, b, :])
+
+
+def _residues(stride, before, pixels):
+    """[(places a, pixels r)] along one axis, for every residue α: those with r + before = stride·a + α."""
+    found = []
+    for alpha in range(stride):
+        r = (alpha - before) % stride
+        a = (r + before) // stride
+        found.append((slice(a, a + len(range(r, pixels, stride))), slice(r, pixels, stride)))
+    return found
+
+
+def canvas_shape(patches, image, strides, before):
+    """The shape (…, C, sh, sw, A, B, N) of the canvas on which patches of shape (…, C, KH, KW, OH, OW, N) and an image
+    of shape (…, C, H, W, N) have room.
+    """
+    sides = [
+        max(positions + (taps - 1) // stride, -(-(front + pixels) // stride))
+        for positions, taps, stride, front, pixels in zip(
+            patches[-3:-1], patches[-5:-3], strides, before, image[-3:-1], strict=True
+        )
+    ]
+    return (*patches[:-5], *strides, *sides, patches[-1])
 
 
 @functools.lru_cache(1024)
@@ -79,7 +121,7 @@ def taps_of(windows, image, strides, before):
 
 
 def _axis(taps, positions, pixels, stride, before):
-    """[(positions i, pixels stride·i + u − before)] of every tap u along one axis: those i for which that is a pixel."""
+    """[(positions i, pixels stride·i + u − before)] of each tap u along one axis, for the i that put it on a pixel."""
     found = []
     for u in range(taps):
         first = max(0, -((u - before) // stride))  # the least i with stride·i + u − before ≥ 0

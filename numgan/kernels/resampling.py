@@ -7,7 +7,7 @@ is the sum of the gradients of all outputs that it went into, each times the sha
 
 import numpy as np
 
-from numgan.kernels.convolution import taps_of
+from numgan.kernels.convolution import scatter_add, taps_of
 
 
 def upsample_forward(x, out):
@@ -45,13 +45,13 @@ def average_pool_forward(x, share, size, strides, before, out):
     np.multiply(out, share, out=out)
 
 
-def average_pool_backward(dy, share, size, strides, before, temp, out):
-    """dx[c, r, q] = Σ dy[c, i, j]·share[i, j] over all windows (i, j) that the pixel lies under.
+def average_pool_backward(dy, share, size, strides, before, temp, canvas, out):
+    """dx[c, r, q] = Σ dy[c, i, j]·share[i, j] over all windows (i, j) that the pixel lies under: a scatter-add to which
+    all taps of a window bring the same.
 
-    dy and the scratch temp (…, C, OH, OW, N); out (…, C, H, W, N).
+    dy and the scratch temp (…, C, OH, OW, N); canvas as for `convolution.scatter_add`; out (…, C, H, W, N).
     """
     np.multiply(dy, share, out=temp)
-    out.fill(0)
-    for _, inside, pixels, _ in taps_of((1, *size, *share.shape), out.shape[-3:-1], strides, before):
-        image = out[pixels]
-        np.add(image, temp[inside], out=image)
+    *lead, oh, ow, samples = temp.shape
+    same = np.broadcast_to(temp[..., None, None, :, :, :], (*lead, *size, oh, ow, samples))
+    scatter_add(same, 0, strides, before, canvas, out)

@@ -165,8 +165,8 @@ class Convolution(Layer):
 
     def gathered(self, io: Buffers, image: Array, spare: int = 0) -> tuple[Array, Named]:
         """Patches (…, C·KH·KW + spare, OH·OW·N), the spare row of ones, and the arguments with which `gather` fills
-        them from the image. Where parameters learn they are the layer's own: what the forward pass gathers is still there
-        for the backward pass.
+        them from the image. Where parameters learn they are the layer's own: what the forward pass gathers is still
+        there for the backward pass.
         """
         *lead, channels, _, _, samples = image.shape
         rows, columns = channels * math.prod(self.windows.size), math.prod(self.positions) * samples
@@ -194,17 +194,11 @@ class Convolution(Layer):
         for piece in (slice(a, b) for a, b in itertools.pairwise(edges)):
             count = piece.stop - piece.start
             patches = io.scratch("gradients of patches", (*lead, count * taps, columns))
-            yield (
-                piece,
-                slice(piece.start * taps, piece.stop * taps),
-                patches,
-                {
-                    "patches": patches.reshape(*lead, count, *self.windows.size, *self.positions, samples),
-                    "strides": self.windows.strides,
-                    "before": self.before,
-                    "out": image[..., piece, :, :, :],
-                },
-            )
+            part, windows = image[..., piece, :, :, :], (*lead, count, *self.windows.size, *self.positions, samples)
+            place = {"strides": self.windows.strides, "before": self.before}
+            canvas = io.scratch("canvas", kernels.canvas_shape(windows, part.shape, **place))
+            arguments = {"patches": patches.reshape(windows), "canvas": canvas, "out": part, **place}
+            yield piece, slice(piece.start * taps, piece.stop * taps), patches, arguments
 
 
 class Conv2D(Convolution):
@@ -305,11 +299,11 @@ class Conv2DTranspose(Convolution):
 
     def bind(self, io: Buffers) -> None:
         weight, grad = (a["weight"].reshape(*io.replicas, self.outer, -1) for a in (self.params, self.grads))
-        bias = self.params["bias"][..., None, None, None]
+        bias = self.params["bias"][..., None, None, None, None, None]  # as it broadcasts to a canvas
         x, dy, dx = map(flat, (io.x, io.dy, io.dx))
         for channels, taps, pieces, scattering in self.scattered(io, io.y):
             io.forward(dense.dense_backward_input, weight=weight[..., taps], dy=x, out1=pieces)
-            io.forward(kernels.scatter_add, start=bias[..., channels, :, :, :], **scattering)
+            io.forward(kernels.scatter_add, start=bias[..., channels, :, :, :, :, :], **scattering)
         if dy is None:
             return
         ones = np.ones((dy.shape[-1], 1), dy.dtype)

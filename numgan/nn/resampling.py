@@ -11,6 +11,7 @@ import numpy as np
 
 from numgan.hints import Config, Rows, Shape
 from numgan.kernels import resampling as kernels
+from numgan.kernels.convolution import canvas_shape
 from numgan.nn.convolution import Windows, as_image, pair
 from numgan.nn.layer import Layer
 
@@ -90,7 +91,9 @@ class AveragePooling2D(Layer):
         share[...] = 1 / np.maximum(counts, 1)[..., None]  # a window on padding alone gives 0
         io.let(share=share, size=self.windows.size, strides=self.windows.strides, before=self.before)
         io.forward(kernels.average_pool_forward)
-        io.backward(kernels.average_pool_backward)
+        windows = (*io.x.shape[:-3], *self.windows.size, *self.positions, io.x.shape[-1])
+        canvas = io.scratch("canvas", canvas_shape(windows, io.x.shape, self.windows.strides, self.before))
+        io.backward(kernels.average_pool_backward, canvas=canvas)
 
     def _pixels_under(self, axis):
         """How many pixels lie under the window at each of its positions along one axis."""

@@ -20,7 +20,7 @@ WINDOWS = st.fixed_dictionaries({
     "size": PAIRS,
     "positions": st.tuples(st.integers(1, 5), st.integers(1, 4)),  # some of them beyond the image
     "strides": PAIRS,
-    "before": st.tuples(st.integers(-2, 3), st.integers(-2, 3)),
+    "before": st.tuples(st.integers(0, 3), st.integers(0, 3)),
     "samples": st.integers(1, 3),
     "seed": st.integers(0, 99),
 })  # fmt: skip
@@ -42,6 +42,10 @@ def taps(w):
 
 def on(image, r, q):
     return 0 <= r < image.shape[-3] and 0 <= q < image.shape[-2]
+
+
+def canvas(patches, image, w):
+    return np.full(convolution.canvas_shape(patches.shape, image.shape, **where(w)), np.nan)
 
 
 def where(w):
@@ -70,7 +74,8 @@ def test_every_pixel_gets_the_sum_of_the_entries_that_are_its_own(w):
         for u, v, i, j, r, q in taps(w):
             if on(image, r, q):
                 expected[..., r, q, :] += patches[..., u, v, i, j, :]
-        convolution.scatter_add(patches, first, out=image, **where(w))
+        on_canvas = start[..., None, None] if first is start else first
+        convolution.scatter_add(patches, on_canvas, canvas=canvas(patches, image, w), out=image, **where(w))
         np.testing.assert_allclose(image, expected, rtol=1e-12, atol=1e-12)
 
 
@@ -81,7 +86,7 @@ def test_scatter_add_is_the_adjoint_of_gather(w):
     image, patches = arrays(w)
     gathered, scattered = np.full_like(patches, np.nan), np.full_like(image, np.nan)
     convolution.gather(image, out=gathered, **where(w))
-    convolution.scatter_add(patches, 0.0, out=scattered, **where(w))
+    convolution.scatter_add(patches, 0.0, canvas=canvas(patches, image, w), out=scattered, **where(w))
     axes = tuple(range(len(w["lead"]), patches.ndim)), tuple(range(len(w["lead"]), image.ndim))
     left, right = (gathered * patches).sum(axis=axes[0]), (image * scattered).sum(axis=axes[1])
     size = np.abs(gathered * patches).sum() + 1e-300
@@ -96,7 +101,9 @@ def test_the_average_s_way_back_is_its_adjoint(w):
     dy = normal(4, *w["lead"], w["channels"], *w["positions"], w["samples"])
     y, dx, temp = np.full_like(dy, np.nan), np.full_like(image, np.nan), np.full_like(dy, np.nan)
     resampling.average_pool_forward(image, share, w["size"], out=y, **where(w))
-    resampling.average_pool_backward(dy, share, w["size"], temp=temp, out=dx, **where(w))
+    shape = (*image.shape[:-3], *w["size"], *dy.shape[-3:])
+    sums = np.full(convolution.canvas_shape(shape, image.shape, **where(w)), np.nan)
+    resampling.average_pool_backward(dy, share, w["size"], temp=temp, canvas=sums, out=dx, **where(w))
     expected = np.zeros_like(y)
     for _, _, i, j, r, q in taps(w):
         if on(image, r, q):
@@ -133,7 +140,5 @@ W = {"lead": (), "channels": 16, "image": (24, 24), "size": (4, 4), "positions":
 def test_a_call_takes_no_memory(lead):
     image, patches = arrays(W | {"lead": lead})
     assert_takes_no_memory(convolution.gather, {"x": image, "out": patches, **where(W)})
-    # NumPy adds slices that lie scattered in memory through a buffer of its own, of one size whatever the arrays'
-    scattering = {"patches": patches, "start": 0.0, "out": image, **where(W)}
-    assert image.nbytes > 10 * 200_000
-    assert_takes_no_memory(convolution.scatter_add, scattering, bound=200_000)
+    scattering = {"patches": patches, "start": 0.0, "canvas": canvas(patches, image, W), "out": image, **where(W)}
+    assert_takes_no_memory(convolution.scatter_add, scattering, bound=20_000)

@@ -189,7 +189,8 @@ def _(scatter_add, a):
 @fault("scatter-add: the stride forgotten on the way back", "conv2d", "scatter_add")
 @spoiled(kernels.scatter_add)
 def _(scatter_add, a):
-    scatter_add(**a | {"strides": (1, 1)})
+    room = kernels.canvas_shape(a["patches"].shape, a["out"].shape, (1, 1), a["before"])
+    scatter_add(**a | {"strides": (1, 1), "canvas": np.empty(room)})
 
 
 @fault("scatter-add: the padding forgotten on the way back", "conv2d", "scatter_add")
@@ -222,14 +223,14 @@ def _(scatter_add, a):
 @spoiled(kernels.scatter_add)
 def _(scatter_add, a):
     scatter_add(**a)
-    a["out"] += a["start"] * (_windows_over(scatter_add, a) - 1)
+    a["out"] += _bias(a["start"]) * (_windows_over(scatter_add, a) - 1)
 
 
 @fault("transposed convolution: the bias under windows alone", "conv2d_transpose", "scatter_add")
 @spoiled(kernels.scatter_add)
 def _(scatter_add, a):
     scatter_add(**a)
-    a["out"] -= a["start"] * (_windows_over(scatter_add, a) == 0)
+    a["out"] -= _bias(a["start"]) * (_windows_over(scatter_add, a) == 0)
 
 
 @fault("transposed convolution: overlapping windows overwrite each other", "conv2d_transpose", "scatter_add")
@@ -263,6 +264,11 @@ def _windows_over(scatter_add, a):
     return over
 
 
+def _bias(start):
+    """What a pixel starts from, as it broadcasts to the image."""
+    return start[..., 0, 0] if np.ndim(start) else start
+
+
 def _put(patches, start, strides, before, out, **_):
     """A scatter that writes where it ought to add."""
     _, kh, kw, oh, ow, _ = patches.shape[-6:]
@@ -272,7 +278,7 @@ def _put(patches, start, strides, before, out, **_):
         r, q = strides[0] * i + u - before[0], strides[1] * j + v - before[1]
         if 0 <= r < height and 0 <= q < width:
             out[..., r, q, :] = patches[..., u, v, i, j, :]
-    out += start
+    out += _bias(start)
 
 
 # ----------------------------------------------------------------------------------------------- bias and weight
