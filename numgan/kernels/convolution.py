@@ -33,8 +33,8 @@ RUN = 512
 def gather(x, strides, before, out):
     """P[c, u, v, i, j] = x[c, s·i + u − p, s·j + v − p], and 0 where that is no pixel.
 
-    x (…, C, H, W, N); strides (sh, sw); before (top, left), the rows and columns of padding in front; out (…, C, KH, KW,
-    OH, OW, N), whose memory is that of patches (…, C·KH·KW, OH·OW·N).
+    x (…, C, H, W, N); strides (sh, sw); before (top, left), the rows and columns of padding in front;
+    out (…, C, KH, KW, OH, OW, N), whose memory is that of patches (…, C·KH·KW, OH·OW·N).
     """
     for tap, inside, pixels, outside in taps_of(out.shape[-6:], x.shape[-3:-1], strides, before):
         patch = out[tap]

@@ -11,7 +11,7 @@ import numpy as np
 
 from numgan.gradcheck.faults.catalogue import chapter, spoiled
 from numgan.kernels import convolution as kernels
-from numgan.nn.convolution import Conv2D, Conv2DTranspose, Windows
+from numgan.nn.convolution import Conv2D, Conv2DTranspose, Convolution, Windows
 
 fault = chapter("convolution", kernels)
 
@@ -345,9 +345,12 @@ def _but_the_last(taps):
 # ------------------------------------------------------------------------------------------------------ in pieces
 
 
-@fault("convolution in pieces: every piece's windows from the image's first row on", "conv2d", "scatter_add")
-@spoiled(kernels.scatter_add)
-def _(scatter_add, a):
-    scatter_add(**a)
-    if a["patches"].shape[-6] < a["out"].base.shape[-4]:
-        a["out"][...] = np.roll(a["out"], 1, axis=-4)
+@fault("convolution in pieces: every piece with the first one's weights", "conv2d", "scattered", owner=Convolution)
+def _(self, io, image, scattered=Convolution.scattered):
+    for channels, taps, patches, arguments in scattered(self, io, image):
+        yield channels, slice(0, taps.stop - taps.start), patches, arguments
+
+
+@fault("transposed convolution in pieces: the first piece alone", "conv2d_transpose", "scattered", owner=Convolution)
+def _(self, io, image, scattered=Convolution.scattered):
+    yield next(scattered(self, io, image))
