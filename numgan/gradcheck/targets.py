@@ -53,12 +53,15 @@ def in_pieces(check: Callable, layer: Layer, shape: Shape, training: bool, seed:
 
 
 def neighbouring_convolutions(seed: int, tolerance: float) -> Report:
-    """Two convolutions whose patches have one shape, and so share their scratch, but not what of it is padding."""
+    """Two convolutions whose patches have one shape, and so, where nothing learns, share their scratch, but not what of
+    it is padding.
+    """
     rng = np.random.default_rng(seed)
     layers = [Conv2D(2, 3, padding=((2, 0), (0, 2))), Tanh(), Conv2D(2, 3, padding=((0, 2), (1, 1)))]
     network = Sequential(layers, (2, 3, 4), rng, "float64", name="network")
     x = rng.normal(0.2, 1.3, (formulas.ROWS, 2, 3, 4))
-    return titled("neighbours with one scratch", check_gradients(network, x, tolerance=tolerance, seed=seed))
+    report = check_gradients(network, x, training=False, tolerance=tolerance, seed=seed)
+    return titled("neighbours with one scratch", report)
 
 
 def loss_gradients(from_logits: bool, seed: int, tolerance: float) -> Report:
