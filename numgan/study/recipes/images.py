@@ -63,7 +63,7 @@ class Dcgan:
     sample_count = 64
     snapshot_count = 16
     gradient_check: ClassVar = {  # the same networks, but narrow: whole, it would take hours
-        "rows": 4, "coordinates": 4, "directions": 2, "settings": {"filters": (3, 4), "latent_dim": 5}
+        "rows": 4, "coordinates": 2, "directions": 1, "settings": {"filters": (3, 4), "latent_dim": 5, "stddev": 0.3},
     }  # fmt: skip
 
     def build(self, s: Any, rng: Rng, dtype: DType) -> GAN:
@@ -187,7 +187,9 @@ class Emoji(Dcgan):
     name = "emoji"
     title = "emoji in colour, 32 × 32 (or --set size=64): a DCGAN of three convolutions either way, 4,000 steps"
     settings = EmojiSettings()
-    gradient_check: ClassVar = Dcgan.gradient_check | {"settings": {"filters": (2, 3, 4), "latent_dim": 5, "size": 16}}
+    gradient_check: ClassVar = Dcgan.gradient_check | {
+        "settings": {"filters": (2, 3, 4), "latent_dim": 5, "size": 16, "stddev": 0.3}
+    }
 
     def shape(self, s: Any) -> Shape:
         return (3, s.size, s.size)
