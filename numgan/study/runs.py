@@ -37,7 +37,6 @@ from numgan.study.watch import Watch
 if TYPE_CHECKING:
     from numgan.gan.history import History
 
-QUALITY_SAMPLES = 5_000  # as many as the closing figures are computed from
 JUDGED = 1_000  # of these, beside as many real rows, to see whether the training is lost
 PICTURED = 100_000  # samples in a picture at most
 CONFIG_LIMIT = 1_000_000  # bytes
@@ -260,8 +259,8 @@ class _Game:
         plots.evolution(moments, recipe.draw, directory / "evolution.png")
         if len(record):
             plots.history(record, directory / "history.png")
-        samples = gan.sample(QUALITY_SAMPLES, rng)
-        quality, rows = recipe.quality(samples, gan, rng), np.empty((JUDGED, *recipe.shape), gan.generator.dtype)
+        samples = gan.sample(recipe.quality_count, rng)
+        quality, rows = recipe.quality(samples, gan, rng), np.empty((JUDGED, *self.data.shape), gan.generator.dtype)
         self.data.sample(JUDGED, rng, rows)
         return quality, ends.ends(gan, record, samples[:JUDGED], rows)
 

@@ -42,6 +42,7 @@ class Mnist:
     look_every = 50  # steps between two looks at the losses, about a second
     sample_count = 64
     snapshot_count = 16
+    quality_count = 1_000
     gradient_check: ClassVar = {"rows": 8, "coordinates": 4, "directions": 2}  # whole, it would take hours
 
     def shape(self, s: Any) -> Shape:

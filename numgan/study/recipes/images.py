@@ -62,6 +62,7 @@ class Dcgan:
     look_every = 10
     sample_count = 64
     snapshot_count = 16
+    quality_count = 1_000
     gradient_check: ClassVar = {  # the same networks, but narrow: whole, it would take hours
         "rows": 4, "coordinates": 2, "directions": 1, "settings": {"filters": (3, 4), "latent_dim": 5, "stddev": 0.3},
     }  # fmt: skip

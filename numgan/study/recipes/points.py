@@ -49,6 +49,7 @@ class Sine:
     look_every = 1000
     sample_count = 1000
     snapshot_count = 500
+    quality_count = 5_000  # samples that the closing figures are computed from
     gradient_check: ClassVar = {"rows": 16}  # every coordinate
 
     frame = plots.SINE_FRAME
