@@ -42,14 +42,14 @@ KERNEL, STRIDE = 4, 2  # of every convolution: each halves or doubles a picture,
 @dataclass(frozen=True)
 class DcganSettings(TrainingSettings):
     batch_size: int = positive_int(64, "pictures in the generator's batch")
-    learning_rate: float = positive(2e-4, "Adam's α")
+    learning_rate: float = positive(1e-3, "Adam's α")
     beta1: float = fraction(0.5, "Adam's β₁")
     latent_dim: int = positive_int(100, "noise values per picture")
     filters: tuple = widths((64, 128), "channels of the discriminator's convolutions; the generator's are the reverse")
     slope: float = fraction(0.2, "LeakyReLU's slope below zero, in the discriminator")
     momentum: float = fraction(0.8, "weight of the old value in the batch norms' running statistics")
-    stddev: float = positive(0.02, "standard deviation of all first weights")
-    dropout: float = fraction(0.0, "share of the discriminator's activations set to zero in training")
+    stddev: float = positive(0.05, "standard deviation of all first weights")
+    dropout: float = fraction(0.3, "share of the discriminator's activations set to zero while it learns")
 
 
 class Dcgan:
@@ -117,15 +117,15 @@ class Dcgan:
 
 @dataclass(frozen=True)
 class MnistDcganSettings(DcganSettings, EpochSettings):
-    steps: int = natural(3000, "training steps on random batches; 0 where epochs are given")
-    snapshot_every: int = positive_int(150, "steps between two summaries and moments of evolution.png")
+    steps: int = natural(3600, "training steps on random batches; 0 where epochs are given")
+    snapshot_every: int = positive_int(180, "steps between two summaries and moments of evolution.png")
 
 
 class MnistDcgan(Dcgan):
     """Handwritten digits by convolutions."""
 
     name = "mnist-dcgan"
-    title = "handwritten digits: a DCGAN of two convolutions either way, 3,000 steps"
+    title = "handwritten digits: a DCGAN of two convolutions either way, 3,600 steps"
     settings = MnistDcganSettings()
 
     def shape(self, s: Any) -> Shape:
@@ -144,15 +144,15 @@ class MnistDcgan(Dcgan):
 
 @dataclass(frozen=True)
 class StackedSettings(DcganSettings):
-    steps: int = positive_int(3000, "training steps")
-    snapshot_every: int = positive_int(150, "steps between two summaries and moments of evolution.png")
+    steps: int = positive_int(2000, "training steps")
+    snapshot_every: int = positive_int(100, "steps between two summaries and moments of evolution.png")
 
 
 class StackedMnist(Dcgan):
     """Three digits as red, green and blue: a thousand modes, and how many of them a GAN finds can be counted."""
 
     name = "stacked-mnist"
-    title = "three digits as red, green and blue, 1,000 modes: how many does a DCGAN find? 3,000 steps"
+    title = "three digits as red, green and blue, 1,000 modes: how many does a DCGAN find? 2,000 steps"
     settings = StackedSettings()
 
     def shape(self, s: Any) -> Shape:
@@ -173,8 +173,8 @@ class StackedMnist(Dcgan):
 
 @dataclass(frozen=True)
 class EmojiSettings(DcganSettings, EpochSettings):
-    steps: int = natural(4000, "training steps on random batches; 0 where epochs are given")
-    snapshot_every: int = positive_int(200, "steps between two summaries and moments of evolution.png")
+    steps: int = natural(2500, "training steps on random batches; 0 where epochs are given")
+    snapshot_every: int = positive_int(125, "steps between two summaries and moments of evolution.png")
     filters: tuple = widths(
         (64, 128, 256), "channels of the discriminator's convolutions; the generator's are the reverse"
     )
@@ -186,7 +186,7 @@ class Emoji(Dcgan):
     """Drawn pictures in colour that are no digits."""
 
     name = "emoji"
-    title = "emoji in colour, 32 × 32 (or --set size=64): a DCGAN of three convolutions either way, 4,000 steps"
+    title = "emoji in colour, 32 × 32 (or --set size=64): a DCGAN of three convolutions either way, 2,500 steps"
     settings = EmojiSettings()
     gradient_check: ClassVar = Dcgan.gradient_check | {
         "settings": {"filters": (2, 3, 4), "latent_dim": 5, "size": 16, "stddev": 0.3}
