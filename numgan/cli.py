@@ -33,6 +33,7 @@ from numgan.study import checks, plots, profiling, recipes, runs, seeds
 from numgan.study.settings import SettingError, brief, setting_rows, with_overrides
 from numgan.study.signals import stop_status, stopping_signals
 from numgan.study.watch import last_mean
+from numgan.tables import figure
 
 LONGEST = 500  # characters of a message
 DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EIO)
@@ -474,7 +475,7 @@ def _print_evaluation(evaluation):
     """What was compared, a row per measure, the class shares, and whether the samples have collapsed."""
     print("compared with " + "\n          and ".join(evaluation.compared) + "\n")
     rows = [("measure", "this run", "real data", "better")]
-    rows += [(m.name, f"{m.value:#.3g}", f"{m.real:#.3g}", m.better) for m in evaluation.measures]
+    rows += [(m.name, figure(m.value), figure(m.real), m.better) for m in evaluation.measures]
     width = max(len(row[0]) for row in rows)
     for name, value, real, better in rows:
         print(f"{name:<{width}}{value:>12}{real:>12}   {better}")

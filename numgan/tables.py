@@ -15,3 +15,8 @@ def aligned(rows: Sequence[Sequence[str]], left: Iterable[int]) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+def figure(value: float) -> str:
+    """A number to three places; a count in the hundreds or more whole."""
+    return f"{value:.0f}" if abs(value) >= 100 and float(value).is_integer() else f"{value:#.3g}"

@@ -29,7 +29,7 @@ from numgan.hints import FileName
 from numgan.study import plots
 from numgan.study.runs import SEEDS
 from numgan.study.settings import brief
-from numgan.tables import aligned
+from numgan.tables import aligned, figure
 
 PACKAGE = Path(__file__).resolve().parents[1] / "__init__.py"  # numgan's
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
@@ -255,4 +255,4 @@ def table(runs: Any) -> str:
 
 
 def _text(cell):
-    return cell if isinstance(cell, str) else "—" if cell is None else f"{cell:#.3g}"
+    return cell if isinstance(cell, str) else "—" if cell is None else figure(cell)

@@ -8,6 +8,7 @@ from matplotlib.image import imread
 
 from numgan.cli import main
 from numgan.study import seeds
+from numgan.tables import figure
 
 
 @pytest.fixture
@@ -88,3 +89,9 @@ def test_a_bad_call_is_refused_once_before_anything_starts(train, tmp_path):
         status, _, error = train("sine", *arguments)
         assert status == 2 and error.count(phrase) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["used"]
+
+
+def test_counts_are_printed_whole_and_figures_to_three_places():
+    assert [figure(v) for v in (1000.0, 998, 99.0, 12.3456, 1234.5, 0.0, float("nan"))] == [
+        "1000", "998", "99.0", "12.3", "1.23e+03", "0.00", "nan",
+    ]  # fmt: skip
