@@ -61,13 +61,15 @@ def scatter_add(patches, start, strides, before, canvas, out):
     (sh, sw), (kh, kw, oh, ow) = strides, patches.shape[-5:-1]
     np.copyto(canvas, start)
     usual = np.setbufsize(RUN)
-    for u in range(0, kh, sh):
-        for v in range(0, kw, sw):
-            taps = patches[..., u : u + sh, v : v + sw, :, :, :]
-            a, b = u // sh, v // sw
-            block = canvas[..., : taps.shape[-5], : taps.shape[-4], a : a + oh, b : b + ow, :]
-            np.add(block, taps, out=block)
-    np.setbufsize(usual)
+    try:
+        for u in range(0, kh, sh):
+            for v in range(0, kw, sw):
+                taps = patches[..., u : u + sh, v : v + sw, :, :, :]
+                a, b = u // sh, v // sw
+                block = canvas[..., : taps.shape[-5], : taps.shape[-4], a : a + oh, b : b + ow, :]
+                np.add(block, taps, out=block)
+    finally:
+        np.setbufsize(usual)
     rows, columns = map(_residues, strides, before, out.shape[-3:-1])
     for alpha, (a, r) in enumerate(rows):
         for beta, (b, q) in enumerate(columns):

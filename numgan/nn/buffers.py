@@ -21,12 +21,13 @@ from __future__ import annotations
 import copy
 import inspect
 import itertools
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numgan.errors import ArgumentTypeError
+from numgan.errors import ArgumentTypeError, affordable
 from numgan.hints import Array, Kernel, Shape
 from numgan.kernels.dense import fastest_product
 from numgan.nn.calls import Call
@@ -154,6 +155,7 @@ class Buffers:
     def _scratch_array(self, name, shape, dtype):
         key = name, shape, dtype
         if key not in self._scratch:
+            affordable(f"{self._names[1]}: scratch for it", math.prod(shape) * np.dtype(dtype).itemsize)
             self._scratch[key] = np.zeros(shape, dtype)
         return self._scratch[key]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numgan.errors import ArgumentError, shown, whole
+from numgan.errors import ArgumentError, affordable, shown, whole
 from numgan.hints import Array, Config, Initializer, Named, Rng, Rows, Shape
 from numgan.kernels import convolution as kernels
 from numgan.kernels import dense
@@ -171,6 +171,7 @@ class Convolution(Layer):
         *lead, channels, _, _, samples = image.shape
         rows, columns = channels * math.prod(self.windows.size), math.prod(self.positions) * samples
         shape = (*lead, rows + spare, columns)
+        affordable(f"{self.name}: the patches of its windows", math.prod(shape) * image.itemsize)
         patches = np.zeros(shape, image.dtype) if io.training else io.scratch("patches", shape)
         patches[..., rows:, :] = 1
         windows = (*lead, channels, *self.windows.size, *self.positions, samples)

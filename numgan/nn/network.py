@@ -211,7 +211,9 @@ class Sequential:
         """The output for x in inference mode: a new array (…, rows, *shape), for any number of rows."""
         x = self.check_input(x)
         rows, lead = self.rows_of(x), (slice(None),) * (x.ndim - 1 - len(self.shapes[0]))
-        result = np.empty((*self.replicas, rows, *self.shapes[-1]), self.dtype)
+        shape = (*self.replicas, rows, *self.shapes[-1])
+        affordable(f"{self.name}: {rows:,} outputs", math.prod(shape) * self.dtype.itemsize)
+        result = np.empty(shape, self.dtype)
         own = (slice(None),) * len(self.replicas)
         with self.in_use(), np.errstate(all="ignore"):
             for start in range(0, rows, PREDICT_ROWS):

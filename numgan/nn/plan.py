@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from numgan.errors import affordable
 from numgan.hints import Array
 from numgan.nn.buffers import Buffers, without_ones
 from numgan.nn.calls import runs
@@ -50,6 +51,9 @@ class Plan:
     ) -> None:
         layers = network.layers[:depth]
         shapes = network.shapes[: len(layers) + 1]
+        held = sum(math.prod(shape) + 1 for shape in shapes) * (2 if backward else 1)  # activations and their gradients
+        held *= batch * math.prod(network.replicas) * network.dtype.itemsize
+        affordable(f"{network.name}: {batch:,} rows and what its layers make of them", held)
 
         def columns(i):
             return np.zeros((*network.replicas, math.prod(shapes[i]) + 1, batch), network.dtype)

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from numgan import AveragePooling2D, Conv2D, Conv2DTranspose, Dense, Flatten, Reshape, Sequential, UpSampling2D
 from numgan import check_adjoint as adjoint
+from numgan.errors import ArgumentError
 from numgan.nn import convolution
-from tests.helpers import DTYPES, near, rng
+from numgan.nn.network import copy_layer
+from tests.helpers import DTYPES, near, peak_memory, rng
 
 quickly = settings(max_examples=60, deadline=None)
 
@@ -373,3 +375,22 @@ def test_what_cannot_be_is_refused_in_one_sentence(case):
     with pytest.raises(ValueError, match=words) as caught:
         make()
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("layer, shape", [
+    (UpSampling2D(1_000_000), (1, 2, 2)),
+    (Conv2D(1, 1, padding=1_000_000), (1, 2, 2)),
+    (Conv2DTranspose(1, 1, strides=1_000_000), (1, 3, 3)),
+    (AveragePooling2D(2, 1, padding=1_000_000), (1, 2, 2)),
+    (Conv2D(1, 1_000, padding="same"), (1, 1_000, 1_000)),
+], ids=repr)  # fmt: skip
+def test_what_would_not_fit_into_memory_is_refused_before_it_is_taken(layer, shape):
+    """A file may hold such a layer, which has hardly a parameter."""
+    network = Sequential([copy_layer(layer)], shape, rng())
+    x = np.zeros((1, *shape), np.float32)
+    assert peak_memory(lambda: refused(network, x)) < 100_000_000
+
+
+def refused(network, x):
+    with pytest.raises(ArgumentError, match=r"would take [\d,.e+]+ GiB, this machine has"):
+        network.predict(x)
