@@ -173,8 +173,8 @@ class StackedMnist(Dcgan):
 
 @dataclass(frozen=True)
 class EmojiSettings(DcganSettings, EpochSettings):
-    steps: int = natural(2500, "training steps on random batches; 0 where epochs are given")
-    snapshot_every: int = positive_int(125, "steps between two summaries and moments of evolution.png")
+    steps: int = natural(1500, "training steps on random batches; 0 where epochs are given")
+    snapshot_every: int = positive_int(75, "steps between two summaries and moments of evolution.png")
     filters: tuple = widths(
         (64, 128, 256), "channels of the discriminator's convolutions; the generator's are the reverse"
     )
@@ -186,7 +186,7 @@ class Emoji(Dcgan):
     """Drawn pictures in colour that are no digits."""
 
     name = "emoji"
-    title = "emoji in colour, 32 × 32 (or --set size=64): a DCGAN of three convolutions either way, 2,500 steps"
+    title = "emoji in colour, 32 × 32 (or --set size=64): a DCGAN of three convolutions either way, 1,500 steps"
     settings = EmojiSettings()
     gradient_check: ClassVar = Dcgan.gradient_check | {
         "settings": {"filters": (2, 3, 4), "latent_dim": 5, "size": 16, "stddev": 0.3}
