@@ -20,11 +20,11 @@ def test_there_are_at_least_two_hundred_faults_with_names_of_their_own():
     assert {fault.target for fault in FAULTS} >= layers | {"bce", "bce_logits", "softmax", "adam", "sgd", "chain"}
 
 
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])  # and 3 from the command line, below
+@pytest.mark.slow  # at seed 0 they are caught in test_naming, at seed 3 from the command line, below
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_every_fault_is_caught_and_the_right_code_is_back_afterwards(fault, seed):
+def test_every_fault_is_caught_and_the_right_code_is_back_afterwards(fault):
     right = getattr(fault.owner, fault.attribute)
-    caught = hunt(fault, seed)
+    caught = hunt(fault, 1)
     assert caught.by is not None
     assert not caught.by.passed
     assert caught.what

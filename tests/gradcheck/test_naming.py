@@ -112,9 +112,11 @@ def looks(caught):
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_it_is_caught_and_named_rightly_or_not_at_all(fault):
+    right = getattr(fault.owner, fault.attribute)
     with np.errstate(all="ignore"):
         caught = hunt(fault)
-    assert caught.by is not None
+    assert getattr(fault.owner, fault.attribute) is right
+    assert caught.by is not None and not caught.by.passed
     assert looks(caught) == NAMED.get(fault.name, "")
 
 
