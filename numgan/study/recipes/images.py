@@ -173,11 +173,14 @@ class StackedMnist(Dcgan):
 
 @dataclass(frozen=True)
 class EmojiSettings(DcganSettings, EpochSettings):
-    steps: int = natural(1500, "training steps on random batches; 0 where epochs are given")
-    snapshot_every: int = positive_int(75, "steps between two summaries and moments of evolution.png")
+    steps: int = natural(2000, "training steps on random batches; 0 where epochs are given")
+    snapshot_every: int = positive_int(100, "steps between two summaries and moments of evolution.png")
+    learning_rate: float = positive(4e-4, "Adam's α")
+    label_smoothing: float = fraction(0.1, "s: real rows are labelled 1 − s for the discriminator", 0.5)
     filters: tuple = widths(
-        (64, 128, 256), "channels of the discriminator's convolutions; the generator's are the reverse"
+        (32, 64, 128), "channels of the discriminator's convolutions; the generator's are the reverse"
     )
+    stddev: float = positive(0.02, "standard deviation of all first weights")
     size: int = choice(32, "pixels of a picture's side", (16, 32, 64))
     flip: str = choice("yes", "whether to train on the mirrored pictures too", ("yes", "no"))
 
@@ -186,7 +189,7 @@ class Emoji(Dcgan):
     """Drawn pictures in colour that are no digits."""
 
     name = "emoji"
-    title = "emoji in colour, 32 × 32 (or --set size=64): a DCGAN of three convolutions either way, 1,500 steps"
+    title = "emoji in colour, 32 × 32 (or --set size=64): a DCGAN of three convolutions either way, 2,000 steps"
     settings = EmojiSettings()
     gradient_check: ClassVar = Dcgan.gradient_check | {
         "settings": {"filters": (2, 3, 4), "latent_dim": 5, "size": 16, "stddev": 0.3}
