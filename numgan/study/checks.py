@@ -23,8 +23,11 @@ def recipe_gradients(name: str, seed: int, tolerance: float) -> Report:
     recipe = recipes.get(name)
     how = dict(recipe.gradient_check)
     rows, settings = how.pop("rows"), with_overrides(recipe.settings, how.pop("settings", {}))
+    noise = how.pop("noise", 0)
     gan, real = recipe.build(settings, rng, "float64"), np.empty((rows, *recipe.shape(settings)))
     recipe.load(None, settings)[0].sample(rows, rng, real)
+    if noise:
+        real += rng.normal(0, noise, real.shape)
     x = real, rng.standard_normal((rows, *gan.generator.shapes[0]))
     return titled(name, check_gradients(gan, x, tolerance=tolerance, seed=seed, **how))
 
