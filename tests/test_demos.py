@@ -181,7 +181,7 @@ def test_a_convolution_in_plain_loops_is_that_of_the_kernels(bare, k, stride, pa
     near(dbias, sum(part[2] for part in plain), 1e-12)
 
 
-@pytest.mark.parametrize("stride, padding", [(1, 1), (2, 0)])
+@pytest.mark.parametrize("stride, padding", [pytest.param(1, 1, marks=pytest.mark.slow), (2, 0)])
 def test_the_plain_loops_gradients_are_right(bare, stride, padding):
     """By differences, without any kernel: the loops stand on their own feet."""
     rng = np.random.default_rng(3)

@@ -15,7 +15,7 @@ from numgan.nn import convolution
 from numgan.nn.network import copy_layer
 from tests.helpers import DTYPES, near, peak_memory, rng
 
-quickly = settings(max_examples=60, deadline=None)
+quickly = settings(max_examples=25, deadline=None)
 
 PAIRS = st.tuples(st.integers(1, 4), st.integers(1, 3))
 SIDES = st.tuples(st.integers(0, 3), st.integers(0, 3))

@@ -138,7 +138,8 @@ def test_a_lost_run_says_how(name, settings, beginnings, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "settings"), [
-    ("sine", {"steps": 2_000}), ("sine-discriminator", {}), ("sine-discriminator", {"steps": 3_000}),
+    ("sine", {"steps": 2_000}), ("sine-discriminator", {}),
+    pytest.param("sine-discriminator", {"steps": 3_000}, marks=pytest.mark.slow),
     ("mnist", SMALL), ("mnist-epochs", SMALL), ("sine", {"steps": 2_000, "discriminator_steps": 0}),
     ("sine", {"steps": 50, "learning_rate": 10}),
 ], ids=str)  # fmt: skip

@@ -34,7 +34,7 @@ def data_of(name, tmp_path, **how):
     return ["--data", str(png_files(tmp_path / "png", **how))] if name == "pictures" else []
 
 
-@pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.parametrize("name", ["pictures", *(pytest.param(n, marks=pytest.mark.slow) for n in IMAGES[:3])])
 def test_a_recipe_on_pictures_trains_samples_and_is_evaluated(name, call, tmp_path):
     more = ["--set", "size=16"] if name in ("emoji", "pictures") else []
     status, out, err = call("train", name, *SMALL, *more, *data_of(name, tmp_path, n=64), "--out", "run")
