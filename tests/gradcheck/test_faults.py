@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from numgan.gradcheck.faults import FAULTS, hunt, planted
+from numgan.gradcheck.faults import FAULTS, planted
 from numgan.nn.network import snake_case
 from numgan.nn.registry import LAYERS
 from numgan.study.checks import TARGETS
@@ -18,17 +18,6 @@ def test_there_are_at_least_two_hundred_faults_with_names_of_their_own():
     assert {fault.target for fault in FAULTS} <= TARGETS.keys()
     layers = {snake_case(name) for name, kind in LAYERS.items() if not kind.is_view}  # those that have kernels
     assert {fault.target for fault in FAULTS} >= layers | {"bce", "bce_logits", "softmax", "adam", "sgd", "chain"}
-
-
-@pytest.mark.slow  # at seed 0 they are caught in test_naming, at seed 3 from the command line, below
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_every_fault_is_caught_and_the_right_code_is_back_afterwards(fault):
-    right = getattr(fault.owner, fault.attribute)
-    caught = hunt(fault, 1)
-    assert caught.by is not None
-    assert not caught.by.passed
-    assert caught.what
-    assert getattr(fault.owner, fault.attribute) is right
 
 
 def test_a_fault_is_in_place_only_while_planted():

@@ -124,10 +124,9 @@ def test_it_is_caught_and_named_rightly_or_not_at_all(fault):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_by_other_seeds_too(seed):
+def test_by_another_seed_too():  # and by seed 3 from the command line, in test_faults
     with np.errstate(all="ignore"):
-        hunted = [hunt(fault, seed) for fault in FAULTS]
+        hunted = [hunt(fault, 1) for fault in FAULTS]
     assert [caught.fault.name for caught in hunted if caught.by is None] == []
     assert {c.fault.name: looks(c) for c in hunted if looks(c)} == NAMED
 
