@@ -30,10 +30,10 @@ RUNS = {
     "mnist": ["mnist", "--steps", "90", "--set", "batch_size=20", *SMALL],
     "mnist by epochs, float64": ["mnist", "--epochs", "2", "--set", "batch_size=150", "--dtype", "float64", *SMALL],
     "mnist-epochs": ["mnist-epochs", "--epochs", "3", "--set", "batch_size=170", *SMALL],
-    "mnist-dcgan with dropout": ["mnist-dcgan", "--steps", "14", *TINY, "--set", "dropout=0.3"],
-    "mnist-dcgan by epochs, float64": ["mnist-dcgan", "--epochs", "1", *TINY, "--batch-size=900", "--dtype=float64"],
-    "stacked-mnist": ["stacked-mnist", "--steps", "11", *TINY],
-    "emoji": ["emoji", "--steps", "11", *TINY, "--set", "size=16"],
+    "mnist-dcgan with dropout": ["mnist-dcgan", "--steps", "44", *TINY, "--set", "dropout=0.3"],
+    "mnist-dcgan by epochs, float64": ["mnist-dcgan", "--epochs", "2", *TINY, "--batch-size=150", "--dtype=float64"],
+    "stacked-mnist": ["stacked-mnist", "--steps", "41", *TINY],
+    "emoji": ["emoji", "--steps", "41", *TINY, "--set", "size=16"],
     "many moments": ["sine", "--steps", "300", "--set", "snapshot_every=5"],
 }  # fmt: skip
 
