@@ -7,7 +7,6 @@ import pytest
 from matplotlib.image import imread
 
 from numgan import Conv2D, Conv2DTranspose, Dropout
-from numgan.cli import main
 from numgan.data import load_emoji
 from numgan.data.images import to_pixels
 from numgan.study import plots, recipes
@@ -16,18 +15,6 @@ from tests.helpers import png_files, rng
 
 IMAGES = ("mnist-dcgan", "stacked-mnist", "emoji", "pictures")
 SMALL = ["--steps", "12", "--batch-size", "8", "--set", "filters=3,4", "--set", "snapshot_every=5"]
-
-
-@pytest.fixture
-def call(tmp_path, monkeypatch, capsys):
-    """call(*arguments): `numgan ARGUMENTS` in an empty directory, (status, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        status = main([str(argument) for argument in arguments])
-        return status, *capsys.readouterr()
-
-    return call
 
 
 def data_of(name, tmp_path, **how):

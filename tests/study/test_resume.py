@@ -12,7 +12,6 @@ import time
 import numpy as np
 import pytest
 
-from numgan.cli import main
 from numgan.files import locked
 from numgan.gan import steps as steps_module
 from numgan.study import watch
@@ -36,18 +35,6 @@ RUNS = {
     "emoji": ["emoji", "--steps", "41", *TINY, "--set", "size=16"],
     "many moments": ["sine", "--steps", "300", "--set", "snapshot_every=5"],
 }  # fmt: skip
-
-
-@pytest.fixture
-def call(tmp_path, monkeypatch, capsys):
-    """call(*arguments): `numgan ARGUMENTS` in an empty directory, (status, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        status = main([str(argument) for argument in arguments])
-        return status, *capsys.readouterr()
-
-    return call
 
 
 @pytest.fixture
