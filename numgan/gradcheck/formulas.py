@@ -13,6 +13,7 @@ import numpy as np
 
 from numgan.gan.model import GAN
 from numgan.gan.objectives import Wasserstein
+from numgan.gradcheck.problems import as_network
 from numgan.gradcheck.report import Report, Row
 from numgan.hints import Numbers, Shape
 from numgan.nn import initializers
@@ -21,7 +22,7 @@ from numgan.nn.convolution import Conv2D, Conv2DTranspose
 from numgan.nn.dense import Dense
 from numgan.nn.dropout import Dropout
 from numgan.nn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
-from numgan.nn.network import Sequential, copy_layer
+from numgan.nn.network import Sequential
 from numgan.nn.optimizers import SGD, Adam
 
 if TYPE_CHECKING:
@@ -59,12 +60,8 @@ def compare(report: Report, name: str, ours: Numbers, expected: Numbers) -> None
 def layer_values(layer: Layer, shape: Shape, training: bool, seed: int, tolerance: float) -> Report:
     """A layer's outputs, element by element, against its own formula in plain Python floats."""
     rng = np.random.default_rng(seed)
-    network = Sequential([copy_layer(layer)], shape, rng, "float64", name="layer")
-    network.values[...] = rng.normal(0, 0.7, network.values.shape)
-    for name, array in network.layers[0].state.items():
-        if name != "key":  # of which any start is as good as another
-            array[...] = rng.uniform(0.5, 1.5, array.shape)
     x = rng.normal(0.2, 1.3, (ROWS, *shape))
+    network = as_network(layer, x, rng)
     report = Report(
         f"values of {layer!r} on {shape} in {'training' if training else 'inference'} mode", VALUE_TOLERANCE
     )

@@ -81,8 +81,9 @@ def as_network(subject: Any, x: Numbers, rng: Rng) -> Sequential:
     for layer in network.layers:
         for name, array in layer.state.items():
             if name != "key":  # of which any start is as good as another, but none that is not whole
-                spread = rng.uniform(0.5, 1.5, array.shape), rng.normal(0, 0.5, array.shape)
-                array[...] = spread["variance" not in name]
+                array[...] = (
+                    rng.uniform(0.5, 1.5, array.shape) if "variance" in name else rng.normal(0, 0.5, array.shape)
+                )
     return network
 
 
