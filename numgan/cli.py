@@ -415,9 +415,8 @@ def _say(text):
 
 
 def _train_seeds(recipe, arguments):
-    recipe.load(
-        arguments.data, _settings(recipe, arguments)
-    )  # so that data that cannot be read is reported once, before anything starts
+    # so that data that cannot be read is reported once, before anything starts
+    recipe.load(arguments.data, _settings(recipe, arguments))
     passed_on = ("steps", "epochs", "batch_size", "data", "until_equilibrium", "checkpoint_every")
     given = {name: getattr(arguments, name) for name in passed_on}
     options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]

@@ -42,9 +42,7 @@ def layer_gradients(layer: Layer, shape: Shape, training: bool, seed: int, toler
 
 
 def in_pieces(check: Callable, layer: Layer, shape: Shape, training: bool, seed: int, tolerance: float) -> Report:
-    """The same of a convolution that makes its patches in pieces, as large ones do: a row of positions or a channel at
-    a time.
-    """
+    """The same of a convolution that scatters in pieces, as large ones do: a channel at a time."""
     whole, convolution.PIECE = convolution.PIECE, 1
     try:
         return titled("in pieces", check(layer, shape, training, seed, tolerance))

@@ -111,20 +111,16 @@ def evaluate_digits(samples: Array, training: Digits, held_out: Digits, rng: Rng
     train, held = (to_unit_range(digits.images).reshape(-1, SIDE**2) for digits in (training, held_out))
     reference = classifier.features(held)
     pair = [classifier.features(x) for x in (samples, _some(train, n, rng))]
-    frechet = [metrics.frechet_distance(x, reference) for x in pair]
-    precision, coverage = zip(*(metrics.precision_and_coverage(x, reference, NEIGHBOURS) for x in pair), strict=True)
+    frechet, precision, coverage = _in_features(pair, reference)
     read = [classifier.probabilities(x) for x in (samples, held)]
     shares = tuple(metrics.class_shares(p) for p in read)
     rows = min(n, PIXEL_ROWS)
-    nearest = [metrics.nearest_distances(x, train) for x in (samples[:rows], _some(held, rows, rng))]
-    near = np.percentile(nearest[1], 1)
     measures = [
         Measure("frechet_distance", *frechet, "lower: features spread as real ones do"),
         Measure("precision", *precision, "higher: samples that pass for real digits"),
         Measure("coverage", *coverage, "higher: real digits that samples come near"),
         Measure("confident_share", *map(metrics.confident_share, read), "higher: samples that read as one digit"),
-        Measure("nearest_training_median", *(float(np.median(d)) for d in nearest), "like real: far less is copying"),
-        Measure("memorised_share", *(float((d < near).mean()) for d in nearest), "not above real: more is copying"),
+        *_copying((samples[:rows], _some(held, rows, rng)), train),
     ]
     return Evaluation(measures, [held_out.source, training.source], _why_collapsed(n, coverage, shares), shares)
 
@@ -141,6 +137,22 @@ def _flat(what, samples, *shapes):
 def _some(rows, n, rng):
     """n random rows, or all when there are no more."""
     return rows if n >= len(rows) else rows[rng.choice(len(rows), n, replace=False)]
+
+
+def _in_features(pair, reference):
+    """(Fréchet distances, precisions, coverages) of the samples' features and of real ones, beside the reference's."""
+    frechet = [metrics.frechet_distance(x, reference) for x in pair]
+    return frechet, *zip(*(metrics.precision_and_coverage(x, reference, NEIGHBOURS) for x in pair), strict=True)
+
+
+def _copying(pair, train):
+    """The measures of how near samples and held-out rows, pixel by pixel, come to a training row."""
+    nearest = [metrics.nearest_distances(x, train) for x in pair]
+    near = np.percentile(nearest[1], 1)
+    return [
+        Measure("nearest_training_median", *(float(np.median(d)) for d in nearest), "like real: far less is copying"),
+        Measure("memorised_share", *(float((d < near).mean()) for d in nearest), "not above real: more is copying"),
+    ]
 
 
 def _why_collapsed(n, coverage, shares):
@@ -216,18 +228,14 @@ def evaluate_pictures(samples: Array, training: Images, held_out: Images) -> Eva
     mean, axes = metrics.principal_axes(train, PICTURE_AXES)
     reference = (train - mean) @ axes
     pair = [(x - mean) @ axes for x in (samples, held)]
-    frechet = [metrics.frechet_distance(x, reference) for x in pair]
-    precision, coverage = zip(*(metrics.precision_and_coverage(x, reference, NEIGHBOURS) for x in pair), strict=True)
+    frechet, precision, coverage = _in_features(pair, reference)
     spread = [metrics.mean_distance(x, x) for x in (samples.astype(np.float64), held.astype(np.float64))]
-    nearest = [metrics.nearest_distances(x.astype(np.float32), train) for x in (samples, held)]
-    near = np.percentile(nearest[1], 1)
     measures = [
         Measure("frechet_distance", *frechet, "lower: large shapes and colours spread as real ones do"),
         Measure("precision", *precision, "higher: samples that pass for real pictures"),
         Measure("coverage", *coverage, "higher: real pictures that samples come near"),
         Measure("spread", *spread, "like real: far less is repetition"),
-        Measure("nearest_training_median", *(float(np.median(d)) for d in nearest), "like real: far less is copying"),
-        Measure("memorised_share", *(float((d < near).mean()) for d in nearest), "not above real: more is copying"),
+        *_copying((samples.astype(np.float32), held), train),
     ]
     collapsed = None
     for name, (ours, real) in (("coverage", coverage), ("spread", spread)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -81,7 +82,7 @@ class Dcgan:
             "padding": "same",
             "initializer": initializers.normal(s.stddev),
         }
-        grow = [Dense(start[0] * start[1] * start[2], how["initializer"]), Reshape(start)]
+        grow = [Dense(math.prod(start), how["initializer"]), Reshape(start)]
         for filters in (*s.filters[-2::-1], channels):
             grow += [BatchNorm(s.momentum), ReLU(), Conv2DTranspose(filters, **how)]
         shrink = []
@@ -239,5 +240,4 @@ class Pictures(Emoji):
         """(training, held-out) pictures of a directory of PNG files."""
         if source in (None, "full"):
             raise SettingError(f"the {self.name} recipe takes --data DIR, a directory of PNG files")
-        training, held_out = load_pictures_split(source, s.size)
-        return training.mirrored() if s.flip == "yes" else training, held_out
+        return load_pictures_split(source, s.size, s.flip == "yes")
