@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from numgan.data.rows import Rows
-from numgan.data.stream import Shuffled, data_stream, epoch_stream, noise_stream
+from numgan.data.stream import Shuffled, data_stream, epoch_stream, noise_stream, uniform_stream
 from numgan.errors import ArgumentError, ArgumentTypeError, Error, flag, generator, mapping, method_of, shown, whole
 from numgan.gan.checkpoint import Checkpoint, Look, NoCheckpoint
 from numgan.gan.history import History, ScoreLog
@@ -68,6 +68,7 @@ class TrainingStep:
     drawn   the batches that are drawn and not used yet, as parts.
     scores  those that a log keeps: of the last discriminator step on real and on fake rows, and of the last generator
             step. A side that does not play has none.
+    norms   a list likewise: of the gradients that a penalty looked at last, if there is one.
     """
 
     def __init__(
@@ -90,6 +91,9 @@ class TrainingStep:
         self.noise = noise_stream(rng, (*lead, rows), latent, dtype)
         self.generator_noise = noise_stream(rng, (*lead, batch_size), latent, dtype)
         self.rows, self.drawn = rows, Parts(real=self.real, noise=self.noise, generator_noise=self.generator_noise)
+        self.mix = None
+        if discriminator_steps and gan.penalty and gan.penalty.mixes:
+            self.mix = self.drawn["mix"] = uniform_stream(rng, (*lead, rows), dtype)
         self.discriminator_steps, self.generator_steps = range(discriminator_steps), range(generator_steps)
         self.discriminator = gan.discriminator_step(rows) if discriminator_steps else None
         self.generator = gan.generator_step(batch_size) if generator_steps else None
@@ -98,16 +102,17 @@ class TrainingStep:
             self.scores += [self.discriminator.real_scores, self.discriminator.fake_scores]
         if self.generator:
             self.scores.append(self.generator.scores)
+        self.norms = [self.discriminator.norms] if self.discriminator and gan.penalty else []
 
     def log(self, steps: int) -> ScoreLog:
         """A `ScoreLog` for so many of these."""
-        kept = iter(self.scores)
-        plays = (self.discriminator, self.discriminator, self.generator)
+        kept = iter([*self.scores, *self.norms])
+        plays = (self.discriminator, self.discriminator, self.generator, self.norms)
         return ScoreLog(steps, [next(kept).shape if side else None for side in plays], self.scores[0].dtype)
 
     def run(self) -> None:
         for _ in self.discriminator_steps:
-            self.discriminator.run(self.real.next(), self.noise.next())
+            self.discriminator.run(self.real.next(), self.noise.next(), self.mix and self.mix.next())
         for _ in self.generator_steps:
             self.generator.run(self.generator_noise.next())
 
@@ -122,7 +127,7 @@ class Training:
     """
 
     def __init__(self, gan: GAN, data: Source, rng: Rng, request: Request, more: Mapping[str, Part]) -> None:
-        self.gan, self.history, self.good = gan, History(gan.objective, gan.generator.replicas), None
+        self.gan, self.history, self.good = gan, History(gan.objective, gan.generator.replicas, gan.penalty), None
         self._every, self._looks = request.every, min(request.every, LOG_STEPS)
         self.settings = {k: getattr(request, k) for k in ("batch_size", "discriminator_steps", "generator_steps")}
         run = {"rng": RandomState(rng), "history": self.history}
@@ -165,7 +170,7 @@ class Training:
             log = self._logs[stretch.step]
             for _ in range(stretch.length):
                 stretch.step.run()
-                log.write(stretch.step.scores)
+                log.write([*stretch.step.scores, *stretch.step.norms])
             due = checkpoint.due(stretch.done)
             if stretch.look or due or not self._finite(stretch.step.scores):
                 self.good = self._look(log, told=callback is None or not stretch.report)

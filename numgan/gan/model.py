@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numgan.errors import ArgumentError, affordable, generator, instance, one_of, whole
+from numgan.errors import ArgumentError, affordable, generator, instance, one_of, real_array, whole
 from numgan.gan import objectives
+from numgan.gan import penalty as penalties
 from numgan.gan.fit import Request, fit
 from numgan.gan.parts import Part, Parts
 from numgan.gan.steps import SCHEDULES, SEPARATE, DiscriminatorStep, GeneratorStep
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from numgan.gan.fit import Callback
     from numgan.gan.history import History
     from numgan.gan.objectives import Objective
+    from numgan.gan.penalty import Penalty
     from numgan.nn.layer import Layer
 
 SIDES = ("generator_optimizer", "discriminator_optimizer")
@@ -48,6 +50,8 @@ class GAN:
     objective  what either side minimises: an `Objective`, or the name of one, default "non-saturating".
     schedule   how the discriminator learns from a real and a generated batch: "concatenated" (default), one update on
         both as one batch; "separate", one update on the real batch, then one on the generated one.
+    penalty    what the discriminator pays for being steep: a `Penalty`, or the name of one, "wgan-gp", "r1", "r2" or
+        "r1+r2"; default None. A Wasserstein critic then has clip=0.
 
     The rows generated for the discriminator are made in inference mode, as Keras's `predict` makes them.
 
@@ -62,6 +66,7 @@ class GAN:
         discriminator_optimizer: Optimizer | None = None,
         objective: Objective | str = "non-saturating",
         schedule: str = "concatenated",
+        penalty: Penalty | str | None = None,
     ) -> None:
         g = instance("GAN: generator", generator, Sequential)
         d = instance("GAN: discriminator", discriminator, Sequential)
@@ -79,6 +84,9 @@ class GAN:
         if g is d:
             raise ArgumentError(f"GAN: generator and discriminator are the same network, '{g.name}'")
         self.generator, self.discriminator, self.schedule = g, d, one_of("schedule", schedule, SCHEDULES)
+        self.penalty = penalties.get(penalty)
+        if self.penalty:
+            self.penalty.check(self.objective, d)
         self.generator_optimizer, self.discriminator_optimizer = (
             Adam() if optimizer is None else instance(f"GAN: {side}_optimizer", optimizer, Optimizer)
             for side, optimizer in (("generator", generator_optimizer), ("discriminator", discriminator_optimizer))
@@ -104,8 +112,11 @@ class GAN:
 
     # ---------------------------------------------------------------------------------------------------- training
 
-    def train_discriminator(self, real: Numbers, noise: Numbers) -> Any:
+    def train_discriminator(self, real: Numbers, noise: Numbers, mix: Numbers | None = None) -> Any:
         """One discriminator step on real rows (…, batch, *shape) and noise (…, batch, *shape).
+
+        mix  (…, batch), numbers from 0 to 1, uniform at random: where between each generated and real row a penalty
+             that asks for it ("wgan-gp") takes its gradient. No other game takes it.
 
         Nothing of the generator changes. Returns the objective's metrics, such as `DiscriminatorMetrics`: floats, or
         arrays (R,) with replicas.
@@ -114,9 +125,10 @@ class GAN:
         rows, noise_rows = self.discriminator.rows_of(real), self.generator.rows_of(noise)
         if rows != noise_rows:
             raise ArgumentError(f"train_discriminator: {rows} real rows but {noise_rows} noise rows")
+        mix = self._check_mix(mix, rows)
         with self.in_use(), np.errstate(all="ignore"):  # what diverges shows in the metrics
             step = self.discriminator_step(rows)
-            step.run(real, noise)
+            step.run(real, noise, mix)
             return _as_numbers(self.objective.discriminator_metrics(step.real_scores, step.fake_scores))
 
     def train_generator(self, noise: Numbers) -> Any:
@@ -130,6 +142,22 @@ class GAN:
             step = self.generator_step(self.generator.rows_of(noise))
             step.run(noise)
             return _as_numbers(self.objective.generator_metrics(step.scores))
+
+    def _check_mix(self, mix, rows):
+        """The mixing numbers as an array, or an error; None where nothing is mixed."""
+        if not (self.penalty and self.penalty.mixes):
+            if mix is not None:
+                raise ArgumentError(f"train_discriminator: mix is for a penalty that mixes rows, and it is {self.penalty}")
+            return None
+        if mix is None:
+            raise ArgumentError(f"train_discriminator: {self.penalty!r} needs mix=…, a random number for each row")
+        mix = real_array("train_discriminator: mix", mix, self.discriminator.dtype)
+        if mix.shape not in ((rows,), (*self.discriminator.replicas, rows)) or not 0 <= mix.min() <= mix.max() <= 1:
+            raise ArgumentError(
+                f"train_discriminator: mix must be {rows} numbers from 0 to 1, got the shape {mix.shape}"
+                + (f" and numbers from {mix.min():.3g} to {mix.max():.3g}" if mix.size else "")
+            )
+        return mix
 
     @contextlib.contextmanager
     def in_use(self, by: str = "") -> Iterator[None]:
@@ -249,6 +277,7 @@ class GAN:
             **{f"{side}_optimizer": [type(o).__name__, o.config()] for side, o in optimizers.items()},
             "objective": [self.objective.name, self.objective.config()],
             "schedule": self.schedule,
+            "penalty": [self.penalty.name, self.penalty.config()] if self.penalty else None,
         }
 
     def copy(self) -> GAN:
@@ -292,7 +321,9 @@ class GAN:
             optimizers = [model.build_optimizer(key + "_optimizer") for key in ("generator", "discriminator")]
             name, arguments = model.settings["objective"]
             objective = type(objectives.get(name))(**arguments)
-            gan = cls(*networks, *optimizers, objective, model.settings["schedule"])
+            name, arguments = model.settings["penalty"] or (None, {})
+            penalty = type(penalties.get(name))(**arguments) if name else None
+            gan = cls(*networks, *optimizers, objective, model.settings["schedule"], penalty)
             gan.load_state_dict(model.read_arrays({k: a.shape for k, a in gan.state_dict().items()}))
         return gan
 

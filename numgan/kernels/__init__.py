@@ -10,6 +10,7 @@ is handed. The chapters, read in this order, are a short course on backpropagati
     resampling   images made larger and smaller without weights
     dropout      a linear layer with a random mask, the same on the way back
     losses       where a backward pass begins
+    penalties    the gradient of a gradient: a second derivative in three passes
     optimizers   what is done with a gradient
 
 Conventions

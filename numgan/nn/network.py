@@ -126,6 +126,10 @@ class Sequential:
         self.values = np.zeros((*self.replicas, _length(self.slices)), self.dtype)
         self.grads = np.zeros_like(self.values)
         self.state = np.zeros((*self.replicas, _length(self.state_slices)), self.dtype)
+        self._attach()
+
+    def _attach(self):
+        """Hand the layers their views of the arenas."""
         for layer in self.layers:
             layer.attach(
                 _views(self.values, self.slices, layer),
@@ -345,6 +349,17 @@ class Sequential:
         with self.in_use():
             twin.values[...], twin.state[...] = self.values, self.state
         return twin
+
+    def shadow(self) -> Sequential:
+        """This network once more, its parameters and state the very same memory, with gradients of its own: for a share
+        of the gradient that is worked out apart and then added.
+        """
+        shadow = Sequential.__new__(Sequential)
+        layers, replicas = [copy_layer(layer) for layer in self.layers], self.replicas[0] if self.replicas else None
+        shadow._assemble(layers, self.shapes[0], None, self.dtype, replicas, self.name)
+        shadow.values, shadow.state = self.values, self.state
+        shadow._attach()
+        return shadow
 
     def __getstate__(self):
         """For `copy` and `pickle`: everything but what is bound to this network's arrays, which the copy binds anew."""

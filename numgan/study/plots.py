@@ -242,7 +242,7 @@ def history(record: History, path: FileName) -> None:
     """history.png: the objective's panels, each with the values that theory gives. Gaps stay gaps: a side that does
     not play leaves its panels empty, and says so.
     """
-    panels = record.objective.panels
+    panels = [*record.objective.panels, *(record.penalty.panels if record.penalty else [])]
     columns = min(len(panels), 3)
     figure, axes = _panels(-(-len(panels) // columns), columns, (5.3, 3.5), (0.75, 0.1, 0.5, 0.3))
     for ax in axes[len(panels) :]:

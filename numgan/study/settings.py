@@ -14,11 +14,13 @@ import numpy as np
 from numgan.errors import Error
 from numgan.gan.model import GAN
 from numgan.gan.objectives import MEAN_OR_SUM, OBJECTIVES
+from numgan.gan.penalty import PENALTIES
 from numgan.gan.steps import SCHEDULES, SEPARATE
 from numgan.nn.optimizers import Adam
 
 if TYPE_CHECKING:
     from numgan.gan.objectives import Objective
+    from numgan.gan.penalty import Penalty
     from numgan.nn.network import Sequential
 
 MOST = 1_000_000_000  # of any count: what numgan multiplies of two of them still fits NumPy's sizes
@@ -79,6 +81,9 @@ class TrainingSettings:
     label_smoothing: float = fraction(0.0, "s: real rows are labelled 1 − s for the discriminator", 0.5)
     discriminator_loss: str = choice("mean", "of its mean losses on real and on generated rows", MEAN_OR_SUM)
     clip: float = positive(0.01, "c: a Wasserstein critic's parameters stay in [−c, c]")
+    penalty: str = choice("none", "what the discriminator pays for being steep", ("none", *PENALTIES))
+    penalty_weight: float = positive(10.0, "λ or γ of the penalty")
+    penalty_every: int = positive_int(1, "k: the penalty is part of every k-th discriminator step, k-fold")
     discriminator_steps: int = natural(1, "discriminator steps in a training step; 0 freezes the discriminator")
     generator_steps: int = natural(1, "generator steps in a training step; 0 freezes the generator")
 
@@ -90,8 +95,13 @@ class TrainingSettings:
         rules = OBJECTIVES[self.objective]
         return rules(**{name: getattr(self, name) for name in rules.takes})
 
+    def paid(self) -> Penalty | None:
+        """The penalty, if there is one."""
+        kind = PENALTIES.get(self.penalty)
+        return kind(self.penalty_weight, self.penalty_every) if kind else None
+
     def gan(self, generator: Sequential, discriminator: Sequential) -> GAN:
-        return GAN(generator, discriminator, self.adam(), self.adam(), self.game(), self.schedule)
+        return GAN(generator, discriminator, self.adam(), self.adam(), self.game(), self.schedule, self.paid())
 
     def for_data(self, data: Any) -> Any:
         """The same settings, those that depend on the data filled in. Default: none does."""
