@@ -91,9 +91,10 @@ class TrainingStep:
         self.noise = noise_stream(rng, (*lead, rows), latent, dtype)
         self.generator_noise = noise_stream(rng, (*lead, batch_size), latent, dtype)
         self.rows, self.drawn = rows, Parts(real=self.real, noise=self.noise, generator_noise=self.generator_noise)
-        self.mix = None
+        self.discriminator_streams = [self.real, self.noise]
         if discriminator_steps and gan.penalty and gan.penalty.mixes:
-            self.mix = self.drawn["mix"] = uniform_stream(rng, (*lead, rows), dtype)
+            self.drawn["mix"] = uniform_stream(rng, (*lead, rows), dtype)
+            self.discriminator_streams.append(self.drawn["mix"])
         self.discriminator_steps, self.generator_steps = range(discriminator_steps), range(generator_steps)
         self.discriminator = gan.discriminator_step(rows) if discriminator_steps else None
         self.generator = gan.generator_step(batch_size) if generator_steps else None
@@ -112,7 +113,7 @@ class TrainingStep:
 
     def run(self) -> None:
         for _ in self.discriminator_steps:
-            self.discriminator.run(self.real.next(), self.noise.next(), self.mix and self.mix.next())
+            self.discriminator.run(*(stream.next() for stream in self.discriminator_streams))
         for _ in self.generator_steps:
             self.generator.run(self.generator_noise.next())
 

@@ -15,7 +15,9 @@ import numpy as np
 
 from numgan.errors import ArgumentError, ArgumentTypeError, real_array
 from numgan.gan.model import GAN
+from numgan.gan.penalty import GENERATED, REAL
 from numgan.gan.steps import SEPARATE, DiscriminatorStep, GeneratorStep
+from numgan.gradcheck.second_order import Paid, payments
 from numgan.hints import Array, Named, Numbers, Rng
 from numgan.nn.calls import runs
 from numgan.nn.losses import trusting
@@ -112,12 +114,16 @@ def network_terms(
     terms: Callable[[Array], Array],
     training: bool,
     depth: int | None = None,
+    paid: Paid | None = None,
 ) -> Problem:
-    """A problem on a network's parameters and input: `start` writes ∂L/∂y, `terms` are those of L as y has them."""
+    """A problem on a network's parameters and input: `start` writes ∂L/∂y, `terms` are those of L as y has them, `paid`
+    is what is added to L.
+    """
     views = network.parameters() if training else {}
     base = {name: array.copy() for name, array in views.items()} | {"input": x}
     state = network.state.copy()  # running statistics as they are now, not as a training pass leaves them
     columns = network.samples_first(plan.x)
+    add = paid.adding(network) if paid else lambda: None
 
     def claim(point):
         learnt(views | {"input": columns}, point)
@@ -125,6 +131,7 @@ def network_terms(
         plan.run_forward()
         start()
         plan.run_backward()
+        add()
         found = {name: a.copy() for name, a in network.gradients().items()} if training else {}
         found["input"] = network.samples_first(plan.dx).copy()
         learnt(views, base)
@@ -134,11 +141,13 @@ def network_terms(
     def make(replicas):
         twin = network.copy(replicas=replicas)
         inner = Plan(twin, len(x), training=training, backward=False, depth=depth)
+        more = paid.terms(twin) if paid else lambda: np.empty((replicas or 1, 0))
 
         def run():
             twin.state[...] = state
             inner.run_forward()
-            return terms(twin.samples_first(inner.y)).reshape(replicas or 1, -1)
+            own = terms(twin.samples_first(inner.y)).reshape(replicas or 1, -1)
+            return np.concatenate([own, more().reshape(replicas or 1, -1)], axis=1)
 
         return (twin.parameters() if training else {}) | {"input": twin.samples_first(inner.x)}, run
 
@@ -233,20 +242,22 @@ def gan_problems(gan: GAN, x: Any, report: Report) -> list[Problem]:
     if len(real) != len(noise):
         raise ArgumentError(f"checking a GAN takes as many real rows as noise rows, got {len(real)} and {len(noise)}")
     g, d = gan.generator.copy("float64"), gan.discriminator.copy("float64")
-    twin = GAN(g, d, objective=gan.objective, schedule=gan.schedule)
+    twin = GAN(g, d, objective=gan.objective, schedule=gan.schedule, penalty=gan.penalty)
     fakes, objective = g.predict(noise), twin.objective
+    mix = np.random.default_rng(len(real)).uniform(size=len(real))
+    paid = payments(twin, {REAL: real, GENERATED: fakes}, mix)
     if gan.schedule == SEPARATE:
         batches = [("discriminator step on real", real, len(real)), ("on generated", fakes, 0)]
     else:
         batches = [("discriminator step", np.concatenate([real, fakes]), len(real))]
     before = _fingerprint(g, twin.generator_optimizer)
     step = DiscriminatorStep(twin, len(real))
-    claims = _claimed_gradients(step, d, twin.discriminator_optimizer, (real, noise))
+    claims = _claimed_gradients(step, d, twin.discriminator_optimizer, (real, noise), mix)
     if _fingerprint(g, twin.generator_optimizer) != before:
         report.broken.append("the discriminator's step changed the generator")
     problems = [
-        _critic_problem(objective, _with_state(d, state), rows, reals, claim, name)
-        for (name, rows, reals), (claim, state) in zip(batches, claims, strict=True)
+        _critic_problem(objective, _with_state(d, state), rows, reals, claim, name, pays)
+        for (name, rows, reals), (claim, state), pays in zip(batches, claims, paid[: len(claims)], strict=True)
     ]
     before = _fingerprint(d, twin.discriminator_optimizer)
     claims = _claimed_gradients(GeneratorStep(twin, len(noise)), g, twin.generator_optimizer, (noise,))
@@ -256,7 +267,7 @@ def gan_problems(gan: GAN, x: Any, report: Report) -> list[Problem]:
     return problems
 
 
-def _claimed_gradients(step, network, optimizer, inputs):
+def _claimed_gradients(step, network, optimizer, inputs, mix=None):
     """[(gradients, the state that their pass started from)] for each update of a training step, which is caught in
     place of being applied. What follows an update of the network's values, such as clipping them, is left out with it.
 
@@ -269,6 +280,8 @@ def _claimed_gradients(step, network, optimizer, inputs):
         claims, network.state[...], start = [], state, state
         for buffer, array in zip((step.real, step.noise) if len(inputs) == 2 else (step.noise,), inputs, strict=True):
             np.copyto(buffer, factor * array)
+        if mix is not None and step.mix is not None:
+            np.copyto(step.mix, mix if factor == 1 else mix**2)
         for call in step.calls:
             if call.run == optimizer.step:
                 claims.append(({name: array.copy() for name, array in network.gradients().items()}, start))
@@ -302,8 +315,10 @@ def _discriminator_terms(objective, reals):
     return terms
 
 
-def _critic_problem(objective, d, rows, reals, claim, name):
-    """The discriminator's step on one batch; the input's gradient, which training never asks for, is added."""
+def _critic_problem(objective, d, rows, reals, claim, name, paid):
+    """The discriminator's step on one batch; the input's gradient, which training never asks for, is added. What a
+    penalty is paid at are points of their own, which that gradient does not see.
+    """
     plan = Plan(d, len(rows), training=True, backward=True, input_gradient=True, depth=d.logit_depth)
     calls = objective.discriminator_gradient(plan.y, plan.dy, reals)
 
@@ -311,7 +326,7 @@ def _critic_problem(objective, d, rows, reals, claim, name):
         for run in runs(calls):
             run()
 
-    problem = network_terms(d, plan, rows, start, _discriminator_terms(objective, reals), True, d.logit_depth)
+    problem = network_terms(d, plan, rows, start, _discriminator_terms(objective, reals), True, d.logit_depth, paid)
     problem.analytic |= claim  # as training has it
     problem.prefix = name + ": "
     return problem
