@@ -4,7 +4,7 @@ from numgan.errors import Error
 from numgan.gan.fit import NonFiniteError
 from numgan.gan.history import History
 from numgan.gan.model import GAN
-from numgan.gan.objectives import Minimax, NonSaturating, Wasserstein
+from numgan.gan.objectives import Hinge, LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
 from numgan.gradcheck.check import check_adjoint, check_gradients
 from numgan.gradcheck.report import GradientError
 from numgan.nn import activations, batch_norm, convolution, dense, dropout, losses, optimizers, resampling, reshaping
@@ -28,12 +28,15 @@ __all__ = [
     "GAN",
     "Error",
     "GradientError",
+    "Hinge",
     "History",
     "Layer",
+    "LeastSquares",
     "Minimax",
     "ModelFileError",
     "NonFiniteError",
     "NonSaturating",
+    "Relativistic",
     "Sequential",
     "Wasserstein",
     "check_adjoint",

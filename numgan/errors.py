@@ -71,6 +71,11 @@ def positive(what: str, value: Any) -> float:
     return _number(what, value, lambda v: 0 < v < math.inf, "a positive finite number")
 
 
+def not_negative(what: str, value: Any) -> float:
+    """`value` as a float, if it is a finite number from 0 up."""
+    return _number(what, value, lambda v: 0 <= v < math.inf, "a finite number from 0 up")
+
+
 def fraction(what: str, value: Any, top: float = 1) -> float:
     """`value` as a float, if it is a number in [0, top)."""
     return _number(what, value, lambda v: 0 <= v < top, f"a number in [0, {top:g})")

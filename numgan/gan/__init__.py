@@ -10,6 +10,6 @@ Read in this order:
     model        `GAN`, the two networks and all of the above
     history      what a run reports; equilibrium: when to stop
 
-To add an objective, subclass `objectives.Objective` and list it in `objectives.OBJECTIVES`: settings, steps, history,
-pictures, model files and gradient checks find it there.
+To add an objective, subclass `objectives.Unpaired` or `objectives.Objective` and list it in `objectives.OBJECTIVES`:
+settings, steps, history, pictures, model files and gradient checks find it there.
 """

@@ -1,7 +1,7 @@
 """When to stop: the game's equilibrium, where the discriminator can only guess.
 
 At the optimum of the minimax game p_g = p_data and D = ½ everywhere (Goodfellow et al. 2014, arXiv:1406.2661,
-proposition 1 and theorem 1). On the rows it was trained on a discriminator may be sure of itself long after it has
+proposition 1 and theorem 1); a least-squares critic has the same optimum. On the rows it was trained on a discriminator may be sure of itself long after it has
 stopped knowing anything, so it is asked about real rows held out from training and about fresh fakes.
 """
 
@@ -19,6 +19,12 @@ from numgan.hints import Named, Numbers, Rng, Source
 ROWS = 1_000  # real rows and fakes per check
 PATIENCE = 5  # checks running: a game that swings passes ½ now and then
 TOLERANCE = 0.05
+
+
+def _lines(objective):
+    """What history.png shows of an objective's equilibrium, in words."""
+    return "; ".join(f"{panel.title} ({', '.join(text for _, text in panel.lines)})" for panel in objective.panels
+                     if panel.lines)  # fmt: skip
 
 
 class Equilibrium:
@@ -41,7 +47,7 @@ class Equilibrium:
         if gan.objective.undecided is None:
             raise ArgumentError(
                 f"the objective {gan.objective.name} has no equilibrium to watch for: its discriminator is a critic, "
-                "which gives scores, not probabilities that could be ½"
+                f"whose scores have no value that means undecided; history.png shows instead: {_lines(gan.objective)}"
             )
         self._gan, self._held_out, self._rng, self.tolerance = gan, held_out, rng, tolerance
         self._rows = np.empty((ROWS, *held_out.shape), gan.discriminator.dtype)

@@ -62,12 +62,13 @@ class Request(NamedTuple):
 
 
 class TrainingStep:
-    """Fresh rows and noise for every discriminator step, fresh noise for every generator step.
+    """Fresh rows and noise for every discriminator step, fresh noise for every generator step; where the objective
+    compares pairs, fresh rows at random for that too, which do not count as an epoch's.
 
     order   None, for rows drawn from `data` at random, or a `Shuffled` that hands out each row once an epoch.
     drawn   the batches that are drawn and not used yet, as parts.
     scores  those that a log keeps: of the last discriminator step on real and on fake rows, and of the last generator
-            step. A side that does not play has none.
+            step, in pairs on its real rows too. A side that does not play has none.
     norms   a list likewise: of the gradients that a penalty looked at last, if there is one.
     """
 
@@ -91,10 +92,13 @@ class TrainingStep:
         self.noise = noise_stream(rng, (*lead, rows), latent, dtype)
         self.generator_noise = noise_stream(rng, (*lead, batch_size), latent, dtype)
         self.rows, self.drawn = rows, Parts(real=self.real, noise=self.noise, generator_noise=self.generator_noise)
-        self.discriminator_streams = [self.real, self.noise]
+        self.discriminator_inputs, self.generator_inputs = [self.real, self.noise], [self.generator_noise]
         if discriminator_steps and gan.penalty and gan.penalty.mixes:
             self.drawn["mix"] = uniform_stream(rng, (*lead, rows), dtype)
-            self.discriminator_streams.append(self.drawn["mix"])
+            self.discriminator_inputs.append(self.drawn["mix"])
+        if gan.objective.pairs:
+            self.drawn["generator_real"] = data_stream(data, rng, (*lead, batch_size), dtype)
+            self.generator_inputs.append(self.drawn["generator_real"])
         self.discriminator_steps, self.generator_steps = range(discriminator_steps), range(generator_steps)
         self.discriminator = gan.discriminator_step(rows) if discriminator_steps else None
         self.generator = gan.generator_step(batch_size) if generator_steps else None
@@ -102,20 +106,20 @@ class TrainingStep:
         if self.discriminator:
             self.scores += [self.discriminator.real_scores, self.discriminator.fake_scores]
         if self.generator:
-            self.scores.append(self.generator.scores)
+            self.scores += self.generator.judged
         self.norms = [self.discriminator.norms] if self.discriminator and gan.penalty else []
 
     def log(self, steps: int) -> ScoreLog:
         """A `ScoreLog` for so many of these."""
         kept = iter([*self.scores, *self.norms])
-        plays = (self.discriminator, self.discriminator, self.generator, self.norms)
+        plays = (self.discriminator, self.discriminator, *[self.generator] * len(self.generator_inputs), self.norms)
         return ScoreLog(steps, [next(kept).shape if side else None for side in plays], self.scores[0].dtype)
 
     def run(self) -> None:
         for _ in self.discriminator_steps:
-            self.discriminator.run(*(stream.next() for stream in self.discriminator_streams))
+            self.discriminator.run(*[stream.next() for stream in self.discriminator_inputs])
         for _ in self.generator_steps:
-            self.generator.run(self.generator_noise.next())
+            self.generator.run(*[stream.next() for stream in self.generator_inputs])
 
 
 class Training:

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 
 class ScoreLog:
-    """Room for the scores of `steps` training steps: on real rows, on fakes, in the generator's step, and the norms of
-    the gradients that a penalty looked at last, each (steps, *shape). What there is not has None in place of a shape.
+    """Room for the scores of `steps` training steps: on real rows, on fakes, and in the generator's step on its fakes
+    and, where the objective compares pairs, on its real rows; and for the norms of the gradients that a penalty looked
+    at last. Each is (steps, *shape); what there is not has None in place of a shape.
     """
 
     def __init__(self, steps: int, shapes: Sequence[Shape | None], dtype: DType) -> None:
@@ -40,7 +41,7 @@ class ScoreLog:
         self.used += 1
 
     def take(self) -> list[Array | None]:
-        """(real, fake, generator, norms): what was logged, None for what there is not; and empties the log."""
+        """[real, fake, generator's …, norms]: what was logged, None for what there is not; and empties the log."""
         taken = [None if a is None else a[: self.used] for a in self.arrays]
         self.used = 0
         return taken
@@ -49,7 +50,7 @@ class ScoreLog:
 class History:
     """One row per step: step (counted from 1) and the objective's columns; arrays (steps,), with replicas (steps, R).
 
-    Of the minimax game, whichever objective the generator has:
+    Each objective says its own columns, in `columns` and `derived`. Of the minimax game, whichever the generator has:
     d_loss_real, d_loss_fake          binary cross-entropy of real rows and of fakes, each against its label.
     d_accuracy_real, d_accuracy_fake  shares of the batch that the discriminator puts on the right side of ½.
     g_loss, g_accuracy                the generator's objective, and the share of fakes that passed as real.
@@ -86,11 +87,11 @@ class History:
 
         Returns None, or (step, column) of the first value among them that is not finite.
         """
-        start, (real, fake, generator, norms), columns = len(self), log.take(), {}
+        start, (real, fake, *judged, norms), columns = len(self), log.take(), {}
         if real is not None:
             columns |= self.objective.measure_discriminator(real, fake)
-        if generator is not None:
-            columns |= self.objective.measure_generator(generator)
+        if judged[0] is not None:
+            columns |= self.objective.measure_generator(*judged)
         if norms is not None:
             columns |= self.penalty.measure(norms)
         gap = np.full_like(next(iter(columns.values())), np.nan)

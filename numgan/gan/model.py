@@ -21,7 +21,7 @@ from numgan.gan import objectives
 from numgan.gan import penalty as penalties
 from numgan.gan.fit import Request, fit
 from numgan.gan.parts import Part, Parts
-from numgan.gan.steps import SCHEDULES, SEPARATE, DiscriminatorStep, GeneratorStep
+from numgan.gan.steps import SCHEDULES, SEPARATE, DiscriminatorStep, GeneratorStep, refusal
 from numgan.gan.stretches import epoch
 from numgan.hints import Array, Config, FileName, Named, Numbers, Rng, Source
 from numgan.nn.model_file import open_model, write_model
@@ -49,7 +49,8 @@ class GAN:
     generator_optimizer, discriminator_optimizer   default Adam(); each network owns its own.
     objective  what either side minimises: an `Objective`, or the name of one, default "non-saturating".
     schedule   how the discriminator learns from a real and a generated batch: "concatenated" (default), one update on
-        both as one batch; "separate", one update on the real batch, then one on the generated one.
+        both as one batch; "separate", one update on the real batch, then one on the generated one. An objective that
+        compares real rows with generated ones, such as "relativistic", needs both as one.
     penalty    what the discriminator pays for being steep: a `Penalty`, or the name of one, "wgan-gp", "r1", "r2" or
         "r1+r2"; default None. A Wasserstein critic then has clip=0.
 
@@ -84,6 +85,9 @@ class GAN:
         if g is d:
             raise ArgumentError(f"GAN: generator and discriminator are the same network, '{g.name}'")
         self.generator, self.discriminator, self.schedule = g, d, one_of("schedule", schedule, SCHEDULES)
+        refused = refusal(self.objective, schedule)
+        if refused:
+            raise ArgumentError(refused)
         self.penalty = penalties.get(penalty)
         if self.penalty:
             self.penalty.check(self.objective, d)
@@ -131,17 +135,36 @@ class GAN:
             step.run(real, noise, mix)
             return _as_numbers(self.objective.discriminator_metrics(step.real_scores, step.fake_scores))
 
-    def train_generator(self, noise: Numbers) -> Any:
+    def train_generator(self, noise: Numbers, real: Numbers | None = None) -> Any:
         """One generator step on noise (…, batch, *shape), through the frozen discriminator.
+
+        real  as many real rows (…, batch, *shape), where the objective compares generated rows with real ones, such as
+              "relativistic", and nothing (default) where it does not.
 
         Not one bit of the discriminator changes: weights, gradients, optimiser state, batch-norm statistics.
         Returns the objective's metrics, such as `GeneratorMetrics`.
         """
         noise = self.generator.check_input(noise)
+        rows, real = self.generator.rows_of(noise), self._opponents(real)
+        if real is not None and self.discriminator.rows_of(real) != rows:
+            raise ArgumentError(f"train_generator: {self.discriminator.rows_of(real)} real rows but {rows} noise rows")
         with self.in_use(), np.errstate(all="ignore"):
-            step = self.generator_step(self.generator.rows_of(noise))
-            step.run(noise)
-            return _as_numbers(self.objective.generator_metrics(step.scores))
+            step = self.generator_step(rows)
+            step.run(noise, real)
+            return _as_numbers(self.objective.generator_metrics(*step.judged))
+
+    def _opponents(self, real):
+        """The real rows of a generator step, checked: there must be some in a game of pairs, and none in any other."""
+        if self.objective.pairs == (real is not None):
+            return None if real is None else self.discriminator.check_input(real)
+        if self.objective.pairs:
+            raise ArgumentError(
+                f"train_generator: the objective {self.objective.name} compares generated rows with real ones; give "
+                "as many real rows as noise rows"
+            )
+        raise ArgumentError(
+            f"train_generator: the objective {self.objective.name} looks at generated rows alone; give no real rows"
+        )
 
     def _check_mix(self, mix, rows):
         """The mixing numbers as an array, or an error; None where nothing is mixed."""
@@ -219,6 +242,8 @@ class GAN:
                     Needs an array, or a source with a length and take(index, out).
         batch_size  rows of the generator's batch, default 128. The discriminator sees as many real and as many
                     generated rows, half as many of each when the schedule is "separate", as the documents have it.
+                    Where the objective compares pairs, the generator's step gets as many real rows of its own. They
+                    are drawn at random, by epochs too: an epoch is once through all rows by the discriminator.
         rng         numpy.random.Generator for data and noise.
         every       steps between two looks at the losses, default 100; there are more around the end of an epoch.
         callback    callback(steps done, history), called before the first step, after every `every` steps, at the end

@@ -17,9 +17,27 @@ from numgan.nn.plan import Plan
 
 if TYPE_CHECKING:
     from numgan.gan.model import GAN
+    from numgan.gan.objectives import Objective
 
 # The discriminator learns from real and generated rows as one batch, or from one after the other.
 JOINT, SEPARATE = SCHEDULES = ("concatenated", "separate")
+
+
+def schedules(objective: Objective | type[Objective]) -> tuple[str, ...]:
+    """Those by which an objective can be played: where it compares real rows with generated ones, both are in one
+    batch.
+    """
+    return (JOINT,) if objective.pairs else SCHEDULES
+
+
+def refusal(objective: Objective | type[Objective], schedule: str) -> str | None:
+    """Why an objective cannot be played by a schedule, as a sentence, or None if it can."""
+    if schedule in schedules(objective):
+        return None
+    return (
+        f"the objective {objective.name} compares each real row with a generated one, so both must be in one batch: "
+        f"its schedule can only be {JOINT}, not {schedule}"
+    )
 
 
 def learning_calls(gan: GAN, plan: Plan, reals: int, penalty: list[Call]) -> list[Call]:
@@ -120,7 +138,14 @@ class DiscriminatorStep(Step):
 
 
 class GeneratorStep(Step):
-    """One generator step at one batch size: through the frozen discriminator and back."""
+    """One generator step at one batch size: through the frozen discriminator and back.
+
+    Where the objective compares pairs, the frozen discriminator scores as many real rows first.
+
+    noise, real  what to fill before the calls run; real is None unless the objective compares pairs.
+    scores       of the generated rows.
+    judged       all that the objective measures the generator by: the scores, and those of the real rows in pairs.
+    """
 
     def __init__(self, gan: GAN, batch: int) -> None:
         g, d = gan.generator, gan.discriminator
@@ -135,21 +160,30 @@ class GeneratorStep(Step):
             x1=source.y1,
             dx1=source.dy1,
         )
+        opponents = []
+        if gan.objective.pairs:
+            opponents = [Plan(d, batch, training=False, backward=False, depth=d.logit_depth)]
         calls = [
+            *(call for opponent in opponents for call in opponent.forward),
             *source.forward,
             *critic.forward,
-            *gan.objective.generator_gradient(critic.y, critic.dy),
+            *gan.objective.generator_gradient(critic.y, critic.dy, *(opponent.y for opponent in opponents)),
             *critic.backward,
             *source.backward,
             gan.generator_optimizer.call,
         ]
         super().__init__(calls)
         self.title = (
-            f"generator step: {batch:,} rows of noise, through '{g.name}' and '{d.name}', and back\n"
+            f"generator step: {batch:,} rows of noise, through '{g.name}' and '{d.name}', and back"
+            f"{f'; {batch:,} real rows to compare with' if opponents else ''}\n"
             f"'{g.name}' learns; '{d.name}' is frozen"
         )
         self.noise, self.scores = g.samples_first(source.x), d.samples_first(critic.y)
+        self.real = d.samples_first(opponents[0].x) if opponents else None
+        self.judged = [self.scores, *(d.samples_first(opponent.y) for opponent in opponents)]
 
-    def run(self, noise: Array) -> None:
+    def run(self, noise: Array, real: Array | None = None) -> None:
         np.copyto(self.noise, noise)
+        if self.real is not None:
+            np.copyto(self.real, real)
         self._run()

@@ -251,8 +251,9 @@ def gan_problems(gan: GAN, x: Any, report: Report) -> list[Problem]:
     else:
         batches = [("discriminator step", np.concatenate([real, fakes]), len(real))]
     before = _fingerprint(g, twin.generator_optimizer)
-    step = DiscriminatorStep(twin, len(real))
-    claims = _claimed_gradients(step, d, twin.discriminator_optimizer, (real, noise), mix)
+    step, inputs = DiscriminatorStep(twin, len(real)), {"real": real, "noise": noise}
+    mixed = {"mix": mix} if step.mix is not None else {}
+    claims = _claimed_gradients(step, d, twin.discriminator_optimizer, inputs | mixed)
     if _fingerprint(g, twin.generator_optimizer) != before:
         report.broken.append("the discriminator's step changed the generator")
     problems = [
@@ -260,14 +261,16 @@ def gan_problems(gan: GAN, x: Any, report: Report) -> list[Problem]:
         for (name, rows, reals), (claim, state), pays in zip(batches, claims, paid[: len(claims)], strict=True)
     ]
     before = _fingerprint(d, twin.discriminator_optimizer)
-    claims = _claimed_gradients(GeneratorStep(twin, len(noise)), g, twin.generator_optimizer, (noise,))
+    inputs = {name: array for name, array in inputs.items() if name == "noise" or objective.pairs}
+    claims = _claimed_gradients(GeneratorStep(twin, len(noise)), g, twin.generator_optimizer, inputs)
     if _fingerprint(d, twin.discriminator_optimizer) != before:
         report.broken.append("the generator's step changed the frozen discriminator")
-    problems.append(_chain_problem(objective, g, d, noise, claims[0][0]))
+    opponents = [_scores(d, real)] if objective.pairs else []
+    problems.append(_chain_problem(objective, g, d, noise, opponents, claims[0][0]))
     return problems
 
 
-def _claimed_gradients(step, network, optimizer, inputs, mix=None):
+def _claimed_gradients(step, network, optimizer, inputs):
     """[(gradients, the state that their pass started from)] for each update of a training step, which is caught in
     place of being applied. What follows an update of the network's values, such as clipping them, is left out with it.
 
@@ -278,10 +281,8 @@ def _claimed_gradients(step, network, optimizer, inputs, mix=None):
     state = network.state.copy()
     for factor in (-0.7, 1.0):
         claims, network.state[...], start = [], state, state
-        for buffer, array in zip((step.real, step.noise) if len(inputs) == 2 else (step.noise,), inputs, strict=True):
-            np.copyto(buffer, factor * array)
-        if mix is not None and step.mix is not None:
-            np.copyto(step.mix, mix if factor == 1 else mix**2)
+        for name, array in inputs.items():
+            np.copyto(getattr(step, name), factor * array)
         for call in step.calls:
             if call.run == optimizer.step:
                 claims.append(({name: array.copy() for name, array in network.gradients().items()}, start))
@@ -306,13 +307,7 @@ def _fingerprint(network, optimizer):
 def _discriminator_terms(objective, reals):
     """The terms of the discriminator's loss on scores (…, rows, 1), of which the first `reals` are of real rows."""
 
-    def terms(z):
-        real, fake = z[..., :reals, :], z[..., reals:, :]
-        parts = (objective.real_losses(real), objective.fake_losses(fake))
-        shares = objective.shares() if real.size and fake.size else (1.0, 1.0)
-        return np.concatenate([s * p / max(p.shape[-2], 1) for s, p in zip(shares, parts, strict=True)], axis=-2)
-
-    return terms
+    return lambda z: objective.discriminator_terms(z[..., :reals, :], z[..., reals:, :])
 
 
 def _critic_problem(objective, d, rows, reals, claim, name, paid):
@@ -332,10 +327,20 @@ def _critic_problem(objective, d, rows, reals, claim, name, paid):
     return problem
 
 
-def _chain_problem(objective, g, d, noise, claim):
-    """The generator's step through the frozen discriminator, with the noise's gradient added."""
+def _scores(d, rows):
+    """The frozen discriminator's scores of given rows, (1, rows)."""
+    plan = Plan(d, len(rows), training=False, backward=False, depth=d.logit_depth)
+    np.copyto(d.samples_first(plan.x), rows)
+    plan.run_forward()
+    return plan.y
+
+
+def _chain_problem(objective, g, d, noise, opponents, claim):
+    """The generator's step through the frozen discriminator, with the noise's gradient added. `opponents` are the
+    scores of the real rows that generated ones are compared with: one array, or none.
+    """
     source, critic = _chain(g, d, len(noise), True)
-    start = objective.generator_gradient(critic.y, critic.dy)
+    start = objective.generator_gradient(critic.y, critic.dy, *opponents)
     calls = runs([*source.forward, *critic.forward, *start, *critic.backward, *source.backward])
     views, columns = g.parameters(), g.samples_first(source.x)
     state, frozen = g.state.copy(), d.state.copy()
@@ -359,7 +364,7 @@ def _chain_problem(objective, g, d, noise, claim):
             g_twin.state[...], d_twin.state[...] = state, frozen
             inner.run_forward()
             head.run_forward()
-            return objective.generator_losses(head.y).reshape(replicas or 1, -1) / len(noise)
+            return objective.generator_losses(head.y, *opponents).reshape(replicas or 1, -1) / len(noise)
 
         return g_twin.parameters() | {"noise": g_twin.samples_first(inner.x)}, run
 

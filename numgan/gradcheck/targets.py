@@ -13,7 +13,7 @@ import numpy as np
 
 from numgan.gan.model import GAN
 from numgan.gan.objectives import OBJECTIVES, Minimax, NonSaturating
-from numgan.gan.steps import SCHEDULES
+from numgan.gan.steps import SCHEDULES, schedules
 from numgan.gradcheck import formulas
 from numgan.gradcheck.check import check_gradients
 from numgan.hints import DType, Shape
@@ -186,6 +186,31 @@ def chain_gradients(objective: Objective, schedule: str, seed: int, tolerance: f
     return titled(f"batch norm in both networks, {schedule} schedule, {objective!r}", report)
 
 
+def score_gradients(objective: Objective, seed: int, tolerance: float) -> Report:
+    """Both sides' gradients at the scores alone, which lie on either side of every bend that a loss may have."""
+    rng = np.random.default_rng(seed)
+    spread = np.linspace(-3, 3, 7) + rng.uniform(-0.3, 0.3, (3, 7))
+    real, fake, made = (rng.permutation(scores).reshape(1, 7) for scores in spread)
+
+    def losses(both, made):
+        on_both = objective.discriminator_terms(both[:, :7].T, both[:, 7:].T)
+        return on_both.sum() + objective.generator_losses(made, *opponents).mean()
+
+    def gradients(both, made):
+        found = {"both": np.full_like(both, np.nan), "made": np.full_like(made, np.nan)}
+        for call in (
+            *objective.discriminator_gradient(both, found["both"], 7),
+            *objective.generator_gradient(made, found["made"], *opponents),
+        ):
+            call.run()
+        return found
+
+    opponents = [rng.permutation(real.T).T] if objective.pairs else []
+    x = {"both": np.concatenate([real, fake], axis=1), "made": made}
+    report = check_gradients(losses, x, gradient=gradients, tolerance=tolerance, seed=seed)
+    return titled(f"scores of real and generated rows, {objective!r}", report)
+
+
 def titled(name: str, report: Report) -> Report:
     report.subject = f"{name}: {report.subject}"
     return report
@@ -224,7 +249,8 @@ TARGETS |= {
     "adam": [partial(formulas.adam_updates, "paper"), partial(formulas.adam_updates, "keras")],
     "sgd": [formulas.sgd_updates],
     "chain": [
-        *(partial(chain_gradients, rules(), schedule) for rules in OBJECTIVES.values() for schedule in SCHEDULES),
+        *(partial(chain_gradients, rules(), how) for rules in OBJECTIVES.values() for how in schedules(rules)),
+        *(partial(score_gradients, rules()) for rules in OBJECTIVES.values()),
         partial(chain_gradients, NonSaturating(label_smoothing=0.1), "concatenated"),
         partial(chain_gradients, NonSaturating(label_smoothing=0.1), "separate"),
         partial(chain_gradients, Minimax(label_smoothing=0.1, discriminator_loss="sum"), "concatenated"),

@@ -1,4 +1,4 @@
-"""Losses: binary cross-entropy from probabilities and from logits, softmax cross-entropy.
+"""Losses: binary cross-entropy from probabilities and from logits, those of critics' scores, softmax cross-entropy.
 
 For a probability p and a target t in [0, 1]: ℓ = −t·log p − (1 − t)·log(1 − p), [GBC] section 3.13, and L is the
 mean of ℓ. The discriminator's two terms of the minimax game ([GAN] eq. 1) are −ℓ with t = 1 on real and t = 0 on
@@ -82,6 +82,72 @@ def critic_forward(z, sign, out):
 def critic_backward(slope, out):
     """dz = sign/N, which depends on no score. slope holds it for every sample; both (1, N)."""
     np.copyto(out, slope)
+
+
+def least_squares_forward(z, target, out):
+    """ℓ = ½(z − t)², of a critic's score z: Mao et al. 2017, arXiv:1611.04076, eq. 9.
+
+    t = 1 for what it should score as real, 0 for what it should score as generated. All (1, N); t may be a scalar.
+    """
+    np.subtract(z, target, out=out)
+    np.square(out, out=out)
+    np.multiply(out, 0.5, out=out)
+
+
+def least_squares_backward(z, target, share, out):
+    """dz = (z − t)/n, n the rows of its side.
+
+    ∂ℓ/∂z = ½·2·(z − t): the square's 2 and the ½ leave nothing. The two sides' means are added, each over its own n
+    rows, so that 1/n is another where one side has more rows: `share` holds it for every sample. All (1, N).
+    """
+    np.subtract(z, target, out=out)
+    np.multiply(out, share, out=out)
+
+
+def hinge_forward(z, sign, out):
+    """ℓ = max(0, 1 − s·z), of a critic's score z: Lim & Ye 2017, arXiv:1705.02894; Miyato et al. 2018,
+    arXiv:1802.05957, eq. 16, with min(0, −1 + s·z) = −ℓ.
+
+    s = 1 for what it should score above 1, −1 for what it should score below −1. All (1, N); s may be a scalar.
+    """
+    np.multiply(z, sign, out=out)
+    np.subtract(1, out, out=out)
+    np.maximum(out, 0, out=out)
+
+
+def hinge_backward(z, sign, slope, out):
+    """dz = −s/n where s·z < 1, and 0 beyond the margin, where ℓ is constantly 0.
+
+    At the kink s·z = 1 itself any value from −s/n to 0 would do; it is 0, as ReLU's is. `slope` holds −s/n for every
+    sample, n the rows of its side. All (1, N).
+    """
+    np.multiply(z, sign, out=out)
+    np.less(out, 1, out=out, casting="unsafe")
+    np.multiply(out, slope, out=out)
+
+
+def pairing_forward(better, worse, out):
+    """ℓ = log(1 + e^−δ) with δ = b − w, of the scores of a pair, of which b should be the higher: softplus(−δ).
+
+    Relativistic pairing: Jolicoeur-Martineau 2018, arXiv:1807.00734; Huang et al. 2024, arXiv:2501.05441, eq. 2. It is
+    the cross-entropy −log σ(δ) of the statement "b is the real one". logaddexp(0, −δ) is finite for every finite δ.
+    All (1, N).
+    """
+    np.subtract(worse, better, out=out)
+    np.logaddexp(0, out, out=out)
+
+
+def pairing_backward(better, worse, half, half_slope, out):
+    """db = −σ(−δ)/N, dw = σ(−δ)/N: slope·σ(w − b), with the slope −1/N for b and 1/N for w.
+
+    ∂ℓ/∂δ = −e^−δ/(1 + e^−δ) = −σ(−δ), and δ = b − w gives b that slope and w the opposite one. Written as
+    σ(a) = ½ + ½·tanh(a/2), which never overflows: half is ½, half_slope is slope/2. All (1, N); out is b's or w's.
+    """
+    np.subtract(worse, better, out=out)
+    np.multiply(out, half, out=out)
+    np.tanh(out, out=out)
+    np.add(out, 1, out=out)
+    np.multiply(out, half_slope, out=out)
 
 
 def softmax_forward(z, row, out):

@@ -43,7 +43,7 @@ def ends(gan: GAN, history: History, samples: Array, rows: Array) -> list[str]:
         return []
     last = {name: history[name][-WINDOW:] for name in history.objective.columns}
     last = {name: values for name, values in last.items() if np.isfinite(values).all()}  # a gap is a side at rest
-    found = _grown(last, history.objective.undecided is not None)
+    found = _grown(last, history.objective.probabilities)
     if len(last) == len(history.objective.columns):  # both play: to lose against one that rests is no end of a game
         found += _certain(last)
         found += _no_gradient(gan, history.objective, last, samples, rows)
@@ -79,7 +79,7 @@ def _no_gradient(gan, objective, last, samples, rows):
     Of −log D the slope at the score is D − 1, of log(1 − D) it is −D: either is smaller than the loss itself. Any other
     objective's gradient is zero where the discriminator says the same of all rows, as one of dead units does.
     """
-    loss = np.abs(last["g_loss"]).max() if objective.undecided is not None else math.inf
+    loss = np.abs(last["g_loss"]).max() if objective.probabilities else math.inf
     shown = np.concatenate([samples, rows])
     answers = gan.discriminator.predict(shown[np.isfinite(shown.reshape(len(shown), -1)).all(axis=1)])
     if loss < NO_GRADIENT:

@@ -15,7 +15,7 @@ from numgan.errors import Error
 from numgan.gan.model import GAN
 from numgan.gan.objectives import MEAN_OR_SUM, OBJECTIVES
 from numgan.gan.penalty import PENALTIES
-from numgan.gan.steps import SCHEDULES, SEPARATE
+from numgan.gan.steps import JOINT, SCHEDULES, SEPARATE, refusal
 from numgan.nn.optimizers import Adam
 
 if TYPE_CHECKING:
@@ -80,7 +80,12 @@ class TrainingSettings:
     objective: str = choice("non-saturating", "the rules of the game: what either side minimises", tuple(OBJECTIVES))
     label_smoothing: float = fraction(0.0, "s: real rows are labelled 1 − s for the discriminator", 0.5)
     discriminator_loss: str = choice("mean", "of its mean losses on real and on generated rows", MEAN_OR_SUM)
-    clip: float = positive(0.01, "c: a Wasserstein critic's parameters stay in [−c, c]")
+    clip: float = setting(
+        0.01,
+        "c: a Wasserstein critic's parameters stay in [−c, c]; 0 leaves them free, to be bound by something else",
+        lambda v: 0 <= v < np.inf,
+        "a number from 0 up",
+    )
     penalty: str = choice("none", "what the discriminator pays for being steep", ("none", *PENALTIES))
     penalty_weight: float = positive(10.0, "λ or γ of the penalty")
     penalty_every: int = positive_int(1, "k: the penalty is part of every k-th discriminator step, k-fold")
@@ -136,6 +141,8 @@ class DigitSettings(EpochSettings):
 def with_overrides(settings: Any, overrides: Mapping[str, Any]) -> Any:
     """Settings with some replaced: `overrides` maps names to texts, as the command line has them, or to values.
 
+    An objective that compares pairs brings its one schedule along, unless another is asked for.
+
     Raises SettingError for a name that is none, a value of another kind or out of bounds, or values that do not go
     together.
     """
@@ -158,10 +165,15 @@ def with_overrides(settings: Any, overrides: Mapping[str, Any]) -> Any:
         values = {"steps": 0, "epochs": 0} | values
     settings = dataclasses.replace(settings, **values)
     rules = OBJECTIVES[settings.objective]
+    if rules.pairs and "schedule" not in values:
+        settings = dataclasses.replace(settings, schedule=JOINT)
+    refused = refusal(rules, settings.schedule)
+    if refused:
+        raise SettingError(refused)
     for name in values:
         if name in RULES and name not in rules.takes:
             raise SettingError(
-                f"{name} is no setting of the objective {rules.name}, which has {', '.join(rules.takes)}"
+                f"{name} is no setting of the objective {rules.name}, which has {', '.join(rules.takes) or 'none'}"
             )
     if settings.discriminator_steps == settings.generator_steps == 0:
         raise SettingError("discriminator_steps=0 and generator_steps=0 leave nothing to train")
