@@ -170,7 +170,9 @@ class GAN:
         """The mixing numbers as an array, or an error; None where nothing is mixed."""
         if not (self.penalty and self.penalty.mixes):
             if mix is not None:
-                raise ArgumentError(f"train_discriminator: mix is for a penalty that mixes rows, and it is {self.penalty}")
+                raise ArgumentError(
+                    f"train_discriminator: mix is for a penalty that mixes rows, and it is {self.penalty}"
+                )
             return None
         if mix is None:
             raise ArgumentError(f"train_discriminator: {self.penalty!r} needs mix=…, a random number for each row")

@@ -13,12 +13,14 @@ import numpy as np
 
 from numgan.gan.model import GAN
 from numgan.gan.objectives import OBJECTIVES, Minimax, NonSaturating
+from numgan.gan.penalty import PENALTIES, R1, R1R2, R2, WassersteinPenalty
 from numgan.gan.steps import SCHEDULES, schedules
 from numgan.gradcheck import formulas
 from numgan.gradcheck.check import check_gradients
+from numgan.gradcheck.penalty_formulas import mixing_numbers, penalised_game, penalty_values
 from numgan.hints import DType, Shape
 from numgan.nn import convolution
-from numgan.nn.activations import LeakyReLU, Tanh
+from numgan.nn.activations import LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
 from numgan.nn.batch_norm import BatchNorm
 from numgan.nn.convolution import Conv2D, Conv2DTranspose
 from numgan.nn.dense import Dense
@@ -31,6 +33,7 @@ from numgan.nn.reshaping import Flatten, Reshape
 
 if TYPE_CHECKING:
     from numgan.gan.objectives import Objective
+    from numgan.gan.penalty import Penalty
     from numgan.gradcheck.report import Report
     from numgan.nn.layer import Layer
 
@@ -211,6 +214,30 @@ def score_gradients(objective: Objective, seed: int, tolerance: float) -> Report
     return titled(f"scores of real and generated rows, {objective!r}", report)
 
 
+def critic_that_pays(
+    penalty: Penalty, curved: bool, images: bool, schedule: str, seed: int, tolerance: float
+) -> Report:
+    """Both steps of a small game whose discriminator pays a penalty: dense or of images, piecewise linear or curved."""
+    rng, objective = np.random.default_rng(seed), NonSaturating(label_smoothing=0.1)
+    bend, bow, lean = (Tanh, SiLU, Sigmoid) if curved else (lambda: LeakyReLU(0.2), ReLU, lambda: LeakyReLU(0.4))
+    shape = (1, 4, 4) if images else (4,)
+    grow = [Dense(16), Tanh(), Reshape(shape)] if images else [Dense(4), Tanh()]
+    if images:
+        layers = [Conv2D(2, 3, 2, "same"), bend(), Conv2DTranspose(2, 3, 1, 1), bow(), UpSampling2D(2)]
+        layers += [AveragePooling2D(3, 1), lean(), Conv2D(3, 2), bend(), Flatten(), Dense(1)]
+    else:
+        layers = [Dense(6), bend(), Dropout(0.3), Dense(5), bow(), Dense(4), lean(), Dense(1)]
+    generator = Sequential(grow, 3, rng, "float64", name="generator")
+    discriminator = Sequential([*layers, *objective.closing()], shape, rng, "float64", name="discriminator")
+    for network in (generator, discriminator):
+        network.values += rng.normal(0, 0.3, network.values.shape)
+    x = rng.normal(0, 1, (4, *shape)), rng.standard_normal((4, 3))
+    gan = GAN(generator, discriminator, objective=objective, schedule=schedule, penalty=penalty)
+    report = check_gradients(gan, x, tolerance=tolerance, seed=seed)
+    what = f"{'curved' if curved else 'piecewise linear'}, {'images' if images else 'dense'}"
+    return titled(f"{penalty!r}, {what}, {schedule} schedule", report)
+
+
 def titled(name: str, report: Report) -> Report:
     report.subject = f"{name}: {report.subject}"
     return report
@@ -236,6 +263,16 @@ for _kind in (Conv2D, Conv2DTranspose):
         for check in (layer_gradients, formulas.layer_values)
         for training in (True, False)
     ]
+TARGETS["penalties"] = [
+    partial(critic_that_pays, WassersteinPenalty(3.0), False, False, "concatenated"),
+    partial(critic_that_pays, WassersteinPenalty(3.0), True, True, "concatenated"),
+    partial(critic_that_pays, WassersteinPenalty(3.0, every=2), True, False, "separate"),
+    partial(critic_that_pays, R1(3.0), False, True, "concatenated"),
+    partial(critic_that_pays, R2(3.0), True, False, "concatenated"),
+    partial(critic_that_pays, R1R2(3.0, every=4), True, True, "separate"),
+    *(partial(check, name) for name in PENALTIES for check in (penalty_values, penalised_game)),
+    mixing_numbers,
+]
 TARGETS |= {
     "bce": [
         partial(loss_gradients, False),

@@ -14,9 +14,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from numgan.hints import Array
 from numgan.kernels.penalties import add_gradient
 from numgan.nn.buffers import Buffers, without_ones
 from numgan.nn.calls import Call
@@ -61,9 +58,7 @@ class SecondOrder:
     def _io(self, network, i, arrays, **options):
         """The `Buffers` of layer i, from [x1, y1, dy1, dx1]."""
         shapes = self._shapes[i : i + 2]
-        return Buffers(
-            network, network.layers[i], shapes, *arrays, scratch=self._scratch, training=False, **options
-        )
+        return Buffers(network, network.layers[i], shapes, *arrays, scratch=self._scratch, training=False, **options)
 
     def _flat(self, a1):
         return without_ones(a1, self._network.replicas, (-1, a1.shape[-1]))

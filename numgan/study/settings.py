@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MOST = 1_000_000_000  # of any count: what numgan multiplies of two of them still fits NumPy's sizes
 WIDEST, DEEPEST = 1_000_000, 100  # hidden layers, as several of them multiply
 RULES = {name for rules in OBJECTIVES.values() for name in rules.takes}  # settings that are the objective's
+PAID = ("penalty_weight", "penalty_every")  # and those that are the penalty's
 
 
 class SettingError(Error, ValueError):
@@ -141,7 +142,8 @@ class DigitSettings(EpochSettings):
 def with_overrides(settings: Any, overrides: Mapping[str, Any]) -> Any:
     """Settings with some replaced: `overrides` maps names to texts, as the command line has them, or to values.
 
-    An objective that compares pairs brings its one schedule along, unless another is asked for.
+    An objective that compares pairs brings its one schedule along, and a penalty on a Wasserstein critic clip=0, unless
+    another is asked for.
 
     Raises SettingError for a name that is none, a value of another kind or out of bounds, or values that do not go
     together.
@@ -163,7 +165,13 @@ def with_overrides(settings: Any, overrides: Mapping[str, Any]) -> Any:
         raise SettingError(f"give steps or epochs, not both; got steps={values['steps']}, epochs={values['epochs']}")
     if "epochs" in fields and (values.get("epochs") or values.get("steps")):
         values = {"steps": 0, "epochs": 0} | values
-    settings = dataclasses.replace(settings, **values)
+    return _together(dataclasses.replace(settings, **values), values)
+
+
+def _together(settings, values):
+    """The settings with what follows from `values`, which are those that were asked for; or an error where they do not
+    go together.
+    """
     rules = OBJECTIVES[settings.objective]
     if rules.pairs and "schedule" not in values:
         settings = dataclasses.replace(settings, schedule=JOINT)
@@ -175,6 +183,10 @@ def with_overrides(settings: Any, overrides: Mapping[str, Any]) -> Any:
             raise SettingError(
                 f"{name} is no setting of the objective {rules.name}, which has {', '.join(rules.takes) or 'none'}"
             )
+        if name in PAID and settings.penalty == "none":
+            raise SettingError(f"{name} is no setting without a penalty; penalty can be {', '.join(PENALTIES)}")
+    if settings.penalty != "none" and "clip" in rules.takes and "clip" not in values:
+        settings = dataclasses.replace(settings, clip=0.0)  # a penalty takes its place
     if settings.discriminator_steps == settings.generator_steps == 0:
         raise SettingError("discriminator_steps=0 and generator_steps=0 leave nothing to train")
     if settings.steps == getattr(settings, "epochs", 0) == 0:
@@ -190,10 +202,12 @@ def with_overrides(settings: Any, overrides: Mapping[str, Any]) -> Any:
 def stored(settings: Any, values: Mapping[str, Any]) -> Any:
     """Settings with `values` as a run's file keeps them, each checked as by `with_overrides`.
 
-    The file keeps what its objective does not take too, at the default, where it is no contradiction.
+    The file keeps what its objective or penalty does not take too, at the default, where it is no contradiction.
     """
     defaults = dataclasses.asdict(settings)
-    return with_overrides(settings, {k: v for k, v in values.items() if k not in RULES or v != defaults.get(k)})
+    return with_overrides(
+        settings, {k: v for k, v in values.items() if k not in {*RULES, *PAID} or v != defaults.get(k)}
+    )
 
 
 def _parse(value, kind):
