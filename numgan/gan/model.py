@@ -171,7 +171,7 @@ class GAN:
         if not (self.penalty and self.penalty.mixes):
             if mix is not None:
                 raise ArgumentError(
-                    f"train_discriminator: mix is for a penalty that mixes rows, and it is {self.penalty}"
+                    f"train_discriminator: mix is for penalties that mix rows, and it is {self.penalty}"
                 )
             return None
         if mix is None:

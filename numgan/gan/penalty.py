@@ -55,14 +55,14 @@ class Penalty(ABC):
         return BETWEEN in self.where
 
     def check(self, objective: Objective, discriminator: Sequential) -> None:
-        """Raise unless all layers of the discriminator have what a penalty takes, and nothing else bounds its slopes."""
+        """Raise unless all layers of the discriminator have what a penalty takes, and nothing else bounds them."""
         SecondOrder(discriminator, 1, discriminator.logit_depth)
         if getattr(objective, "clip", 0):
             raise ArgumentError(
                 f"{self!r} takes the place of clipping the weights, got {objective!r}; use clip=0 with a penalty"
             )
 
-    # ------------------------------------------------------------------------------------- what every penalty has to say
+    # ---------------------------------------------------------------------------------- what every penalty has to say
 
     @abstractmethod
     def elements(self, norm: Array) -> Array:
@@ -72,7 +72,7 @@ class Penalty(ABC):
     def slopes(self, gradient: Array, norm: Array, count: int, factor: float, out: Array) -> Call:
         """The call that writes v = ∂P/∂g, factor-fold; the mean is over `count` samples."""
 
-    # ------------------------------------------------------------------------------------------------ what follows from it
+    # ---------------------------------------------------------------------------------------------- what follows from it
 
     def measure(self, norm: Array) -> Named:
         """name -> value of its columns, from the norms (…, rows, 1) of one step or several."""

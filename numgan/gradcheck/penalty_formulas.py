@@ -19,8 +19,8 @@ from numgan.nn.optimizers import SGD
 
 
 def penalty_values(name: str, seed: int, tolerance: float) -> Report:
-    """A penalty and its gradient on a critic of one layer, s = w·x + b, where g = w at every point, in plain Python: P is
-    λ·(‖w‖ − 1)² or γ/2·‖w‖², which is the same from one sample as from many. With w = 0 too, where ‖w‖ has no derivative.
+    """A penalty and its gradient on a critic of one layer, s = w·x + b, where g = w at every point, in plain Python: P
+    is λ·(‖w‖ − 1)² or γ/2·‖w‖², the same from one sample as from many. With w = 0 too, where ‖w‖ has no derivative.
     """
     rng = np.random.default_rng([seed, *name.encode()])
     penalty = PENALTIES[name](3.0, every=2)

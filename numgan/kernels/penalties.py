@@ -43,8 +43,8 @@ derivatives. Frameworks differentiate the backward pass itself ("double backward
    gradients, biases included. ReLU and LeakyReLU have f'' = 0: no third pass, no bias gradient. Kernels for f'' stand
    in `numgan.kernels.activations` (`tanh_curvature` …).
 
-Altogether: forward, backward without weight gradients, tangent forward with weight gradients; for curved activations one
-more backward pass. In products that is what a training pass takes, one on each layer's input for one on its weights.
+Altogether: forward, backward without weight gradients, tangent forward with weight gradients; for curved activations
+one more backward pass. Without those that is four products a layer, where a pass that trains takes three.
 
 Where it goes wrong elsewhere, and what stands here:
 

@@ -60,9 +60,9 @@ class BatchNorm(Layer):
 
     def bind_tangent(self, io: Buffers, primal: Buffers) -> None:
         raise ArgumentError(
-            f"a gradient penalty cannot pass through BatchNorm '{self.name}': it is on the gradient of each score by its "
-            "own sample, and in a batch norm every score depends on all samples of the batch; leave it out of the "
-            "discriminator, or use SpectralNorm"
+            f"a gradient penalty cannot pass through BatchNorm '{self.name}': it is on the gradient of each score by "
+            "its own sample, and in a batch norm every score depends on all samples of the batch; leave it out of the "
+            "discriminator"
         )
 
     def _bind_training(self, io):

@@ -1,4 +1,4 @@
-"""`SecondOrder`: the gradient of v·∇ₓs by a network's weights, at one batch size; `numgan.kernels.penalties` derives it.
+"""`SecondOrder`: the gradient of v·∇ₓs by a network's weights, at one batch size; derived in `kernels.penalties`.
 
 Three passes over one set of activations. Every one of them runs the layers' own kernels:
 
