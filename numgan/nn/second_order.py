@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from numgan.kernels.penalties import add_gradient
+from numgan.kernels import penalties as kernels
 from numgan.nn.buffers import Buffers, without_ones
 from numgan.nn.calls import Call
 from numgan.nn.plan import activation_buffers, boundaries, gradient_buffers
 
 if TYPE_CHECKING:
+    from numgan.nn.layer import Layer
     from numgan.nn.network import Sequential
 
 FORWARD, INPUT, TANGENT, CURVATURE = "forward", "input gradient", "tangent", "curvature"
@@ -44,7 +45,7 @@ class SecondOrder:
         columns = boundaries(network, shapes, batch, 4)
         self._network, self._shapes, self._scratch = network, shapes, {}
         self._x1 = activation_buffers(layers, columns)
-        self._delta1 = self._kept(layers, columns)
+        self._delta1 = kept_gradients(layers, columns)
         self.points, self.gradient = self._flat(self._x1[0]), self._flat(self._delta1[0])
         top = 1 + max((i for i, layer in enumerate(layers) if layer.curved), default=-1) if learn else 0
         curving, primal = self._curvature(layers, columns, top)
@@ -62,15 +63,6 @@ class SecondOrder:
 
     def _flat(self, a1):
         return without_ones(a1, self._network.replicas, (-1, a1.shape[-1]))
-
-    @staticmethod
-    def _kept(layers, columns):
-        """δ of every boundary, each in memory of its own but for views; 1 at the score, for good."""
-        buffers = [columns(0)]
-        for i, layer in enumerate(layers):
-            buffers.append(buffers[-1] if layer.is_view else columns(i + 1))
-        buffers[-1][..., :-1, :] = 1
-        return buffers
 
     def _curvature(self, layers, columns, top):
         """(the network whose gradients the curvature pass writes, a `Buffers` per layer). Each is bound: its forward
@@ -117,4 +109,13 @@ class SecondOrder:
 
     def _added(self, share):
         arguments = {"gradient": share.grads, "out": self._network.grads}
-        return Call(add_gradient, arguments, self._network.name, "all parameters", "add")
+        return Call(kernels.add_gradient, arguments, self._network.name, "all parameters", "add")
+
+
+def kept_gradients(layers: Sequence[Layer], columns: Callable[[int], Array]) -> list[Array]:
+    """A buffer per boundary for δ, each in memory of its own but for views; 1 at the score, for good."""
+    buffers = [columns(0)]
+    for i, layer in enumerate(layers):
+        buffers.append(buffers[-1] if layer.is_view else columns(i + 1))
+    buffers[-1][..., :-1, :] = 1
+    return buffers
