@@ -28,7 +28,7 @@ from numgan.study import recipes, runs
 
 DTYPES = ("float32", "float64")
 MEGABYTE = 1 << 20
-# Every game that can be played: each objective by each of its schedules, and the sum of the discriminator's losses besides.
+# Every game that can be played: each objective by each of its schedules, and the sum of the discriminator's losses.
 GAMES = [
     *((name, schedule, {}) for name, kind in OBJECTIVES.items() for schedule in schedules(kind)),
     ("non-saturating", "concatenated", {"discriminator_loss": "sum"}),
