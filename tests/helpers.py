@@ -1,7 +1,6 @@
 """What several test files need."""
 
 import gzip
-import itertools
 import struct
 import tracemalloc
 
@@ -23,15 +22,15 @@ from numgan import (
     Tanh,
 )
 from numgan.gan.objectives import OBJECTIVES
-from numgan.gan.steps import SCHEDULES
+from numgan.gan.steps import schedules
 from numgan.nn.registry import LAYERS
 from numgan.study import recipes, runs
 
 DTYPES = ("float32", "float64")
 MEGABYTE = 1 << 20
-# Every game that can be played: each objective and schedule, and the sum of the discriminator's losses besides.
+# Every game that can be played: each objective by each of its schedules, and the sum of the discriminator's losses.
 GAMES = [
-    *((name, schedule, {}) for name, schedule in itertools.product(OBJECTIVES, SCHEDULES)),
+    *((name, schedule, {}) for name, kind in OBJECTIVES.items() for schedule in schedules(kind)),
     ("non-saturating", "concatenated", {"discriminator_loss": "sum"}),
     ("minimax", "concatenated", {"discriminator_loss": "sum"}),
 ]
@@ -107,6 +106,12 @@ def linear_gan(game=GAMES[0], bias=0.0, rate=0.1, **settings):
 def batch(rows=6, seed=0, lead=()):
     """Real rows and noise."""
     return rng(seed).normal(0.5, 1, (*lead, rows, FEATURES)), rng(seed + 100).normal(0, 1, (*lead, rows, LATENT))
+
+
+def train_generator(gan, noise):
+    """One generator step, against real rows where the game wants some."""
+    real = rng(7).normal(0.5, 1, (*noise.shape[:-1], *gan.discriminator.shapes[0]))
+    return gan.train_generator(noise, *[real] * gan.objective.pairs)
 
 
 def critic(gan):

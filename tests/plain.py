@@ -53,6 +53,10 @@ class Number:
     def log(self):
         return Number(math.log(self.value), ((self, 1 / self.value),))
 
+    def softplus(self):
+        e = math.exp(self.value)
+        return Number(math.log(1 + e), ((self, e / (1 + e)),))
+
     def sigmoid(self):
         y = 1 / (1 + math.exp(-self.value))
         return Number(y, ((self, y * (1 - y)),))
@@ -266,7 +270,70 @@ class WassersteinRules:
         return [self.of_generator(answers).value]
 
 
-RULES = {"non-saturating": CrossEntropyRules, "minimax": MinimaxRules, "wasserstein": WassersteinRules}
+class LeastSquaresRules:
+    """Scores are to be 1 for real rows and 0 for generated ones; the generator wants 1."""
+
+    clip = math.inf
+
+    def on_real(self, answers):
+        return mean([(score - 1).power(2) * 0.5 for (score,) in answers])
+
+    def on_fake(self, answers):
+        return mean([score.power(2) * 0.5 for (score,) in answers])
+
+    def on_both(self, real, fake):
+        return self.on_real(real) + self.on_fake(fake)
+
+    of_generator = on_real
+
+    def metrics(self, real, fake):
+        scores = [sum(score.value for (score,) in answers) / len(answers) for answers in (real, fake)]
+        return [*scores, self.on_real(real).value, self.on_fake(fake).value]
+
+    def generator_metrics(self, answers):
+        return [self.of_generator(answers).value]
+
+
+class HingeRules(LeastSquaresRules):
+    """Scores are to be above 1 for real rows and below −1 for generated ones; the generator raises them."""
+
+    def on_real(self, answers):
+        return mean([(1 - score).leaky(0.0) for (score,) in answers])
+
+    def on_fake(self, answers):
+        return mean([(1 + score).leaky(0.0) for (score,) in answers])
+
+    def of_generator(self, answers):
+        return -mean([score for (score,) in answers])
+
+
+class RelativisticRules:
+    """Of each pair of a real and a generated row one is to score higher: the real one, or the generator's."""
+
+    clip = math.inf
+
+    def on_both(self, real, fake):
+        return mean([(f - r).softplus() for (r,), (f,) in zip(real, fake, strict=True)])
+
+    def of_generator(self, answers, real):
+        return self.on_both(answers, real)
+
+    def metrics(self, real, fake):
+        scores = [sum(score.value for (score,) in answers) / len(answers) for answers in (real, fake)]
+        return [*scores, self.on_both(real, fake).value]
+
+    def generator_metrics(self, answers, real):
+        return [self.of_generator(answers, real).value]
+
+
+RULES = {
+    "non-saturating": CrossEntropyRules,
+    "minimax": MinimaxRules,
+    "wasserstein": WassersteinRules,
+    "least-squares": LeastSquaresRules,
+    "hinge": HingeRules,
+    "relativistic": RelativisticRules,
+}
 
 
 # ------------------------------------------------------------------------------------------------------- the steps
@@ -302,10 +369,11 @@ class PlainGAN:
             gradient = self.learn("d", self.rules.on_fake(on_fake))
         return gradient, self.rules.metrics(on_real, on_fake)
 
-    def train_generator(self, noise):
-        """(the gradient, the metrics) of one generator step."""
-        answers = self.d.run(self.g.run(to_numbers(noise.tolist()), training=True), training=False)
-        return self.learn("g", self.rules.of_generator(answers)), self.rules.generator_metrics(answers)
+    def train_generator(self, noise, *real):
+        """(the gradient, the metrics) of one generator step, on noise and, in pairs, as many real rows."""
+        answers = [self.d.run(self.g.run(to_numbers(noise.tolist()), training=True), training=False)]
+        answers += [self.d.run(to_numbers(rows.tolist()), training=False) for rows in real]
+        return self.learn("g", self.rules.of_generator(*answers)), self.rules.generator_metrics(*answers)
 
     def learn(self, which, loss):
         """One update of a network from the slopes of the loss; returns its gradient."""

@@ -1,8 +1,9 @@
 """When to stop: the game's equilibrium, where the discriminator can only guess.
 
 At the optimum of the minimax game p_g = p_data and D = ½ everywhere (Goodfellow et al. 2014, arXiv:1406.2661,
-proposition 1 and theorem 1); a least-squares critic has the same optimum. On the rows it was trained on a discriminator may be sure of itself long after it has
-stopped knowing anything, so it is asked about real rows held out from training and about fresh fakes.
+proposition 1 and theorem 1); a least-squares critic's optimum is the same. On the rows it was trained on a
+discriminator may be sure of itself long after it has stopped knowing anything, so it is asked about real rows held out
+from training and about fresh fakes.
 """
 
 from __future__ import annotations

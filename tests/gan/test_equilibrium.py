@@ -108,7 +108,7 @@ def test_checking_changes_nothing_of_the_game(game):
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_only_a_discriminator_that_can_be_undecided_has_an_equilibrium_to_watch_for(name):
-    """A critic has scores without a middle."""
+    """A critic has scores without a middle, unless they aim at 0 and 1."""
     gan = make_gan((name, "concatenated", {}))
     if OBJECTIVES[name].undecided is not None:
         assert not Equilibrium(gan, Where(0.0), 0.05, rng()).reached
@@ -116,8 +116,28 @@ def test_only_a_discriminator_that_can_be_undecided_has_an_equilibrium_to_watch_
     with pytest.raises(ArgumentError) as caught:
         Equilibrium(gan, Where(0.0), 0.05, rng())
     assert str(caught.value).startswith(f"the objective {name} has no equilibrium to watch for: ")
+    assert "; history.png shows instead: " in str(caught.value) and "equilibrium" in str(caught.value)[60:]
     assert isinstance(caught.value, ValueError)
 
 
-def test_a_critic_is_one_of_those_without():
-    assert [name for name, kind in OBJECTIVES.items() if kind.undecided is None] == ["wasserstein"]
+def test_critics_are_those_without_but_for_least_squares():
+    without = [name for name, kind in OBJECTIVES.items() if kind.undecided is None]
+    assert without == ["wasserstein", "hinge", "relativistic"]
+
+
+def test_what_is_shown_instead_is_named():
+    with pytest.raises(ArgumentError) as caught:
+        Equilibrium(make_gan(("relativistic", "concatenated", {})), Where(0.0), 0.05, rng())
+    assert str(caught.value).endswith(
+        "history.png shows instead: Distance of the scores (equilibrium: zero); Critic's loss (equilibrium: log 2); "
+        "Generator loss (relativistic) (equilibrium: log 2)"
+    )
+
+
+def test_a_least_squares_critic_is_undecided_at_a_half():
+    gan = linear_gan(("least-squares", "concatenated", {}))
+    for network in (gan.generator, gan.discriminator):
+        network.values[...] = 0
+    assert not any(verdicts(gan, Where(3.0))[1])  # it says 0: generated, of every row
+    gan.discriminator.parameters()["dense_1.bias"][...] = 0.5
+    assert verdicts(gan, Where(3.0))[1] == [False] * (PATIENCE - 1) + [True] * 3

@@ -11,7 +11,7 @@ from numgan import GAN, Error, NonFiniteError
 from numgan.data import SinePoints
 from numgan.gan import steps as steps_module
 from numgan.gan.fit import TrainingStep, as_source
-from numgan.gan.objectives import NonSaturating
+from numgan.gan.objectives import OBJECTIVES, NonSaturating
 from numgan.gan.parts import Parts
 from numgan.gan.steps import SCHEDULES
 from numgan.gan.stretches import Portion, epoch, stretches
@@ -36,6 +36,7 @@ from tests.helpers import (
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
+UNPAIRED = [game for game in GAMES if not OBJECTIVES[game[0]].pairs]
 every_probability = pytest.mark.parametrize("game", PROBABILITIES, ids=game_name)
 
 # ---------------------------------------------------------------- helpers
@@ -91,14 +92,14 @@ def recorded(monkeypatch):
     """What every step was given and what scores it left, in order: [(kind, arrays, scores)]."""
     found = []
     for kind, scores in (
-        (steps_module.DiscriminatorStep, ("real_scores", "fake_scores")),
-        (steps_module.GeneratorStep, ("scores",)),
+        (steps_module.DiscriminatorStep, lambda step: [step.real_scores, step.fake_scores]),
+        (steps_module.GeneratorStep, lambda step: step.judged),
     ):
 
         def run(self, *arrays, right=kind.run, scores=scores):
             given = [a.copy() for a in arrays if a is not None]
             right(self, *arrays)
-            found.append((type(self).__name__[0], given, [getattr(self, name).copy() for name in scores]))
+            found.append((type(self).__name__[0], given, [z.copy() for z in scores(self)]))
 
         monkeypatch.setattr(kind, "run", run)
     return found
@@ -116,7 +117,7 @@ def named(gan, kind, metrics):
     """Metrics under their names in the history."""
     prefix = "" if metrics._fields[0] in gan.objective.columns else kind.lower() + "_"
     found = {prefix + name: value for name, value in metrics._asdict().items()}
-    return found | ({"d_accuracy": metrics.accuracy} if "d_loss" in found else {})
+    return found | ({"d_accuracy": metrics.accuracy} if "d_accuracy_real" in found else {})
 
 
 # ---------------------------------------------------------------- steps and looks
@@ -146,13 +147,15 @@ def test_fit_is_its_steps_one_after_the_other(recorded, game, smoothing, replica
     assert [kind for kind, *_ in found] == ["D", "G"] * 7 and len(history) == 7
     known = POINTS.astype(dtype)
     half, lead = 4 if fitted.schedule == "separate" else 8, fitted.generator.replicas
-    for (_, (real, noise), _), (_, (g_noise,), _) in zip(found[::2], found[1::2], strict=True):
+    for (_, (real, noise), _), (_, (g_noise, *g_real), _) in zip(found[::2], found[1::2], strict=True):
         assert (real.shape, noise.shape, g_noise.shape) == (
             (*lead, half, FEATURES),
             (*lead, half, LATENT),
             (*lead, 8, LATENT),
         )
-        assert (real.reshape(-1, FEATURES)[:, None] == known).all(axis=-1).any(axis=-1).all()
+        assert [a.shape for a in g_real] == [(*lead, 8, FEATURES)] * fitted.objective.pairs
+        for rows in (real, *g_real):
+            assert (rows.reshape(-1, FEATURES)[:, None] == known).all(axis=-1).any(axis=-1).all()
     for i, metrics in enumerate(replay(by_hand, found)):
         assert metrics
         for name, value in metrics.items():
@@ -373,8 +376,8 @@ BITS = {"discriminator": critic, "generator": maker}
 
 def columns_of(side, objective):
     zeros = np.zeros((1, 4, 1))
-    found = objective.measure_generator(zeros) if side == "generator" else objective.measure_discriminator(zeros, zeros)
-    return set(found)
+    measure = objective.measure_generator if side == "generator" else objective.measure_discriminator
+    return set(measure(zeros, zeros))
 
 
 @pytest.mark.parametrize("length", [{"steps": 9}, {"epochs": 2}], ids=["steps", "epochs"])
@@ -427,21 +430,22 @@ def test_with_a_frozen_discriminator_only_generator_steps_are_made_and_told_of(r
     gan, twin = (make_gan(game, replicas=replicas) for _ in range(2))
     gan.discriminator.state += 0.3  # so that inference is not training
     twin.discriminator.state += 0.3
-    history = gan.fit(Untouchable(40), 4, 8, rng(1), every=3, discriminator_steps=0)
+    data = POINTS if gan.objective.pairs else Untouchable(40)
+    history = gan.fit(data, 4, 8, rng(1), every=3, discriminator_steps=0)
     assert [kind for kind, *_ in recorded] == ["G"] * 4
-    scores = np.array([scores[0] for *_, scores in recorded])
+    judged = [scores for *_, scores in recorded]
     for i, metrics in enumerate(replay(twin, recorded)):
         for name, value in metrics.items():
             np.testing.assert_array_equal(history[name][i], value, err_msg=name)
     assert state(gan) == state(twin)
-    expected = np.array([gan.objective.measure_generator(z)["g_loss"] for z in scores])
+    expected = np.array([gan.objective.measure_generator(*scores)["g_loss"] for scores in judged])
     np.testing.assert_array_equal(history["g_loss"], expected)
     for name in columns_of("discriminator", gan.objective):
         assert np.isnan(history[name]).all() and history[name].shape == (4, *gan.generator.replicas)
 
 
 @pytest.mark.parametrize("length", [{"steps": 5}, {"epochs": 2}], ids=["steps", "epochs"])
-@every_game
+@pytest.mark.parametrize("game", UNPAIRED, ids=game_name)
 def test_no_real_rows_are_drawn_for_a_frozen_discriminator(game, length):
     """Nor noise for fakes that nobody judges: the generator's noise alone is taken from the random numbers."""
     gan, twin, drawn = make_gan(game), make_gan(game), rng(1)
@@ -475,7 +479,10 @@ def test_a_step_is_so_many_of_the_discriminator_then_so_many_of_the_generator(re
     history = gan.fit(POINTS, 5, 8, rng(1), 3, None, None, discriminator_steps, generator_steps)
     found = list(recorded)
     assert "".join(kind for kind, *_ in found) == 5 * ("D" * discriminator_steps + "G" * generator_steps)
-    assert len({arrays[-1].tobytes() for _, arrays, _ in found}) == len(found)  # fresh noise for every one
+    noises = [arrays[1 if kind == "D" else 0] for kind, arrays, _ in found]
+    assert len({noise.tobytes() for noise in noises}) == len(found)  # fresh noise for every one
+    against = [arrays[1].tobytes() for kind, arrays, _ in found if kind == "G" and gan.objective.pairs]
+    assert len(set(against)) == len(against)  # and fresh rows for every one of the generator's, where it needs some
     assert len({arrays[0].tobytes() for kind, arrays, _ in found if kind == "D"}) == 5 * discriminator_steps
     told = replay(twin, found)
     assert (maker(gan), critic(gan)) == (maker(twin), critic(twin))
@@ -560,7 +567,13 @@ def test_no_steps_have_no_stretches():
 def test_a_training_step_and_its_log_have_one_shape(game, replicas):
     gan = make_gan(game, "float32", replicas)
     lead, rows = gan.generator.replicas, gan.rows_per_step(8)
-    for sides, shapes in (((1, 1), (rows, rows, 8)), ((2, 0), (rows, rows, None)), ((0, 1), (None, None, 8))):
+    played = [8] * (1 + gan.objective.pairs)  # in the generator's step
+    silent = [None] * len(played)
+    for sides, shapes in (
+        ((1, 1), (rows, rows, *played)),
+        ((2, 0), (rows, rows, *silent)),
+        ((0, 1), (None, None, *played)),
+    ):
         step = TrainingStep(gan, as_source(gan, POINTS), 8, rng(1), *sides)
         log = step.log(4)
         found = [None if a is None else (a.shape, a.dtype) for a in log.arrays]
@@ -611,8 +624,9 @@ def test_an_epoch_is_its_batches_one_after_the_other(recorded, game, batch_size)
     rows = batch_size // share
     sizes = ([rows] * (40 // rows) + [40 % rows] * (40 % rows > 0)) * 2
     assert [kind for kind, *_ in found] == ["D", "G"] * len(sizes)
-    for size, (_, (real, noise), _), (_, (g_noise,), _) in zip(sizes, found[::2], found[1::2], strict=True):
+    for size, (_, (real, noise), _), (_, (g_noise, *g_real), _) in zip(sizes, found[::2], found[1::2], strict=True):
         assert (len(real), len(noise), len(g_noise)) == (size, size, share * size)
+        assert [len(rows) for rows in g_real] == [size] * gan.objective.pairs
     drawn = np.concatenate([arrays[0] for kind, arrays, _ in found if kind == "D"]).reshape(2, 40, FEATURES)
     expected = POINTS[np.lexsort(POINTS.T)]
     for pass_ in drawn:

@@ -44,7 +44,7 @@ from numgan.nn.optimizers import OPTIMIZERS
 from tests.helpers import GAMES, game_name
 
 REFERENCES = Path(__file__).parents[1] / "references"
-NETWORKS = ("sine", "mnist", "normed")
+NETWORKS = ("sine", "mnist", "normed", "critics")
 SIDES = ("generator", "discriminator")
 TOLERANCE = 1e-9
 
@@ -100,7 +100,16 @@ def every_case(*networks, of=lambda case: True):
 
 
 def is_critic(case):
-    return case["objective"][0] == "wasserstein"
+    return not is_probability(case["objective"][0])
+
+
+def is_probability(objective):
+    return objective in ("non-saturating", "minimax")
+
+
+def is_shift_free(case):
+    """Whether nothing changes when every score is shifted: then the last bias has no gradient but rounding."""
+    return case["objective"][0] in ("wasserstein", "relativistic") and case["schedule"] == "concatenated"
 
 
 def before_batch_norm(networks):
@@ -133,6 +142,17 @@ def make_network(networks, side, closing, inputs):
     return network
 
 
+def losses_of(objective, on_d, on_g):
+    """The three columns that are stored."""
+    if is_probability(objective):
+        return [on_d.loss_real, on_d.loss_fake, on_g.loss]
+    if objective == "wasserstein":
+        return [-on_d.score_real, on_d.score_fake, on_g.g_loss]
+    if objective == "relativistic":
+        return [on_d.d_loss, on_d.score_real - on_d.score_fake, on_g.g_loss]
+    return [on_d.d_loss_real, on_d.d_loss_fake, on_g.g_loss]
+
+
 def train(networks, case, inputs=None):
     """numgan's trajectory, laid out as the stored ones."""
     inputs = inputs or read(networks)
@@ -143,13 +163,9 @@ def train(networks, case, inputs=None):
     kind, arguments = case["optimizer"]
     gan = GAN(g, d, *(OPTIMIZERS[kind](**arguments) for _ in SIDES), objective, case["schedule"])
     losses, snapshots = [], []
-    batches = zip(*(inputs[name] for name in ("real", "d_noise", "g_noise")), strict=True)
-    for step, (real, d_noise, g_noise) in enumerate(batches, 1):
-        on_d, on_g = gan.train_discriminator(real, d_noise), gan.train_generator(g_noise)
-        if is_critic(case):
-            losses.append([-on_d.score_real, on_d.score_fake, on_g.g_loss])
-        else:
-            losses.append([on_d.loss_real, on_d.loss_fake, on_g.loss])
+    names = ("real", "d_noise", "g_noise", *["g_real"] * objective.pairs)
+    for step, (real, d_noise, *g_inputs) in enumerate(zip(*(inputs[name] for name in names), strict=True), 1):
+        losses.append(losses_of(name, gan.train_discriminator(real, d_noise), gan.train_generator(*g_inputs)))
         if step in stored(networks)["stored_steps"]:
             snapshots.append({f"{net.name}.{name}": a for net in (g, d) for name, a in net.state_dict().items()})
     return {"losses": np.array(losses)} | {name: np.stack([x[name] for x in snapshots]) for name in snapshots[0]}
@@ -198,9 +214,11 @@ def test_agreement(networks, i):
 
 @pytest.mark.parametrize("networks", NETWORKS)
 def test_every_game_is_there_with_every_optimiser(networks):
+    """Those that are newer than the first three pairs of networks in the fourth."""
     there = [(game_name(game_of(case)), optimizer_of(case)) for case in cases(networks)]
-    wanted = itertools.product(map(game_name, GAMES), ("paper", "keras", "SGD"))
-    assert sorted(there) == sorted(wanted)
+    newer = [game for game in GAMES if game[0] in ("least-squares", "hinge", "relativistic")]
+    played = newer if networks == "critics" else [game for game in GAMES if game not in newer]
+    assert sorted(there) == sorted(itertools.product(map(game_name, played), ("paper", "keras", "SGD")))
     assert stored(networks)["losses"].shape == (len(there), 100, 3)
     assert stored(networks)["stored_steps"][-1] == 100
     assert all(case["optimizer"][1]["momentum"] > 0 for case in cases(networks) if optimizer_of(case) == "SGD")
@@ -212,25 +230,27 @@ def test_labels_are_smoothed_in_some_cases_of_every_such_game_and_not_in_others(
         for case in itertools.chain(*map(cases, NETWORKS))
         if not is_critic(case)
     }
-    assert len(smoothed) == 2 * sum(game[0] != "wasserstein" for game in GAMES)
+    assert len(smoothed) == 2 * sum(is_probability(game[0]) for game in GAMES)
 
 
-def test_batch_norm_is_in_the_discriminator_of_normed_alone():
+def test_batch_norm_is_before_an_activation_in_normed_alone():
     places = {networks: settings(networks)["batch_norm"] for networks in NETWORKS}
-    assert [places[networks]["discriminator"] for networks in NETWORKS] == [None, None, "before"]
-    assert [places[networks]["generator"] for networks in NETWORKS] == [None, "after", "before"]
+    assert [places[networks]["discriminator"] for networks in NETWORKS] == [None, None, "before", "after"]
+    assert [places[networks]["generator"] for networks in NETWORKS] == [None, "after", "before", "after"]
     assert len(before_batch_norm("normed")) == 4
 
 
 @pytest.mark.parametrize(("networks", "i"), every_case(*NETWORKS))
 def test_training_moved_every_tensor_that_has_a_gradient(networks, i):
-    """By far more than the tolerance. A critic's last bias has none in concatenated batches: 1 − 1."""
+    """By far more than the tolerance. What shifts all scores of a batch alike may have none, as a critic's last bias."""
     case = cases(networks)[i]
     for name, a in reference(networks, i).items():
         assert a.dtype == np.float64
         assert np.isfinite(a).all()
-        last = name == f"discriminator.dense_{2 if networks == 'sine' else 3}.bias"
-        idle = name in before_batch_norm(networks) or (last and is_critic(case) and case["schedule"] == "concatenated")
+        shifts = [f"discriminator.dense_{2 if networks == 'sine' else 3}.bias"]
+        if settings(networks)["batch_norm"]["discriminator"] == "after":
+            shifts.append("discriminator.batch_norm_2.beta")
+        idle = name in before_batch_norm(networks) or (name in shifts and is_shift_free(case))
         if name != "losses" and not idle:
             assert np.abs(a[-1] - read(networks)[name]).max() > 1e-3 * np.abs(a[-1]).max(), name
 
@@ -281,7 +301,7 @@ def test_pytorch_does_not_follow_itself_there_either():
     assert s["reordered_held_float32.loss"][adam].max() < 1e-4
 
 
-@pytest.mark.parametrize("networks", ["sine", "mnist"])
+@pytest.mark.parametrize("networks", ["sine", "mnist", "critics"])
 def test_pytorch_follows_itself_where_no_bias_is_before_a_batch_norm(networks):
     assert not before_batch_norm(networks)
     assert stored(networks)["reordered.element"].max() < 1e-10
@@ -353,6 +373,16 @@ def test_a_fault_in_a_setting_is_noticed(fault):
             touched += 1
             assert noticed(i, wrong), case
     assert touched >= 6
+
+
+@pytest.mark.parametrize("rows", ["real", "g_real"])
+def test_another_order_of_the_real_rows_in_pairs_is_noticed(rows):
+    """And of no other game: there a batch is a set."""
+    shifted = read("critics") | {rows: np.roll(read("critics")[rows], 1, axis=1)}
+    for i, case in enumerate(cases("critics")):
+        if optimizer_of(case) == "keras" and case["schedule"] == "concatenated":
+            found = disagreements("critics", case, train("critics", case, shifted), reference("critics", i))
+            assert bool(found) == (case["objective"][0] == "relativistic")
 
 
 def always_in_train_mode(side):

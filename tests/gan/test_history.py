@@ -33,12 +33,21 @@ def log_of(*steps):
 
 
 def random_scores(rng, n_steps, replicas=(), scale=5.0, dtype=np.float32):
-    shapes = [(*replicas, 6, 1), (*replicas, 4, 1), (*replicas, 10, 1)]
+    return scores_of([6, 4, 10], rng, n_steps, replicas, scale, dtype)
+
+
+def scores_of(rows, rng, n_steps, replicas=(), scale=5.0, dtype=np.float32):
+    shapes = [(*replicas, n, 1) for n in rows]
     return [tuple((scale * rng.standard_normal(s)).astype(dtype) for s in shapes) for _ in range(n_steps)]
 
 
+def scores_for(objective, *how):
+    """The same as an objective wants them: in pairs, as many of real rows as of fakes."""
+    return scores_of([6, 6, 10, 10] if objective.pairs else [6, 4, 10], *how)
+
+
 REPLICAS = pytest.mark.parametrize("replicas", [(), (3,)], ids=["single", "replicas"])
-SIDES = {"discriminator": (0, 1), "generator": (2,)}  # whose scores are which
+SIDES = {"discriminator": (0, 1), "generator": (2, 3)}  # whose scores are which; the last there are in pairs alone
 
 
 def without(side, steps):
@@ -50,7 +59,7 @@ def columns_of(side, objective):
     """The names of what a side's scores are worth."""
     zeros = np.zeros((1, 4, 1))
     if side == "generator":
-        return set(objective.measure_generator(zeros))
+        return set(objective.measure_generator(zeros, zeros))
     return set(objective.measure_discriminator(zeros, zeros))
 
 
@@ -178,13 +187,13 @@ def test_a_history_goes_back_to_a_state_which_later_rows_have_not_touched(game, 
     before = history.state_dict()
     assert {a.shape for a in before.values()} == {(0, *replicas)}
     for n in (3, 2, 9, 1):
-        history.add(log_of(*random_scores(draw, n, replicas)))
+        history.add(log_of(*scores_for(history.objective, draw, n, replicas)))
         if n == 2:
             kept, bits = history.state_dict(), columns(history)
     assert len(history) == 15 and {name: a.tobytes() for name, a in kept.items()} == bits
     history.load_state_dict(kept)
     assert len(history) == 5 and columns(history) == bits
-    history.add(log_of(*random_scores(draw, 2, replicas)))
+    history.add(log_of(*scores_for(history.objective, draw, 2, replicas)))
     assert len(history) == 7 and {name: a.tobytes() for name, a in kept.items()} == bits
     history.load_state_dict(before)
     assert len(history) == 0
@@ -215,7 +224,12 @@ def test_columns_that_cannot_be_a_history_s_are_refused_and_change_nothing(case)
 FIRST_BAD = [  # objective, whose score is bad, the column that shows it first
     *(("non-saturating", side, column) for side, column in enumerate(("d_loss_real", "d_loss_fake", "g_loss"))),
     *(("minimax", side, column) for side, column in enumerate(("d_loss_real", "d_loss_fake", "g_loss"))),
-    *(("wasserstein", side, column) for side, column in enumerate(("score_real", "score_fake", "g_loss"))),
+    *(
+        (critic, side, column)
+        for critic in ("wasserstein", "least-squares", "hinge", "relativistic")
+        for side, column in enumerate(("score_real", "score_fake", "g_loss"))
+    ),
+    ("relativistic", 3, "g_loss"),
 ]
 
 
@@ -225,10 +239,10 @@ FIRST_BAD = [  # objective, whose score is bad, the column that shows it first
 def test_the_first_bad_step_and_column_are_reported(bad, objective, side, column, replicas):
     assert {name for name, *_ in FIRST_BAD} == set(OBJECTIVES)
     draw, history = rng(), History(objective)
-    history.add(log_of(*random_scores(draw, 4, replicas)))
-    steps = random_scores(draw, 5, replicas)
+    history.add(log_of(*scores_for(history.objective, draw, 4, replicas)))
+    steps = scores_for(history.objective, draw, 5, replicas)
     # a score of which the loss is infinite: a real row's −∞, a fake's ∞; the minimax generator's too
-    upwards = side == 1 or (objective == "minimax" and side == 2)
+    upwards = side in (1, 3) or (objective == "minimax" and side == 2)
     for i in (2, 4):
         steps[i][side].flat[-1] = bad if upwards else -bad  # with replicas: in the last one alone
     with np.errstate(invalid="ignore"):
@@ -242,7 +256,8 @@ def test_the_first_bad_step_and_column_are_reported(bad, objective, side, column
 @pytest.mark.parametrize("side", SIDES)
 @every_game
 def test_a_side_that_does_not_play_leaves_gaps_and_the_other_s_columns_are_what_they_are(game, side, replicas):
-    objective, steps = rules(game), random_scores(rng(), 5, replicas)
+    objective = rules(game)
+    steps = scores_for(objective, rng(), 5, replicas)
     whole, half = History(objective), History(objective)
     whole.add(log_of(*steps))
     assert half.add(log_of(*without(side, steps)[:2])) is half.add(log_of(*without(side, steps)[2:])) is None
@@ -264,7 +279,7 @@ def test_a_side_that_does_not_play_leaves_gaps_and_the_other_s_columns_are_what_
 @pytest.mark.parametrize("side", SIDES)
 @every_game
 def test_a_gap_is_no_failure_but_a_nan_of_the_side_that_plays_is(game, side):
-    steps = without(side, random_scores(rng(), 3))
+    steps = without(side, scores_for(rules(game), rng(), 3))
     playing = next(i for i in range(3) if steps[0][i] is not None)
     steps[1][playing][0] = np.nan
     with np.errstate(invalid="ignore"):
@@ -276,7 +291,7 @@ def test_a_gap_is_no_failure_but_a_nan_of_the_side_that_plays_is(game, side):
 @every_game
 def test_gaps_are_empty_cells_in_the_csv(game, side, tmp_path):
     history = History(rules(game))
-    history.add(log_of(*without(side, random_scores(rng(), 3))))
+    history.add(log_of(*without(side, scores_for(history.objective, rng(), 3))))
     history.write_csv(tmp_path / "history.csv")
     with open(tmp_path / "history.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -344,7 +359,7 @@ def test_the_csv_of_an_empty_history_is_its_header(tmp_path, objective):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_every_column_is_in_the_csv(tmp_path, objective):
     history = History(objective)
-    history.add(log_of(*random_scores(rng(), 3)))
+    history.add(log_of(*scores_for(history.objective, rng(), 3)))
     history.write_csv(tmp_path / "history.csv")
     with open(tmp_path / "history.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

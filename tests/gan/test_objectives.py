@@ -7,7 +7,7 @@ import pytest
 
 from numgan import SGD, Minimax, NonSaturating, Wasserstein, check_gradients
 from numgan.gan import objectives
-from numgan.gan.objectives import OBJECTIVES, Objective
+from numgan.gan.objectives import OBJECTIVES, Hinge, LeastSquares, Relativistic, Unpaired
 from numgan.gan.steps import SCHEDULES
 from tests.helpers import (
     CLIP,
@@ -23,6 +23,7 @@ from tests.helpers import (
     rules,
     sigmoid,
     state,
+    train_generator,
 )
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
@@ -52,7 +53,7 @@ def test_everything_that_an_objective_shows_is_among_its_columns(name):
     shown = [column for _, column, _ in objective.watched] + [c for p in objective.panels for c, *_ in p.curves]
     assert shown and set(shown) <= known
     zeros = np.zeros((4, 6, 1))
-    measured = objective.measure_discriminator(zeros, zeros) | objective.measure_generator(zeros)
+    measured = objective.measure_discriminator(zeros, zeros) | objective.measure_generator(zeros, zeros)
     assert tuple(sorted(measured)) == tuple(sorted(objective.columns))
 
 
@@ -65,38 +66,40 @@ def test_settings_that_an_objective_cannot_have_are_refused():
         with pytest.raises(ValueError) as caught:
             kind(discriminator_loss="total")
         assert str(caught.value) == "discriminator_loss must be one of ('mean', 'sum'), got 'total'"
-    for value in (0, -0.01, math.inf, math.nan):
+    for value in (-0.01, math.inf, math.nan):
         with pytest.raises(ValueError) as caught:
             Wasserstein(value)
-        assert str(caught.value) == f"clip must be a positive finite number, got {value!r}"
+        assert str(caught.value) == f"clip must be a finite number from 0 up, got {value!r}"
 
 
 @pytest.mark.parametrize("loss", objectives.MEAN_OR_SUM)
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_the_lines_in_the_panels_are_what_is_measured_at_the_equilibrium(name, loss):
-    """Every score 0, and so every probability ½."""
+    """Every score 0, and so every probability ½; of least squares ½, and of hinge anything between the margins."""
     objective = rules((name, None, {}), discriminator_loss=loss)
-    zeros = np.zeros((1, 6, 1))
-    found = objective.measure_discriminator(zeros, zeros) | objective.measure_generator(zeros)
+    scores = np.full((1, 6, 1), 0.5 if name == "least-squares" else -0.3 if name == "hinge" else 0)
+    found = objective.measure_discriminator(scores, scores) | objective.measure_generator(scores, scores)
     found |= {column: function(found) for column, function in objective.derived.items()}
     assert any(panel.lines for panel in objective.panels)
     for panel in objective.panels:
-        heights = [height for height, label in panel.lines if label]
-        assert len(heights) == len(panel.lines)
+        assert all(label for _, label in panel.lines)
+        margins = [height for height, label in panel.lines if "margin" in label]
+        assert all(min(margins) < found[column][0] < max(margins) for column, *_ in panel.curves if margins)
+        heights = [height for height, _ in panel.lines if height not in margins]
         measured = {float(found[column][0]) for column, *_ in panel.curves} if heights else set()
         near(sorted(measured), sorted(heights))  # a line for every height at which a curve rests, and no other
 
 
-class Hinge(Objective):
+class Own(Unpaired):
     """An objective of one's own, of two columns: its losses and gradients are those of `Wasserstein`."""
 
-    name, columns = "hinge", ("apart", "g_loss")
+    name, columns = "own", ("apart", "g_loss")
     _critic = Wasserstein(1e6)
 
     def discriminator_gradient(self, z, out, reals):
         return self._critic.discriminator_gradient(z, out, reals)
 
-    def generator_gradient(self, z, out):
+    def generator_gradient(self, z, out, real=None):
         return self._critic.generator_gradient(z, out)
 
     def real_losses(self, z):
@@ -105,20 +108,20 @@ class Hinge(Objective):
     def fake_losses(self, z):
         return self._critic.fake_losses(z)
 
-    def generator_losses(self, z):
+    def generator_losses(self, z, real=None):
         return self._critic.generator_losses(z)
 
     def measure_discriminator(self, real, fake):
         return {"apart": real.mean(axis=(-2, -1)) - fake.mean(axis=(-2, -1))}
 
-    def measure_generator(self, z):
+    def measure_generator(self, z, real=None):
         return {"g_loss": -z.mean(axis=(-2, -1))}
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_an_objective_of_one_s_own_needs_no_other_change(schedule, monkeypatch):
-    monkeypatch.setitem(OBJECTIVES, "hinge", Hinge)
-    ours, theirs = (make_gan((name, schedule, {}), clip=1e6) for name in ("hinge", "wasserstein"))
+    monkeypatch.setitem(OBJECTIVES, "own", Own)
+    ours, theirs = (make_gan((name, schedule, {}), clip=1e6) for name in ("own", "wasserstein"))
     histories = [gan.fit(batch(20)[0], 5, 8, np.random.default_rng(0)) for gan in (ours, theirs)]
     assert state(ours) == state(theirs)
     near(histories[0]["apart"], histories[1]["distance"])
@@ -179,11 +182,11 @@ def test_minimax_saturates_where_the_discriminator_is_sure():
 def test_every_objective_raises_the_discriminator_s_answer(objective):
     gan, noise = linear_gan((objective, "concatenated", {})), batch(50)[1]
     before = gan.predict(noise).mean()
-    metrics = [gan.train_generator(noise) for _ in range(20)]
+    metrics = [train_generator(gan, noise) for _ in range(20)]
     losses = [m[0] for m in metrics]
     assert gan.predict(noise).mean() > before + 0.05
     assert losses == sorted(losses, reverse=True)
-    assert (losses[-1] < 0) or objective == "non-saturating"
+    assert (losses[-1] < 0) == (objective in ("minimax", "wasserstein", "hinge"))
 
 
 def test_the_generator_s_objective_is_none_of_the_discriminator_s_business():
@@ -274,3 +277,89 @@ def test_nothing_is_clipped_where_answers_are_probabilities(game):
     gan.train_discriminator(*batch(6))
     assert np.abs(gan.discriminator.values).max() > 50
     assert gan.objective.after_update(gan.discriminator) == []
+
+
+# ---------------------------------------------------------------- least squares, hinge, relativistic pairing
+
+
+def scored(objective, real, fake):
+    """Both sides' gradients at given scores: of the discriminator's on both as one batch, of the generator's on `fake`
+    (against `real` in pairs).
+    """
+    z = np.array([[*real, *fake]], float)
+    made, opponents = np.array([fake], float), [np.array([real], float)] if objective.pairs else []
+    found = np.full_like(z, np.nan), np.full_like(made, np.nan)
+    for call in objective.discriminator_gradient(z, found[0], len(real)):
+        call.run()
+    for call in objective.generator_gradient(made, found[1], *opponents):
+        call.run()
+    return [a[0].tolist() for a in found]
+
+
+def test_least_squares_gradients_are_the_ones_on_paper():
+    """∂/∂z of ½(z − t)²/n: distances from the labels, beyond them too."""
+    on_both, on_made = scored(LeastSquares(), [3, 1], [0.5, -2])
+    assert on_both == [(3 - 1) / 2, 0, 0.5 / 2, -2 / 2]
+    assert on_made == [(0.5 - 1) / 2, (-2 - 1) / 2]
+
+
+def test_hinge_gradients_stop_at_the_margin_and_the_generator_s_do_not():
+    on_both, on_made = scored(Hinge(), [3, 1, 0.9, -5], [-3, -1, -0.9, 5])
+    assert on_both == [0, 0, -1 / 4, -1 / 4, 0, 0, 1 / 4, 1 / 4]
+    assert on_made == [-1 / 4] * 4
+
+
+def test_relativistic_gradients_are_the_ones_on_paper():
+    """∂/∂z of softplus(−δ)/n is ∓σ(−δ)/n, of the pair's two scores."""
+    real, fake = np.array([2.0, -1, 0.5]), np.array([-1.0, 4, 0.5])
+    on_both, on_made = scored(Relativistic(), real, fake)
+    share = sigmoid(fake - real) / 3
+    near(on_both, [*-share, *share])
+    near(on_made, -sigmoid(real - fake) / 3)
+
+
+def test_only_differences_of_a_pair_count():
+    shifted = [scored(Relativistic(), [2 + c, -1 + c], [1 + c, 4 + c]) for c in (0, 8)]
+    near(np.concatenate(shifted[0]), np.concatenate(shifted[1]))
+
+
+@pytest.mark.parametrize("size", [1e4, 1e30])
+def test_scores_of_any_size_have_finite_losses_and_gradients(size):
+    for objective in (Hinge(), Relativistic()):
+        real, fake = np.array([-size, size]), np.array([size, -size])
+        assert np.isfinite(np.concatenate(scored(objective, real, fake))).all()
+        assert np.isfinite(objective.discriminator_terms(real[:, None], fake[:, None])).all()
+
+
+def test_pairs_need_both_rows_in_one_batch():
+    gan = make_gan(("relativistic", "concatenated", {}))
+    with pytest.raises(ValueError) as caught:
+        type(gan)(gan.generator.copy(), gan.discriminator.copy(), objective="relativistic", schedule="separate")
+    assert str(caught.value) == (
+        "the objective relativistic compares each real row with a generated one, so both must be in one batch: its "
+        "schedule can only be concatenated, not separate"
+    )
+
+
+def test_real_rows_are_given_to_a_generator_s_step_where_it_compares_with_them_and_nowhere_else():
+    real, noise = batch(6)
+    pairs, alone = (make_gan((name, "concatenated", {})) for name in ("relativistic", "hinge"))
+    before = state(pairs), state(alone)
+    for gan, arguments, message in (
+        (pairs, (noise,), "the objective relativistic compares generated rows with real ones; give as many real rows as "
+         "noise rows"),
+        (pairs, (noise, real[:4]), "4 real rows but 6 noise rows"),
+        (alone, (noise, real), "the objective hinge looks at generated rows alone; give no real rows"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError) as caught:
+            gan.train_generator(*arguments)
+        assert str(caught.value) == f"train_generator: {message}"
+    assert (state(pairs), state(alone)) == before
+
+
+def test_a_critic_without_a_clip_is_bound_by_nothing():
+    free, bound = (make_gan(("wasserstein", "concatenated", {}), clip=clip) for clip in (0, 1e6))
+    for gan in (free, bound):
+        gan.train_discriminator(*batch(6))
+    assert free.objective.after_update(free.discriminator) == [] != bound.objective.after_update(bound.discriminator)
+    assert critic(free) == critic(bound)

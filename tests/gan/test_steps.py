@@ -22,6 +22,7 @@ from tests.helpers import (
     rng,
     rules,
     state,
+    train_generator,
 )
 from tests.plain import RULES, PlainGAN
 
@@ -33,7 +34,7 @@ def warm(gan, steps=3, lead=()):
     for i in range(steps):
         real, noise = batch(6, i, lead)
         gan.train_discriminator(real, noise)
-        gan.train_generator(noise)
+        train_generator(gan, noise)
     return gan
 
 
@@ -50,7 +51,7 @@ def test_not_a_bit_of_the_discriminator_changes_while_the_generator_trains(game,
     warm(gan, lead=lead)
     frozen, moving = critic(gan), maker(gan)
     for rows in (6, 1, 9, 6):
-        gan.train_generator(batch(rows, 50 + rows, lead)[1])
+        train_generator(gan, batch(rows, 50 + rows, lead)[1])
         assert critic(gan) == frozen
     after = maker(gan)
     assert all(after[name] != moving[name] for name in moving)
@@ -84,7 +85,7 @@ def test_frozen_gradients_that_are_garbage_stay_garbage_and_do_no_harm(game):
     clean, dirty = warm(make_gan(game)), warm(make_gan(game))
     dirty.discriminator.grads[...] = np.nan
     noise = batch(6, 9)[1]
-    assert dirty.train_generator(noise) == clean.train_generator(noise)
+    assert train_generator(dirty, noise) == train_generator(clean, noise)
     assert maker(dirty) == maker(clean)
     assert np.isnan(dirty.discriminator.grads).all()
 
@@ -112,33 +113,39 @@ def touches(step, arena):
     return any(np.shares_memory(a, arena) for a in arrays_of(step))
 
 
-def gradient_kernel(gan):
-    """The kernel that writes the loss's gradient."""
-    return "critic_backward" if isinstance(gan.objective, Wasserstein) else "bce_logits_backward"
+def gradient_kernels(gan, side):
+    """How often either side's step runs the kernels that write the loss's gradient."""
+    name = gan.objective.name
+    if name == "relativistic":
+        return {"pairing_backward": 2 if side == "discriminator" else 1}
+    own = {"wasserstein": "critic_backward", "least-squares": "least_squares_backward", "hinge": "hinge_backward"}
+    if side == "generator":
+        own["hinge"] = "critic_backward"
+    passes = 2 if (side, gan.schedule) == ("discriminator", "separate") else 1
+    return {own.get(name, "bce_logits_backward"): passes}
 
 
 @every_game
 def test_the_generator_s_step_computes_no_gradient_of_the_frozen_parameters(game):
     gan = make_gan(game)
-    step = gan.generator_step(6)
+    step, real = gan.generator_step(6), int(gan.objective.pairs)  # the frozen discriminator on real rows too
     assert kernels_of(step) == {
-        "dense_forward": 3 + 3,
+        "dense_forward": 3 + 3 + 3 * real,
         "dense_backward_weight": 3,  # the generator's
         "dense_backward_input": 2 + 3,  # not the noise's
-        "leaky_relu_forward": 2,
+        "leaky_relu_forward": 2 + real,
         "leaky_relu_backward": 2,
         "relu_forward": 1,
         "relu_backward": 1,
-        "tanh_forward": 2,
+        "tanh_forward": 2 + real,
         "tanh_backward": 2,
         "batch_norm_forward": 1,  # the generator's
         "batch_norm_running": 2,
         "batch_norm_backward_parameters": 1,
         "batch_norm_backward_input": 1,
-        "batch_norm_inference": 2,  # the discriminator's
+        "batch_norm_inference": 2 + 2 * real,  # the discriminator's
         "batch_norm_inference_backward": 2,
-        gradient_kernel(gan): 1,
-    }
+    } | gradient_kernels(gan, "generator")
     assert [c.run for c in updates_of(step)] == [gan.generator_optimizer.step]
     assert touches(step, gan.generator.grads)
     assert not touches(step, gan.discriminator.grads)
@@ -164,8 +171,7 @@ def test_the_discriminator_s_step_computes_no_gradient_of_its_input(game):
         "batch_norm_running": 4 * passes,
         "batch_norm_backward_parameters": 2 * passes,
         "batch_norm_backward_input": 2 * passes,
-        gradient_kernel(gan): passes,
-    }
+    } | gradient_kernels(gan, "discriminator")
     clips = isinstance(gan.objective, Wasserstein)
     assert [c.name for c in updates_of(step)] == ["adam_update", *["clip_weights"] * clips] * passes
     assert [c.run for c in updates_of(step)[:: 1 + clips]] == [gan.discriminator_optimizer.step] * passes
@@ -251,9 +257,11 @@ def test_a_step_s_calls_run_one_after_another_are_the_step_to_the_bit(game, dtyp
     for i in range(3):
         real, noise = batch(8, i, whole.generator.replicas)
         whole.discriminator_step(8).run(real, noise)
-        whole.generator_step(8).run(noise)
+        whole.generator_step(8).run(noise, real)
         d, g = pieces.discriminator_step(8), pieces.generator_step(8)
         d.real[...], d.noise[...], g.noise[...] = real, noise, noise
+        if g.real is not None:
+            g.real[...] = real
         for call in [*d.calls, *g.calls]:
             if not call.skipped:
                 call.run()
@@ -309,13 +317,14 @@ def test_every_number_of_a_step_is_that_of_plain_scalar_arithmetic(game, smoothi
     plain = PlainGAN(gan)
     for step in range(3):
         draw = rng(step + 10)
-        real, noise, g_noise = (draw.normal(0, 1, (rows, 2)) for rows in (4, 4, 5))
+        real, noise, g_noise, g_real = (draw.normal(0, 1, (rows, 2)) for rows in (4, 4, 5, 5))
         gradient, metrics = plain.train_discriminator(real, noise)
         near(gan.train_discriminator(real, noise), metrics)
         near(discriminator.grads, gradient)
         near(discriminator.values, plain.values["d"])
-        gradient, metrics = plain.train_generator(g_noise)
-        near(gan.train_generator(g_noise), metrics)
+        opponents = [g_real] if objective.pairs else []
+        gradient, metrics = plain.train_generator(g_noise, *opponents)
+        near(gan.train_generator(g_noise, *opponents), metrics)
         near(generator.grads, gradient)
         near(generator.values, plain.values["g"])
         for network, other in ((generator, plain.g), (discriminator, plain.d)):
@@ -336,7 +345,7 @@ def test_float32_takes_the_same_steps_roughly(game):
         real, noise = batch(8, i)
         near(single.train_discriminator(real, noise), double.train_discriminator(real, noise), 1e-5)
         near(single.discriminator.grads, double.discriminator.grads, 1e-5)
-        near(single.train_generator(noise), double.train_generator(noise), 1e-5)
+        near(train_generator(single, noise), train_generator(double, noise), 1e-5)
         near(single.generator.grads, double.generator.grads, 1e-5)
 
 
@@ -357,7 +366,7 @@ def test_a_critic_s_parameters_lie_within_the_clip_after_every_step(schedule, dt
         assert (np.abs(gan.discriminator.values) < bound).any()  # and not all
     assert maker(gan) == before
     weights = gan.generator.values.copy()
-    gan.train_generator(batch()[1])
+    train_generator(gan, batch()[1])
     assert np.abs(gan.generator.values).max() > bound  # of the generator nothing is clipped
     near(gan.generator.values, weights, 0.03)
 

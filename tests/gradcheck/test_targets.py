@@ -309,11 +309,12 @@ def test_the_steps_of_a_stack_of_gans_are_those_of_each(game):
         gans.append(GAN(one_of(stack.generator, r, g), one_of(stack.discriminator, r, d), **build))
     for step in range(3):
         draw = rng(step)
-        real, noise, g_noise = (draw.normal(0, 1, (R, n, f)) for n, f in ((5, 4), (5, 3), (8, 3)))
-        d_metrics, g_metrics = stack.train_discriminator(real, noise), stack.train_generator(g_noise)
+        real, noise, g_noise, g_real = (draw.normal(0, 1, (R, n, f)) for n, f in ((5, 4), (5, 3), (8, 3), (8, 4)))
+        judged = [g_noise, g_real] if objective.pairs else [g_noise]
+        d_metrics, g_metrics = stack.train_discriminator(real, noise), stack.train_generator(*judged)
         for r, gan in enumerate(gans):
             near(np.array(d_metrics)[:, r], gan.train_discriminator(real[r], noise[r]), 1e-9)
-            near(np.array(g_metrics)[:, r], gan.train_generator(g_noise[r]), 1e-9)
+            near(np.array(g_metrics)[:, r], gan.train_generator(*(a[r] for a in judged)), 1e-9)
     for name, array in stack.state_dict().items():
         for r, gan in enumerate(gans):
             near(array[r] if array.ndim else array, gan.state_dict()[name], 1e-8)

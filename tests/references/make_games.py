@@ -1,17 +1,19 @@
 """Make the trajectories of every game that tests/gan/test_games_against_pytorch.py compares numgan with, by PyTorch.
 
-Run by hand:  python tests/references/make_games.py     (needs torch; the tests do not)
+Run by hand:  python tests/references/make_games.py [networks …]     (needs torch; the tests do not)
 
-Three pairs of networks play every game (objective × schedule, and the discriminator's two losses added where they can
-be) with every optimiser: Adam in both forms, SGD with momentum. A case is 100 steps in float64, from stored weights on
+Three pairs of networks play the games of cross-entropy and of Wasserstein (objective × schedule, and the
+discriminator's two losses added where they can be), a fourth those of the other critics, with every optimiser: Adam in
+both forms, SGD with momentum. A case is 100 steps in float64, from stored weights on
 stored batches; autograd works out every gradient, and what PyTorch has is used as its users use it. What it takes for
 it to compute the same thing is told in make_references.py and done in torch_side.py; beyond that:
 
 modes         The discriminator's own step runs it in train mode, on rows that the generator makes in eval mode. The
               generator's step runs the generator in train mode through the discriminator in eval mode.
 losses        BCEWithLogitsLoss against labels: real 1 − smoothing, generated 0. The minimax generator's is minus the
-              one against 0. A critic's are means of scores, and its parameters, batch norm's included, are clamped
-              after each update.
+              one against 0. Wasserstein's are means of scores, and the critic's parameters, batch norm's included, are
+              clamped after each update. Least squares: half of MSELoss. Hinge: relu. Relativistic: softplus of the
+              differences, row i with row i; the generator's step scores real rows of its own in eval mode.
 schedules     "concatenated": both halves as one batch (which batch norm sees as one) and one update. "separate": real
               rows, update, generated rows, update.
 momentum      PyTorch's velocity is numgan's divided by −learning rate; while the rate is constant, the same thing.
@@ -20,6 +22,7 @@ Networks, named as the stored files:
     sine      the recipe's: ReLU, no batch norm.
     mnist     the recipe's structure, narrow: batch norm after the generator's LeakyReLUs, none in the discriminator.
     normed    batch norm in both, before each LeakyReLU, as in DCGAN.
+    critics   batch norm in both, after each LeakyReLU: a batch in common shows in the scores.
 
 A bias right before a batch norm in train mode ("normed" has four) is taken off again with the mean: its true gradient
 is zero, and what autograd returns is rounding, which Adam divides by √v + ε, hardly more than ε. (Not without effect:
@@ -34,7 +37,9 @@ would outweigh their contents:
     games_{networks}.npz            initial weights, batches and noise, as float16 (see make_references.py).
     games_{networks}_pytorch.npz    cases: of each, JSON in numgan's own names and arguments; settings: the networks'.
         losses (cases, 100, 3)      of the discriminator on real and on generated rows and of the generator, each before
-                                    the update that it belongs to. A critic's: −mean score, mean score, −mean score.
+                                    the update that it belongs to. Wasserstein's: −mean score, mean score, −mean
+                                    score. Relativistic: the critic's, its mean difference real − generated, the
+                                    generator's.
         generator.dense_1.weight …  (cases, stored steps, …): parameters and running statistics; `stored_steps`.
         reordered.…                 (cases,) PyTorch against itself, rows reordered. loss: the worst difference of a
                                     loss, relative to the largest of its column (a critic's pass through zero); at the
@@ -46,6 +51,7 @@ would outweigh their contents:
 """
 
 import json
+import sys
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -60,12 +66,6 @@ VERSIONS = f"torch {torch.__version__}, numpy {np.__version__}"
 STEPS, STORED_STEPS, ROWS = 100, (5, 100), (8, 16)
 SIDES = ("generator", "discriminator")
 
-# Of generator and discriminator: widths of the layers, and where the batch norms are.
-NETWORKS = {
-    "sine": {"widths": ((5, 25, 2), (2, 25, 1)), "batch_norm": (None, None), "beta1": 0.9},
-    "mnist": {"widths": ((4, 5, 6, 8), (8, 6, 5, 1)), "batch_norm": ("after", None), "beta1": 0.5},
-    "normed": {"widths": ((4, 5, 6, 8), (8, 6, 5, 1)), "batch_norm": ("before", "before"), "beta1": 0.5},
-}
 # Objective, schedule, "mean" or "sum", whether labels are smoothed: in `normed` those of the other games are.
 GAMES = (
     ("non-saturating", "concatenated", "mean", False),
@@ -77,6 +77,30 @@ GAMES = (
     ("wasserstein", "concatenated", None, None),
     ("wasserstein", "separate", None, None),
 )
+SCORED = (
+    ("least-squares", "concatenated", None, None),
+    ("least-squares", "separate", None, None),
+    ("hinge", "concatenated", None, None),
+    ("hinge", "separate", None, None),
+    ("relativistic", "concatenated", None, None),
+)
+# Of generator and discriminator: widths of the layers, where the batch norms are, and what they play.
+NETWORKS = {
+    "sine": {"widths": ((5, 25, 2), (2, 25, 1)), "batch_norm": (None, None), "beta1": 0.9, "games": GAMES},
+    "mnist": {"widths": ((4, 5, 6, 8), (8, 6, 5, 1)), "batch_norm": ("after", None), "beta1": 0.5, "games": GAMES},
+    "normed": {
+        "widths": ((4, 5, 6, 8), (8, 6, 5, 1)),
+        "batch_norm": ("before", "before"),
+        "beta1": 0.5,
+        "games": GAMES,
+    },
+    "critics": {
+        "widths": ((4, 5, 4, 3), (3, 5, 4, 1)),
+        "batch_norm": ("after", "after"),
+        "beta1": 0.5,
+        "games": SCORED,
+    },
+}
 SMOOTHING, CLIP = 0.1, 0.1
 
 
@@ -87,9 +111,9 @@ def make_cases(networks):
     optimizers = [["Adam", adam | {"form": form}] for form in ("paper", "keras")]
     optimizers.append(["SGD", {"learning_rate": 0.02, "momentum": 0.8}])
     cases = []
-    for objective, schedule, whole, smoothed in GAMES:
-        if objective == "wasserstein":
-            settings = {"clip": CLIP}
+    for objective, schedule, whole, smoothed in NETWORKS[networks]["games"]:
+        if whole is None:
+            settings = {"clip": CLIP} if objective == "wasserstein" else {}
         else:
             smoothing = SMOOTHING if smoothed != (networks == "normed") else 0.0
             settings = {"label_smoothing": smoothing, "discriminator_loss": whole}
@@ -118,6 +142,8 @@ def make_inputs(networks, rng):
             inputs[f"{side}.batch_norm_{k}.beta"] = rng.standard_normal(n) * 0.1
             inputs[f"{side}.batch_norm_{k}.running_mean"] = rng.standard_normal(n) * 0.1
             inputs[f"{side}.batch_norm_{k}.running_variance"] = rng.uniform(0.5, 1.5, n)
+    if any(game[0] == "relativistic" for game in NETWORKS[networks]["games"]):
+        inputs["g_real"] = rng.uniform(-1, 1, (STEPS, g_rows, d_widths[0]))
     return {name: a.astype(np.float16) for name, a in inputs.items()}
 
 
@@ -148,20 +174,39 @@ class Game:
         return torch.full_like(scores, 1 - self.settings["label_smoothing"])
 
     def loss_real(self, scores):
-        return -scores.mean() if self.objective == "wasserstein" else self.bce(scores, self.real_labels(scores))
+        if self.objective == "wasserstein":
+            return -scores.mean()
+        if self.objective == "least-squares":
+            return nn.functional.mse_loss(scores, torch.ones_like(scores)) / 2
+        if self.objective == "hinge":
+            return torch.relu(1 - scores).mean()
+        return self.bce(scores, self.real_labels(scores))
 
     def loss_fake(self, scores):
-        return scores.mean() if self.objective == "wasserstein" else self.bce(scores, torch.zeros_like(scores))
+        if self.objective == "wasserstein":
+            return scores.mean()
+        if self.objective == "least-squares":
+            return nn.functional.mse_loss(scores, torch.zeros_like(scores)) / 2
+        if self.objective == "hinge":
+            return torch.relu(1 + scores).mean()
+        return self.bce(scores, torch.zeros_like(scores))
 
     def loss_both(self, scores, real, fake):
         """From the scores of real and generated rows as one batch, and its two halves."""
-        if self.objective == "wasserstein" or self.settings["discriminator_loss"] == "sum":
+        if self.objective == "relativistic":
+            return nn.functional.softplus(-(real - fake)).mean()
+        if self.settings.get("discriminator_loss", "sum") == "sum":
             return self.loss_real(real) + self.loss_fake(fake)
         return self.bce(scores, torch.cat([self.real_labels(real), torch.zeros_like(fake)]))
 
-    def loss_generator(self, scores):
-        if self.objective == "wasserstein":
+    def loss_generator(self, scores, real):
+        """From the scores of generated rows and of as many real ones."""
+        if self.objective == "relativistic":
+            return nn.functional.softplus(-(scores - real)).mean()
+        if self.objective in ("wasserstein", "hinge"):
             return -scores.mean()
+        if self.objective == "least-squares":
+            return nn.functional.mse_loss(scores, torch.ones_like(scores)) / 2
         if self.objective == "minimax":
             return -self.bce(scores, torch.zeros_like(scores))
         return self.bce(scores, torch.ones_like(scores))
@@ -174,8 +219,12 @@ class Game:
         if self.schedule == "concatenated":
             scores = self.d(torch.cat([real, fake]))
             on_real, on_fake = scores.chunk(2)
-            losses = self.loss_real(on_real).item(), self.loss_fake(on_fake).item()
-            self.learn(self.loss_both(scores, on_real, on_fake))
+            loss = self.loss_both(scores, on_real, on_fake)
+            if self.objective == "relativistic":
+                losses = loss.item(), (on_real - on_fake).mean().item()
+            else:
+                losses = self.loss_real(on_real).item(), self.loss_fake(on_fake).item()
+            self.learn(loss)
             return losses
         loss_real = self.learn(self.loss_real(self.d(real)))
         return loss_real, self.learn(self.loss_fake(self.d(fake)))
@@ -189,10 +238,12 @@ class Game:
                     p.clamp_(-self.settings["clip"], self.settings["clip"])
         return value
 
-    def generator_step(self, noise):
+    def generator_step(self, noise, real=None):
         self.g.train()
         self.d.eval()
-        return update(self.g_optimizer, self.loss_generator(self.d(self.g(noise))))
+        return update(
+            self.g_optimizer, self.loss_generator(self.d(self.g(noise)), None if real is None else self.d(real))
+        )
 
 
 def update(optimizer, loss):
@@ -215,11 +266,12 @@ def train(networks, case, inputs, dtype=torch.float64, held=(), reordered=False)
     """One trajectory: losses (steps, 3), and every name -> (stored steps, …). `held` tensors do not learn."""
     torch.set_default_dtype(dtype)
     game, losses, snapshots = Game(networks, case, inputs, held), [], []
-    batches = [torch.from_numpy(inputs[name]).to(dtype) for name in ("real", "d_noise", "g_noise")]
+    names = [name for name in ("real", "d_noise", "g_noise", "g_real") if name in inputs]
+    batches = [torch.from_numpy(inputs[name]).to(dtype) for name in names]
     if reordered:
         batches = [batch[:, np.random.default_rng(1).permutation(batch.shape[1])] for batch in batches]
-    for step, (real, d_noise, g_noise) in enumerate(zip(*batches, strict=True), 1):
-        losses.append([*game.discriminator_step(real, d_noise), game.generator_step(g_noise)])
+    for step, (real, d_noise, *g_inputs) in enumerate(zip(*batches, strict=True), 1):
+        losses.append([*game.discriminator_step(real, d_noise), game.generator_step(*g_inputs)])
         if step in STORED_STEPS:
             snapshots.append({name: tensor.detach().numpy().copy() for name, tensor in game.tensors().items()})
     return {"losses": np.array(losses)} | {name: np.stack([x[name] for x in snapshots]) for name in snapshots[0]}
@@ -268,6 +320,8 @@ def main():
     print(VERSIONS)
     torch.set_num_threads(1)
     for seed, (networks, s) in enumerate(NETWORKS.items()):
+        if sys.argv[1:] and networks not in sys.argv[1:]:
+            continue
         start, biases = time.perf_counter(), biases_before_batch_norm(networks)
         cases, inputs = make_cases(networks), make_inputs(networks, np.random.default_rng(seed))
         pairs = {"reordered": (torch.float64, ())}

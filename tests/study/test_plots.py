@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from numgan.gan.objectives import OBJECTIVES
 from numgan.study import plots
 from tests.helpers import DTYPES, PROBABILITIES, every_game, make_gan, rng, sine_discriminator
 
@@ -37,13 +38,15 @@ def test_a_decision_surface_is_bright_where_the_real_points_are():
 
 
 @every_game
-def test_a_critic_s_map_goes_from_its_lowest_to_its_highest_score_and_probabilities_from_0_to_1(game):
+def test_a_critic_s_map_goes_from_its_lowest_to_its_highest_score_and_answers_that_aim_at_0_and_1_between_these(game):
     surface = plots.decision_surface(make_gan(game), (-2.0, 2.0, -1.0, 3.0), cells=(12, 9))
     points = rng().normal(0, 1, (20, 2))
     axes = Figure().subplots()
     image = plots.draw_game(axes, (points, points, surface))
     answers = surface.answers
-    assert image.get_clim() == ((0, 1) if game in PROBABILITIES else (answers.min(), answers.max()))
+    undecided = OBJECTIVES[game[0]].undecided
+    assert (undecided == 0.5) == (game in PROBABILITIES or game[0] == "least-squares")  # whose answers aim at 0 and 1
+    assert image.get_clim() == ((0, 1) if undecided == 0.5 else (answers.min(), answers.max()))
     np.testing.assert_array_equal(image.get_array(), answers)
-    crosses = game in PROBABILITIES and answers.min() < 0.5 < answers.max()
+    crosses = undecided == 0.5 and answers.min() < 0.5 < answers.max()
     assert len(axes.collections) == 2 + crosses  # the line at ½, and the two sets of points

@@ -104,6 +104,14 @@ def test_every_recipe_can_play_every_game(game, name):
     assert gan.generator.shapes[-1] == gan.discriminator.shapes[0] == recipe.shape(recipe.settings)
 
 
+def test_an_objective_of_pairs_brings_its_schedule_along_whatever_the_recipe_s_is():
+    for recipe in recipes.RECIPES.values():
+        s = with_overrides(recipe.settings, {"objective": "relativistic"})
+        assert s.schedule == "concatenated"
+        assert with_overrides(s, {"steps": "7"}).schedule == "concatenated"
+    assert {recipe.settings.schedule for recipe in recipes.RECIPES.values()} > {"concatenated"}
+
+
 @pytest.mark.parametrize("setting, values, message", [
     ("clip", {"objective": "minimax", "clip": "0.1"}, "clip is no setting of the objective minimax, which has "
      "label_smoothing, discriminator_loss"),
@@ -111,9 +119,12 @@ def test_every_recipe_can_play_every_game(game, name):
      "objective wasserstein, which has clip"),
     ("schedule", {"schedule": "summed"}, "schedule=summed is not possible; expected one of concatenated, separate"),
     ("loss", {"discriminator_loss": "total"}, "discriminator_loss=total is not possible; expected one of mean, sum"),
-    ("objective", {"objective": "hinge"}, "objective=hinge is not possible; expected one of non-saturating, minimax, "
-     "wasserstein"),
-    ("range", {"objective": "wasserstein", "clip": "0"}, "clip=0 is not possible; expected a positive number"),
+    ("none", {"objective": "hinge", "clip": "0.1"}, "clip is no setting of the objective hinge, which has none"),
+    ("objective", {"objective": "chess"}, "objective=chess is not possible; expected one of non-saturating, minimax, "
+     "wasserstein, least-squares, hinge, relativistic"),
+    ("range", {"objective": "wasserstein", "clip": "-1"}, "clip=-1 is not possible; expected a number from 0 up"),
+    ("pairs", {"objective": "relativistic", "schedule": "separate"}, "the objective relativistic compares each real row "
+     "with a generated one, so both must be in one batch: its schedule can only be concatenated, not separate"),
     ("half", {"label_smoothing": "0.5"}, "label_smoothing=0.5 is not possible"),
     ("odd", {"schedule": "separate", "batch_size": "7"}, "batch_size=7 is not possible; the separate schedule halves"),
 ], ids=lambda value: value if isinstance(value, str) and " " not in value else "")  # fmt: skip

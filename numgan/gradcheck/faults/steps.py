@@ -1,5 +1,7 @@
 """Planted faults in a GAN's two steps."""
 
+from functools import partial
+
 from numgan.gan import steps
 from numgan.gradcheck.faults.catalogue import chapter
 
@@ -73,3 +75,29 @@ def _(gan, plan, reals):
     update = next(call for call in calls if call.run == gan.discriminator_optimizer.step)
     calls.remove(update)
     return [*plan.forward, update, *calls[len(plan.forward) :]]
+
+
+@fault("relativistic: real rows scored by the discriminator in training mode", "chain", "Plan")
+def _(network, batch, **options):
+    if not options["backward"] and "depth" in options:
+        options["training"] = True
+    return _Plan(network, batch, **options)
+
+
+@fault("relativistic: the generator's step compares with the real rows of the step before", "chain", "__init__",
+       owner=steps.GeneratorStep)  # fmt: skip
+def _(self, model, batch):
+    _generator_step(self, model, batch)
+    if model.objective.pairs:
+        first = next(i for i, call in enumerate(self.calls) if call.network == model.generator.name)
+        self.calls += self.calls[:first]
+        del self.calls[:first]
+
+
+@fault("relativistic: the generator's rows are compared with themselves", "chain", "__init__",
+       owner=steps.GeneratorStep)  # fmt: skip
+def _(self, model, batch):
+    _generator_step(self, model, batch)
+    for call in self.calls if model.objective.pairs else ():
+        if "worse" in call.arguments:
+            call.run = partial(call.kernel, *(call.arguments | {"worse": call.arguments["better"]}).values())
