@@ -223,6 +223,7 @@ TARGETS |= {
     "initializers": [formulas.starting_weights],
     "adam": [partial(formulas.adam_updates, "paper"), partial(formulas.adam_updates, "keras")],
     "sgd": [formulas.sgd_updates],
+    "average": [formulas.averaged_weights],
     "chain": [
         *(partial(chain_gradients, rules(), schedule) for rules in OBJECTIVES.values() for schedule in SCHEDULES),
         partial(chain_gradients, NonSaturating(label_smoothing=0.1), "concatenated"),
