@@ -102,7 +102,7 @@ REFERENCE = Path(__file__).parents[1] / "references" / "average_pytorch.npz"
 
 @pytest.mark.parametrize("i", range(3))
 def test_pytorch_s_averaged_model_is_followed(i):
-    """As test_games_against_pytorch.py compares: to 10⁻⁹ of a tensor's largest element; the worst measured is 2·10⁻¹⁰."""
+    """As test_games_against_pytorch.py compares: to 10⁻⁹ of a tensor's largest element; worst: 2·10⁻¹⁰."""
     stored, inputs = dict(np.load(REFERENCE)), read("normed")
     case = json.loads(str(stored["cases"][i]))
     (rules, settings), (kind, arguments) = case["objective"], case["optimizer"]
