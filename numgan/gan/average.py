@@ -32,7 +32,7 @@ class Average:
 
     A layer's `statistics` are averaged as parameters are; whatever else is in its state is copied, as dropout's key.
 
-    Attributes `network`, the averaged one, equal to the given one at first; `decay`; `updates`, which is t.
+    Attributes `network`, the averaged one, equal at first to the given one as that is then; `decay`; `updates`, t.
     """
 
     def __init__(self, network: Sequential, decay: float) -> None:
