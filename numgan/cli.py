@@ -362,6 +362,8 @@ def _summary(arguments):
         f"chain: noise → generator → frozen discriminator; a generator step trains {trained[0]:,} parameters "
         f"and holds {trained[1]:,} still"
     )
+    if gan.average:
+        print(f"samples: of the {gan.average}")
     if arguments.step:
         if settings.discriminator_steps:
             print(f"\n{gan.discriminator_step(gan.rows_per_step(settings.batch_size))}")
@@ -444,6 +446,8 @@ def _report(run):
         print(f"  {name:<17} {value:.4f}")
     for end in run.ends:
         print(f"  lost: {end}")
+    if run.average:
+        print(f"samples and pictures are of the {run.average}")
     if run.equilibrium:
         print(run.equilibrium)
     print(f"{run.seconds:.1f} s, {run.samples_per_second:,.0f} samples per second")
@@ -451,8 +455,8 @@ def _report(run):
 
 
 def _sample(arguments):
-    target, n = runs.sample(arguments.directory, arguments.n, arguments.seed, arguments.out)
-    print(f"{target}: {n:,} samples")
+    target, samples = runs.sample(arguments.directory, arguments.n, arguments.seed, arguments.out)
+    print(f"{target}: {samples}")
 
 
 def _evaluate(arguments):
@@ -464,9 +468,11 @@ def _evaluate(arguments):
         evaluation = recipe.evaluate(samples, gan, data, held_out, rng)
     if arguments.json:
         about = {"run": arguments.directory, "recipe": recipe.name, "samples": len(samples), "seed": arguments.seed}
+        about |= {"average": gan.average and gan.average.decay}
         print(json.dumps(about | evaluation.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        print(f"{len(samples):,} samples of {arguments.directory} ({recipe.name}, seed {arguments.seed})")
+        of = f"{arguments.directory} ({recipe.name}, seed {arguments.seed}){runs.of_average(gan, ', ')}"
+        print(f"{len(samples):,} samples of {of}")
         _print_evaluation(evaluation)
 
 

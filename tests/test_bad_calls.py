@@ -106,6 +106,11 @@ def gan(**kwargs):
     return GAN(g, Sequential([Dense(6), LeakyReLU(), Dense(1), Sigmoid()], 4, rng(1), name="d", **kwargs))
 
 
+def averaged():
+    plain = gan(dtype="float64")
+    return GAN(plain.generator.copy(), plain.discriminator.copy(), average=0.9)
+
+
 def trained(x, target, **kwargs):
     ours = network(**kwargs)
     ours.compile(SGD(0.01))
@@ -178,7 +183,7 @@ CALLS = {
             gan().generator.copy() if generator == "good" else generator,
             gan().discriminator.copy() if discriminator == "good" else discriminator, **more),
         {"generator": "good", "discriminator": "good", "generator_optimizer": None, "discriminator_optimizer": None,
-         "objective": "minimax", "schedule": "separate"},
+         "objective": "minimax", "schedule": "separate", "average": 0.9},
     ),
     "forward": (lambda x, training: network(dtype="float64").forward(x, training).copy(), {"x": X, "training": True}),
     "predict": (lambda x: network(dtype="float64").predict(x), {"x": X}),
@@ -196,6 +201,10 @@ CALLS = {
     "load a variance": (lambda a: loaded(network(), **{"batch_norm_1.running_variance": a}), {"a": np.ones(5)}),
     "load a GAN": (lambda a: loaded(gan(dtype="float64"), **{"generator_optimizer.v": a}), {"a": np.ones(44)}),
     "load steps": (lambda a: loaded(gan(), **{"generator_optimizer.steps": a}), {"a": 7}),
+    "load an average": (
+        lambda a: loaded(averaged(), **{"average.dense_1.weight": a}), {"a": rng().normal(size=(5, 3))},
+    ),
+    "load its updates": (lambda a: loaded(averaged(), **{"average.updates": a}), {"a": 7}),
     "load": (lambda a: gan().load_state_dict(a), {"a": gan().state_dict()}),
     "train_discriminator": (
         lambda **more: gan(dtype="float64").train_discriminator(**more), {"real": X, "noise": NOISE},

@@ -4,6 +4,7 @@ Read in this order:
 
     objectives   the rules: what either side minimises, and what theory says of the end
     steps        one step of either side at one batch size, as a list of kernel calls
+    average      the generator's weights averaged, for better samples
     stretches    how a training is cut into stretches of equal steps
     fit          the training loop
     parts        all that a run consists of, in one list; checkpoint: the file it is kept in

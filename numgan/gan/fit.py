@@ -160,6 +160,7 @@ class Training:
         self._logs = {step: step.log(min(self._looks, max(self.total, 1))) for step, _ in self._repeated}
         sides = ((gan.generator, gan.generator_optimizer), (gan.discriminator, gan.discriminator_optimizer))
         self._arenas = [a for net, optimizer in sides for a in (net.values, net.state, *optimizer.state.values())]
+        self._arenas += [gan.sampler.values, gan.sampler.state] if gan.average else []
 
     def run(self, callback: Callback | None, checkpoint: Checkpoint) -> None:
         """Train from where the parts are to the end."""

@@ -19,6 +19,7 @@ import numpy as np
 from numgan.errors import ArgumentError, affordable, generator, instance, one_of, real_array, whole
 from numgan.gan import objectives
 from numgan.gan import penalty as penalties
+from numgan.gan.average import Average
 from numgan.gan.fit import Request, fit
 from numgan.gan.parts import Part, Parts
 from numgan.gan.steps import SCHEDULES, SEPARATE, DiscriminatorStep, GeneratorStep, refusal
@@ -53,8 +54,11 @@ class GAN:
         compares real rows with generated ones, such as "relativistic", needs both as one.
     penalty    what the discriminator pays for being steep: a `Penalty`, or the name of one, "wgan-gp", "r1", "r2" or
         "r1+r2"; default None. A Wasserstein critic then has clip=0.
+    average    d, in (0, 1): samples are of the generator's weights averaged with this decay, see `Average`;
+        default None: of the weights as they are.
 
-    The rows generated for the discriminator are made in inference mode, as Keras's `predict` makes them.
+    The rows generated for the discriminator are made in inference mode, as Keras's `predict` makes them, by the
+    generator as it is.
 
     parts   all that training changes: the `Part`s that saving, loading, copying and resuming read.
     """
@@ -68,6 +72,7 @@ class GAN:
         objective: Objective | str = "non-saturating",
         schedule: str = "concatenated",
         penalty: Penalty | str | None = None,
+        average: float | None = None,
     ) -> None:
         g = instance("GAN: generator", generator, Sequential)
         d = instance("GAN: discriminator", discriminator, Sequential)
@@ -97,6 +102,7 @@ class GAN:
         )
         if self.generator_optimizer is self.discriminator_optimizer:
             raise ArgumentError(f"GAN: each network needs an optimizer of its own, got one {self.generator_optimizer}")
+        self.average = None if average is None else Average(g, average)
         self.generator_optimizer.check_free(g)  # before either is attached
         self.discriminator_optimizer.check_free(d)
         self.generator_optimizer.attach(g)
@@ -107,12 +113,19 @@ class GAN:
             generator_optimizer=self.generator_optimizer,
             discriminator_optimizer=self.discriminator_optimizer,
         )
+        if self.average:
+            self.parts["average"] = self.average
         self._steps = {}
 
     @property
     def latent_dim(self) -> int:
         """How many noise values make one sample."""
         return math.prod(self.generator.shapes[0])
+
+    @property
+    def sampler(self) -> Sequential:
+        """The network that samples are made with: the averaged generator where there is one, else the generator."""
+        return self.average.network if self.average else self.generator
 
     # ---------------------------------------------------------------------------------------------------- training
 
@@ -186,8 +199,8 @@ class GAN:
 
     @contextlib.contextmanager
     def in_use(self, by: str = "") -> Iterator[None]:
-        """Keep other threads from using either network meanwhile; see `Sequential.in_use`."""
-        with self.generator.in_use(by), self.discriminator.in_use(by):
+        """Keep other threads from using the networks meanwhile; see `Sequential.in_use`."""
+        with self.generator.in_use(by), self.discriminator.in_use(by), self.sampler.in_use(by):
             yield
 
     def discriminator_step(self, batch: int) -> DiscriminatorStep:
@@ -273,17 +286,19 @@ class GAN:
     # ----------------------------------------------------------------------------------------------------- sampling
 
     def sample(self, n: int, rng: Rng) -> Array:
-        """n generated rows (…, n, *shape), in inference mode, from standard normal noise drawn from `rng`."""
+        """n generated rows (…, n, *shape) of the `sampler`, in inference mode, from standard normal noise drawn from
+        `rng`.
+        """
         n, rng = whole("sample(n)", n), generator("sample: rng", rng)
         shape = (*self.generator.replicas, n, *self.generator.shapes[0])
         affordable(f"sample: {n:,} rows", 8 * math.prod(shape))
-        return self.generator.predict(rng.standard_normal(shape, dtype=self.generator.dtype))
+        return self.sampler.predict(rng.standard_normal(shape, dtype=self.generator.dtype))
 
     def predict(self, noise: Numbers) -> Array:
-        """What the discriminator says of generated rows, D(G(z)) (…, rows, 1), in inference mode: probabilities that
-        they are real, or a critic's scores.
+        """What the discriminator says of generated rows, D(G(z)) (…, rows, 1), in inference mode, with the `sampler`
+        for G: probabilities that they are real, or a critic's scores.
         """
-        return self.discriminator.predict(self.generator.predict(noise))
+        return self.discriminator.predict(self.sampler.predict(noise))
 
     # ------------------------------------------------------------------------------------------------------- saving
 
@@ -304,7 +319,8 @@ class GAN:
             **{f"{side}_optimizer": [type(o).__name__, o.config()] for side, o in optimizers.items()},
             "objective": [self.objective.name, self.objective.config()],
             "schedule": self.schedule,
-            "penalty": [self.penalty.name, self.penalty.config()] if self.penalty else None,
+            **({"penalty": [self.penalty.name, self.penalty.config()]} if self.penalty else {}),
+            **({"average": self.average.decay} if self.average else {}),
         }
 
     def copy(self) -> GAN:
@@ -317,13 +333,15 @@ class GAN:
     def __getstate__(self):
         """For `copy` and `pickle`: everything but what is bound to the networks' arrays, which the copy binds anew."""
         with self.in_use():
-            state = {name: value for name, value in vars(self).items() if name not in ("_steps", *SIDES)}
-            state["parts"] = Parts({name: None if name in SIDES else part for name, part in self.parts.items()})
+            bound = [part for part in (self.generator_optimizer, self.discriminator_optimizer, self.average) if part]
+            state = {name: value for name, value in vars(self).items() if name not in ("_steps", *SIDES, "average")}
+            state["parts"] = Parts({k: None if part in bound else part for k, part in self.parts.items()})
             state["optimizers"] = {s: (getattr(self, s).free(), getattr(self, s).state_dict()) for s in SIDES}
+            state["average"] = self.average and (self.average.decay, self.average.state_dict())
         return state
 
     def __setstate__(self, state):
-        optimizers = state.pop("optimizers")
+        optimizers, average = state.pop("optimizers"), state.pop("average", None)
         vars(self).update(state)
         for side, network in zip(SIDES, (self.generator, self.discriminator), strict=True):
             optimizer, held = optimizers[side]
@@ -331,6 +349,10 @@ class GAN:
             optimizer.load_state_dict(held)
             setattr(self, side, optimizer)
             self.parts[side] = optimizer
+        self.average = average and Average(self.generator, average[0])
+        if average:
+            self.average.load_state_dict(average[1])
+            self.parts["average"] = self.average
         self._steps = {}
 
     def save(self, path: FileName) -> None:
@@ -348,9 +370,11 @@ class GAN:
             optimizers = [model.build_optimizer(key + "_optimizer") for key in ("generator", "discriminator")]
             name, arguments = model.settings["objective"]
             objective = type(objectives.get(name))(**arguments)
-            name, arguments = model.settings["penalty"] or (None, {})
-            penalty = type(penalties.get(name))(**arguments) if name else None
-            gan = cls(*networks, *optimizers, objective, model.settings["schedule"], penalty)
+            settings = {"average": model.settings["average"]} if "average" in model.settings else {}
+            if "penalty" in model.settings:
+                name, arguments = model.settings["penalty"]
+                settings["penalty"] = type(penalties.get(name))(**arguments)
+            gan = cls(*networks, *optimizers, objective, model.settings["schedule"], **settings)
             gan.load_state_dict(model.read_arrays({k: a.shape for k, a in gan.state_dict().items()}))
         return gan
 

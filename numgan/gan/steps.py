@@ -171,6 +171,7 @@ class GeneratorStep(Step):
             *critic.backward,
             *source.backward,
             gan.generator_optimizer.call,
+            *([gan.average.call] if gan.average else []),
         ]
         super().__init__(calls)
         self.title = (

@@ -17,6 +17,7 @@ from numgan.gradcheck.problems import as_network
 from numgan.gradcheck.report import Report, Row
 from numgan.hints import Numbers, Shape
 from numgan.nn import initializers
+from numgan.nn.activations import ReLU, Sigmoid
 from numgan.nn.batch_norm import BatchNorm
 from numgan.nn.convolution import Conv2D, Conv2DTranspose
 from numgan.nn.dense import Dense
@@ -301,3 +302,44 @@ def clipped_weights(seed: int, tolerance: float) -> Report:
     report = Report("a critic's weights clipped after its update", VALUE_TOLERANCE)
     compare(report, "parameters", critic.values, wanted)
     return report
+
+
+def averaged_weights(seed: int, tolerance: float) -> Report:
+    """Five steps of a GAN whose generator is averaged, two of them in the warm-up, against the recurrence in plain
+    Python: every parameter and running statistic, and dropout's key, which is no number to average. Then what sampling
+    makes of it; and that the game is the one that is played without an average.
+    """
+    decay, rng = 0.3, np.random.default_rng(seed)
+    plain, averaged = (_gan_to_average(seed, average) for average in (None, decay))
+    wanted = {name: a.ravel().tolist() for name, a in plain.generator.state_dict().items()}
+    for t in range(1, 6):
+        batches = [(rng.standard_normal((6, 2)), rng.standard_normal((6, 3))) for _ in range(3)]
+        for gan in (plain, averaged):
+            for real, noise in batches:
+                gan.train_discriminator(real, noise)
+            gan.train_generator(batches[0][1])
+        d = min(decay, (1 + t) / (10 + t))
+        for name, a in plain.generator.state_dict().items():
+            now = a.ravel().tolist()
+            mean = [d * old + (1 - d) * new for old, new in zip(wanted[name], now, strict=True)]
+            wanted[name] = now if name.endswith("key") else mean
+    report = Report(f"five updates of a generator averaged with decay {decay}", VALUE_TOLERANCE)
+    live, shapes = plain.generator.values.copy(), {name: a.shape for name, a in plain.generator.state_dict().items()}
+    plain.generator.load_state_dict({name: np.reshape(wanted[name], shape) for name, shape in shapes.items()})
+    compare(report, "what the discriminator says of samples", averaged.predict(noise), plain.predict(noise))
+    ours, expected = (gan.sample(4, np.random.default_rng(seed)) for gan in (averaged, plain))
+    compare(report, "samples", ours, expected)
+    for name, a in averaged.average.network.state_dict().items():
+        compare(report, f"average of {name}", a.ravel(), wanted[name])
+    compare(report, "updates", averaged.average.updates, 5)
+    compare(report, "the generator itself", averaged.generator.values, live)
+    return report
+
+
+def _gan_to_average(seed, average):
+    rng = np.random.default_rng(seed)
+    layers = [Dense(4), BatchNorm(0.8), Dropout(0.3), ReLU(), Dense(2)]
+    generator = Sequential(layers, 3, rng, "float64", name="generator")
+    discriminator = Sequential([Dense(5), ReLU(), Dense(1), Sigmoid()], 2, rng, "float64", name="discriminator")
+    generator.values += rng.normal(0, 0.2, generator.values.shape)
+    return GAN(generator, discriminator, SGD(0.5), SGD(0.1), average=average)

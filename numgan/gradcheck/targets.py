@@ -285,6 +285,7 @@ TARGETS |= {
     "initializers": [formulas.starting_weights],
     "adam": [partial(formulas.adam_updates, "paper"), partial(formulas.adam_updates, "keras")],
     "sgd": [formulas.sgd_updates],
+    "average": [formulas.averaged_weights],
     "chain": [
         *(partial(chain_gradients, rules(), how) for rules in OBJECTIVES.values() for how in schedules(rules)),
         *(partial(score_gradients, rules()) for rules in OBJECTIVES.values()),

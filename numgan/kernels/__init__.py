@@ -11,7 +11,7 @@ is handed. The chapters, read in this order, are a short course on backpropagati
     dropout      a linear layer with a random mask, the same on the way back
     losses       where a backward pass begins
     penalties    the gradient of a gradient: a second derivative in three passes
-    optimizers   what is done with a gradient
+    optimizers   what is done with a gradient, and with the weights that come of it
 
 Conventions
     L        the loss, a scalar. `dy` means ∂L/∂y and has the shape of `y`.
@@ -39,5 +39,6 @@ Sources
     [KB]    Kingma & Ba, Adam, 2015, arXiv:1412.6980.
     [GAN]   Goodfellow et al., Generative Adversarial Nets, 2014, arXiv:1406.2661.
     [DV]    Dumoulin & Visin, A guide to convolution arithmetic for deep learning, 2016, arXiv:1603.07285.
+    [YFWC]  Yazıcı, Foo, Winkler et al., The Unusual Effectiveness of Averaging in GAN Training, 2019, arXiv:1806.04498.
     [MHN]   Maas, Hannun & Ng, Rectifier Nonlinearities Improve Neural Network Acoustic Models, 2013.
 """

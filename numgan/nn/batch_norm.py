@@ -34,6 +34,7 @@ class BatchNorm(Layer):
     in_place_backward = True
     reads_output = False
     featurewise = True
+    statistics = ("running_mean", "running_variance")
 
     def __init__(self, momentum: float = 0.99, epsilon: float = 1e-3) -> None:
         self.momentum = fraction("BatchNorm(momentum)", momentum)

@@ -46,6 +46,8 @@ class Layer:
     name = "layer"  # set by the network, for messages and parameter names
     shapes: ClassVar[dict] = {}  # trainable parameters, name -> shape, in arena order; set by build()
     state_shapes: ClassVar[dict] = {}  # what is kept but not trained (running statistics)
+    # Those of the state that are means over batches: where weights are averaged, these are too, and all else is copied.
+    statistics: ClassVar[tuple[str, ...]] = ()
 
     def build(self, shape: Shape) -> Shape:
         """Fix the parameters' shapes for inputs of `shape`, (features,) or (channels, height, width), and return the

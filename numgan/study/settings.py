@@ -92,6 +92,7 @@ class TrainingSettings:
     penalty_every: int = positive_int(1, "k: the penalty is part of every k-th discriminator step, k-fold")
     discriminator_steps: int = natural(1, "discriminator steps in a training step; 0 freezes the discriminator")
     generator_steps: int = natural(1, "generator steps in a training step; 0 freezes the generator")
+    average: float = fraction(0.0, "d: samples are of the generator's weights averaged with this decay; 0: as they are")
 
     def adam(self) -> Adam:
         return Adam(self.learning_rate, self.beta1, self.beta2, self.epsilon, self.adam_form)
@@ -107,7 +108,8 @@ class TrainingSettings:
         return kind(self.penalty_weight, self.penalty_every) if kind else None
 
     def gan(self, generator: Sequential, discriminator: Sequential) -> GAN:
-        return GAN(generator, discriminator, self.adam(), self.adam(), self.game(), self.schedule, self.paid())
+        sides = generator, discriminator, self.adam(), self.adam()
+        return GAN(*sides, self.game(), self.schedule, self.paid(), average=self.average or None)
 
     def for_data(self, data: Any) -> Any:
         """The same settings, those that depend on the data filled in. Default: none does."""

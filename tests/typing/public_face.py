@@ -115,7 +115,7 @@ def a_game(rng: np.random.Generator, path: Path) -> History:
     g, d = networks(rng)
     for objective in (NonSaturating(0.1), Minimax(discriminator_loss="sum"), Wasserstein(clip=0.01), "non-saturating"):
         print(objective)
-    gan = GAN(g, d, Adam(), SGD(0.1, momentum=0.9), NonSaturating(0.1), schedule="separate")
+    gan = GAN(g, d, Adam(), SGD(0.1, momentum=0.9), NonSaturating(0.1), schedule="separate", average=0.999)
 
     def callback(step: int, history: History) -> bool:
         return step > 10 and bool(history["d_loss"][-1] > 1)
@@ -127,11 +127,12 @@ def a_game(rng: np.random.Generator, path: Path) -> History:
     except (NonFiniteError, Error) as error:
         raise SystemExit(str(error)) from error
     samples: Array = gan.sample(16, rng)
+    sampler: Sequential = gan.sampler
     answers: Array = gan.predict(rng.standard_normal((16, gan.latent_dim)))
     print(
         gan.train_discriminator(rows[:8], rng.standard_normal((8, 3))).loss, gan.train_generator(np.ones((8, 3))).loss
     )
-    print(gan.discriminator_step(4), gan.generator_step(8), samples.shape, answers.shape, len(history))
+    print(gan.discriminator_step(4), gan.generator_step(8), sampler, samples.shape, answers.shape, len(history))
     gan.save(path)
     try:
         GAN.load(path, layers=[Cube]).load_state_dict(gan.state_dict())

@@ -14,6 +14,7 @@ from numgan.errors import ArgumentError
 from numgan.gradcheck import targets
 from numgan.gradcheck.faults import (  # noqa: F401
     activations,
+    average,
     batch_norm,
     convolution,
     dense,

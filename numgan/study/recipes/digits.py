@@ -71,7 +71,7 @@ class Mnist:
 
     def moment(self, gan: GAN, noise: Array, rng: Rng) -> Named:
         """What `draw` shows of a moment of the training, arrays by name."""
-        return {"samples": gan.generator.predict(noise)}
+        return {"samples": gan.sampler.predict(noise)}
 
     def draw(self, axes: Axes, moment: Named) -> None:
         plots.draw_digits(axes, moment["samples"])

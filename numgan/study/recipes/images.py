@@ -97,7 +97,7 @@ class Dcgan:
 
     def moment(self, gan: GAN, noise: Array, rng: Rng) -> Named:
         """What `draw` shows of a moment of the training, arrays by name."""
-        return {"pixels": to_pixels(gan.generator.predict(noise))}
+        return {"pixels": to_pixels(gan.sampler.predict(noise))}
 
     def draw(self, axes: Axes, moment: Named) -> None:
         plots.draw_images(axes, moment["pixels"])

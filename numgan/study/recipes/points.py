@@ -79,7 +79,7 @@ class Sine:
 
     def moment(self, gan: GAN, noise: Array, rng: Rng) -> Named:
         """Real and generated points, and what the discriminator says of the plane behind them."""
-        points, surface = gan.generator.predict(noise), plots.decision_surface(gan, self.frame)
+        points, surface = gan.sampler.predict(noise), plots.decision_surface(gan, self.frame)
         undecided = np.array(np.nan if surface.undecided is None else surface.undecided)
         real = _real_points(len(points), rng)
         return {"real": real, "points": points, "answers": surface.answers, "undecided": undecided}
