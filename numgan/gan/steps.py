@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # The discriminator learns from real and generated rows as one batch, or from one after the other.
 JOINT, SEPARATE = SCHEDULES = ("concatenated", "separate")
+UPDATES = {JOINT: 1, SEPARATE: 2}  # of the discriminator in one of its steps, on as many parts of a batch
 
 
 def learning_calls(gan: GAN, plan: Plan, reals: int) -> list[Call]:
