@@ -223,6 +223,12 @@ TARGETS |= {
     "initializers": [formulas.starting_weights],
     "adam": [partial(formulas.adam_updates, "paper"), partial(formulas.adam_updates, "keras")],
     "sgd": [formulas.sgd_updates],
+    "rates": [
+        formulas.rate_values,
+        formulas.rates_in_use,
+        *(partial(formulas.rates_of_the_sides, schedule) for schedule in SCHEDULES),
+        *(partial(formulas.counted_updates, schedule) for schedule in SCHEDULES),
+    ],
     "chain": [
         *(partial(chain_gradients, rules(), schedule) for rules in OBJECTIVES.values() for schedule in SCHEDULES),
         partial(chain_gradients, NonSaturating(label_smoothing=0.1), "concatenated"),

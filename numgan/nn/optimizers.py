@@ -228,6 +228,9 @@ class Optimizer(ABC):
 class SGD(Optimizer):
     """v ← momentum·v − rate·g; θ ← θ + v.
 
+    Each gradient goes in with the rate of its own step, as in Keras; PyTorch multiplies the whole of v by the present
+    rate, which is the same while the rate is.
+
     learning_rate  positive, or a `Rate`; default 0.01. May be set at any time.
     momentum       in [0, 1); default 0.
     """

@@ -22,6 +22,7 @@ from numgan.gradcheck.faults import (  # noqa: F401
     losses,
     objectives,
     optimizers,
+    rates,
     resampling,
     steps,
 )
