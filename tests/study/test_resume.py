@@ -25,6 +25,14 @@ RUNS = {
         "sine", "--steps", "333", "--set", "snapshot_every=50", "--until-equilibrium", "0.2", "--dtype", "float64",
     ],
     "wasserstein": ["sine", "--steps", "120", "--set", "snapshot_every=50", "--set", "objective=wasserstein"],
+    "rates": [
+        "sine", "--steps", "130", "--set", "snapshot_every=50", "--set", "generator_rate=1e-4", "--set",
+        "discriminator_rate=4e-4", "--set", "decay=cosine", "--set", "warm_up=25",
+    ],
+    "rates by epochs": [
+        "mnist-epochs", "--epochs", "2", "--set", "batch_size=170", *SMALL, "--set", "decay=linear", "--set",
+        "warm_up=13", "--set", "discriminator_steps=3",
+    ],
     "sine-discriminator": ["sine-discriminator", "--steps", "170"],
     "mnist": ["mnist", "--steps", "90", "--set", "batch_size=20", *SMALL],
     "mnist by epochs, float64": ["mnist", "--epochs", "2", "--set", "batch_size=150", "--dtype", "float64", *SMALL],
@@ -68,7 +76,7 @@ def assert_same(one, other):
     assert [name for name in one if one[name] != other[name]] == []
 
 
-QUICK = ("sine, off the grid, until undecided",)  # all others are marked slow, for their pictures
+QUICK = ("sine, off the grid, until undecided", "rates")  # all others are marked slow, for their pictures
 
 
 @pytest.mark.parametrize(
@@ -115,6 +123,29 @@ def test_a_run_of_epochs_can_be_made_longer(call, tmp_path):
     assert_same(tmp_path / "through", tmp_path / "run")
     status, _, err = call("train", "--resume", "run", "--steps", 400)
     assert status == 2 and "run is a run of 4 epochs; its length is given by --epochs" in err
+    assert_same(tmp_path / "through", tmp_path / "run")
+
+
+def test_a_run_whose_rates_decay_keeps_its_length(call, tmp_path):
+    """A longer one would have had other rates."""
+    rates = ["--set", "warm_up=9", "--quiet", "--out"]
+    assert call("train", "sine", "--steps", 30, "--set", "decay=linear", *rates, "run")[0] == 0
+    before = contents(tmp_path / "run")
+    for steps in (20, 40):
+        status, out, err = call("train", "--resume", "run", "--steps", steps)
+        assert (status, out) == (2, "")
+        assert f"run is a run of 30 steps and cannot be of {steps}: its learning rates fall to 0 by its end" in err
+        assert contents(tmp_path / "run") == before
+    assert call("train", "--resume", "run", "--steps", 30, "--quiet") == (0, "", "")
+    assert contents(tmp_path / "run") == before
+
+
+@pytest.mark.slow
+def test_a_run_whose_rates_only_warm_up_can_be_made_longer(call, tmp_path):
+    rates = ["--set", "warm_up=25", "--quiet", "--out"]
+    assert call("train", "sine", "--steps", 60, *rates, "through")[0] == 0
+    assert call("train", "sine", "--steps", 20, *rates, "run")[0] == 0
+    assert call("train", "--resume", "run", "--steps", 60, "--quiet") == (0, "", "")
     assert_same(tmp_path / "through", tmp_path / "run")
 
 
