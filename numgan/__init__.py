@@ -7,7 +7,18 @@ from numgan.gan.model import GAN
 from numgan.gan.objectives import Hinge, LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
 from numgan.gradcheck.check import check_adjoint, check_gradients
 from numgan.gradcheck.report import GradientError
-from numgan.nn import activations, batch_norm, convolution, dense, dropout, losses, optimizers, resampling, reshaping
+from numgan.nn import (
+    activations,
+    batch_norm,
+    convolution,
+    dense,
+    dropout,
+    losses,
+    optimizers,
+    rates,
+    resampling,
+    reshaping,
+)
 from numgan.nn.activations import *
 from numgan.nn.batch_norm import *
 from numgan.nn.convolution import *
@@ -19,6 +30,7 @@ from numgan.nn.losses import *
 from numgan.nn.model_file import ModelFileError
 from numgan.nn.network import Sequential
 from numgan.nn.optimizers import *
+from numgan.nn.rates import *
 from numgan.nn.resampling import *
 from numgan.nn.reshaping import *
 from numgan.nn.torch_layout import from_torch_layout, to_torch_layout
@@ -53,5 +65,6 @@ __all__ += dense.__all__
 __all__ += dropout.__all__
 __all__ += losses.__all__
 __all__ += optimizers.__all__
+__all__ += rates.__all__
 __all__ += resampling.__all__
 __all__ += reshaping.__all__

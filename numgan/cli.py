@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import errno
 import io
 import json
@@ -355,6 +356,7 @@ def _recipes(arguments):
 def _summary(arguments):
     recipe = recipes.get(arguments.recipe)
     settings = _settings(recipe, arguments)
+    settings = dataclasses.replace(settings, warm_up=0, decay="none")  # not shown, and by epochs a matter of the data
     gan = recipe.build(settings, runs.streams(0)[0], "float32")
     print(f"{gan.generator.summary()}\n\n{gan.discriminator.summary()}\n")
     trained = [network.values.shape[-1] for network in (gan.generator, gan.discriminator)]
@@ -496,14 +498,9 @@ def _profile(arguments):
     recipe = recipes.get(arguments.recipe)
     settings = _settings(recipe, arguments)
     weights_rng, training_rng, _ = runs.streams(0)
-    gan = recipe.build(settings, weights_rng, "float32")
-    print(
-        profiling.table(
-            *profiling.profile(
-                gan, recipe.load(None, settings)[0], settings.batch_size, training_rng, arguments.repeats
-            )
-        )
-    )
+    rows = recipe.load(None, settings)[0]
+    gan = recipe.build(settings.for_data(rows), weights_rng, "float32")
+    print(profiling.table(*profiling.profile(gan, rows, settings.batch_size, training_rng, arguments.repeats)))
 
 
 def _between(top):

@@ -5,7 +5,7 @@ Read in this order:
     objectives   the rules: what either side minimises, and what theory says of the end
     steps        one step of either side at one batch size, as a list of kernel calls
     average      the generator's weights averaged, for better samples
-    stretches    how a training is cut into stretches of equal steps
+    stretches    how a training is cut into stretches of equal steps, and how many updates those make
     fit          the training loop
     parts        all that a run consists of, in one list; checkpoint: the file it is kept in
     model        `GAN`, the two networks and all of the above

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,7 +20,7 @@ from numgan.errors import ArgumentError, ArgumentTypeError, Error, flag, generat
 from numgan.gan.checkpoint import Checkpoint, Look, NoCheckpoint
 from numgan.gan.history import History, ScoreLog
 from numgan.gan.parts import Part, Parts, RandomState
-from numgan.gan.stretches import Portion, epoch, stretches
+from numgan.gan.stretches import endless, epoch, stretches
 from numgan.hints import FileName, Numbers, Rng, Source
 from numgan.nn.model_file import ModelFileError
 
@@ -137,12 +136,13 @@ class Training:
         self.settings = {k: getattr(request, k) for k in ("batch_size", "discriminator_steps", "generator_steps")}
         run = {"rng": RandomState(rng), "history": self.history}
         if request.epochs is None:
-            portions = [Portion(request.batch_size, request.discriminator_steps, sys.maxsize)]
+            portions = endless(request.batch_size, request.discriminator_steps)
             self.total, self._rows, order = request.steps, None, None
         else:
             if not hasattr(data, "take"):
                 raise ArgumentError(f"fit: {type(data).__name__} draws its rows afresh and has no epochs; give steps")
-            portions = epoch(gan, len(data), request.batch_size, request.discriminator_steps)
+            rows = gan.rows_per_step(request.batch_size)
+            portions = epoch(rows, len(data), request.batch_size, request.discriminator_steps)
             self.total = request.epochs * sum(portion.times for portion in portions)
             self._rows, order = len(data), Shuffled(data, rng)
             run["order"] = order

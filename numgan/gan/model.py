@@ -281,7 +281,7 @@ class GAN:
     def steps_per_epoch(self, length: int, batch_size: int, discriminator_steps: int = 1) -> int:
         """How many training steps it takes to go through `length` rows once."""
         length, k = whole("length", length), whole("discriminator_steps", discriminator_steps, 0)
-        return sum(portion.times for portion in epoch(self, length, batch_size, k))
+        return sum(portion.times for portion in epoch(self.rows_per_step(batch_size), length, batch_size, k))
 
     # ----------------------------------------------------------------------------------------------------- sampling
 

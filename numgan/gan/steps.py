@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # The discriminator learns from real and generated rows as one batch, or from one after the other.
 JOINT, SEPARATE = SCHEDULES = ("concatenated", "separate")
+UPDATES = {JOINT: 1, SEPARATE: 2}  # of the discriminator in one of its steps, on as many parts of a batch
 
 
 def schedules(objective: Objective | type[Objective]) -> tuple[str, ...]:

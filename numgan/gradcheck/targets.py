@@ -286,6 +286,12 @@ TARGETS |= {
     "adam": [partial(formulas.adam_updates, "paper"), partial(formulas.adam_updates, "keras")],
     "sgd": [formulas.sgd_updates],
     "average": [formulas.averaged_weights],
+    "rates": [
+        formulas.rate_values,
+        formulas.rates_in_use,
+        *(partial(formulas.rates_of_the_sides, schedule) for schedule in SCHEDULES),
+        *(partial(formulas.counted_updates, schedule) for schedule in SCHEDULES),
+    ],
     "chain": [
         *(partial(chain_gradients, rules(), how) for rules in OBJECTIVES.values() for how in schedules(rules)),
         *(partial(score_gradients, rules()) for rules in OBJECTIVES.values()),

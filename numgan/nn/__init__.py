@@ -8,7 +8,7 @@ Read in this order:
     calls        a bound kernel: one line of a training step, and the step as a listing
     plan         a network at one batch size: buffers shared where they can be, calls in order
     network      `Sequential`: layers over one flat arena of parameters
-    losses, optimizers, initializers
+    losses, rates, optimizers, initializers
     registry, model_file, torch_layout          what there is by name; models on disk; PyTorch's weights
 
 A layer knows no batch size, a plan knows no mathematics, a network decides nothing while it runs. To add a layer, write

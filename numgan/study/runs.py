@@ -187,7 +187,13 @@ def resume(
     if length.keys() - {by}:
         raise RunError(f"{directory} is a run of {getattr(settings, by):,} {by}; its length is given by --{by}")
     if length:
-        settings = with_overrides(settings, length)
+        asked = with_overrides(settings, length)
+        if settings.decay != "none" and asked != settings:
+            raise RunError(
+                f"{directory} is a run of {getattr(settings, by):,} {by} and cannot be of {getattr(asked, by):,}: its "
+                f"learning rates fall to 0 by its end (decay={settings.decay}), and would have been others"
+            )
+        settings = asked
     with locked(directory):
         remove_leftovers(directory)
         game = _Game(

@@ -15,12 +15,15 @@ from numgan.errors import Error
 from numgan.gan.model import GAN
 from numgan.gan.objectives import MEAN_OR_SUM, OBJECTIVES
 from numgan.gan.penalty import PENALTIES
-from numgan.gan.steps import JOINT, SCHEDULES, SEPARATE, refusal
+from numgan.gan.steps import JOINT, SCHEDULES, SEPARATE, UPDATES, refusal
+from numgan.gan.stretches import endless, epoch, updates
 from numgan.nn.optimizers import Adam
+from numgan.nn.rates import DECAYS, Rate
 
 if TYPE_CHECKING:
     from numgan.gan.objectives import Objective
     from numgan.gan.penalty import Penalty
+    from numgan.gan.stretches import Portion
     from numgan.nn.network import Sequential
 
 MOST = 1_000_000_000  # of any count: what numgan multiplies of two of them still fits NumPy's sizes
@@ -50,6 +53,10 @@ def positive(default: Any, help: str) -> Any:
     return setting(default, help, lambda v: 0 < v < np.inf, "a positive number")
 
 
+def positive_or_0(default: Any, help: str) -> Any:
+    return setting(default, help, lambda v: 0 <= v < np.inf, "a positive number, or 0")
+
+
 def fraction(default: Any, help: str, top: float = 1.0) -> Any:
     return setting(default, help, lambda v: 0 <= v < top, f"a number from 0 up to, but not including, {top:g}")
 
@@ -73,6 +80,10 @@ class TrainingSettings:
         100, "steps between two summaries and moments of evolution.png; by epochs, there is one after each"
     )
     learning_rate: float = positive(1e-3, "Adam's α")
+    generator_rate: float = positive_or_0(0.0, "Adam's α for the generator; 0: learning_rate")
+    discriminator_rate: float = positive_or_0(0.0, "Adam's α for the discriminator; 0: learning_rate")
+    warm_up: int = natural(0, "training steps at the start, over which the learning rates grow to what they are")
+    decay: str = choice("none", "how the learning rates fall after that, to 0 by the end of the run", ("none", *DECAYS))
     beta1: float = fraction(0.9, "Adam's β₁")
     beta2: float = fraction(0.999, "Adam's β₂")
     epsilon: float = positive(1e-7, "Adam's ε")
@@ -94,8 +105,8 @@ class TrainingSettings:
     generator_steps: int = natural(1, "generator steps in a training step; 0 freezes the generator")
     average: float = fraction(0.0, "d: samples are of the generator's weights averaged with this decay; 0: as they are")
 
-    def adam(self) -> Adam:
-        return Adam(self.learning_rate, self.beta1, self.beta2, self.epsilon, self.adam_form)
+    def adam(self, rate: float | Rate) -> Adam:
+        return Adam(rate, self.beta1, self.beta2, self.epsilon, self.adam_form)
 
     def game(self) -> Objective:
         """The objective, with those of its settings that it takes."""
@@ -108,8 +119,38 @@ class TrainingSettings:
         return kind(self.penalty_weight, self.penalty_every) if kind else None
 
     def gan(self, generator: Sequential, discriminator: Sequential) -> GAN:
-        sides = generator, discriminator, self.adam(), self.adam()
+        sides = generator, discriminator, *map(self.adam, self.rates())
         return GAN(*sides, self.game(), self.schedule, self.paid(), average=self.average or None)
+
+    def rates(self) -> list[float | Rate]:
+        """The learning rates of generator and discriminator. Each counts the updates of its own side, so that warm-up
+        and decay end with the same training step, the decay with the last.
+        """
+        peaks: list[float | Rate] = [
+            rate or self.learning_rate for rate in (self.generator_rate, self.discriminator_rate)
+        ]
+        if not self.rates_change:
+            return peaks
+        portions, steps = self.course()
+        decay = None if self.decay == "none" else self.decay
+        if decay and self.warm_up >= steps:
+            raise SettingError(
+                f"warm_up={self.warm_up} is not possible with decay={decay}: the whole run has {steps:,} steps"
+            )
+        warm_ups, totals = (updates(portions, n, self.generator_steps, self.schedule) for n in (self.warm_up, steps))
+        return [
+            Rate(peak, warm_up, decay, total if decay else None) if total else peak  # a frozen side makes no update
+            for peak, warm_up, total in zip(peaks, warm_ups, totals, strict=True)
+        ]
+
+    @property
+    def rates_change(self) -> bool:
+        """Whether the learning rates are others in the course of a run."""
+        return self.warm_up > 0 or self.decay != "none"
+
+    def course(self) -> tuple[list[Portion], int]:
+        """What a run consists of: portions, repeated, and how many training steps in all."""
+        return endless(self.batch_size, self.discriminator_steps), self.steps
 
     def for_data(self, data: Any) -> Any:
         """The same settings, those that depend on the data filled in. Default: none does."""
@@ -126,6 +167,23 @@ class EpochSettings(TrainingSettings):
 
     steps: int = natural(2000, "training steps on random batches; 0 where epochs are given")
     epochs: int = natural(0, "passes over the shuffled training images, in place of steps")
+    rows: int = natural(0, "training images, for warm_up and decay by epochs; 0: as many as there are")
+
+    def course(self) -> tuple[list[Portion], int]:
+        if not self.epochs:
+            return super().course()
+        if not self.rows:
+            raise SettingError("warm_up and decay by epochs depend on how many training images there are; set rows")
+        rows = self.batch_size // UPDATES[self.schedule]
+        portions = epoch(rows, self.rows, self.batch_size, self.discriminator_steps)
+        return portions, self.epochs * sum(portion.times for portion in portions)
+
+    def for_data(self, data: Any) -> Any:
+        if not (self.epochs and self.rates_change):
+            return self
+        if self.rows not in (0, len(data)):
+            raise SettingError(f"rows={self.rows} is not possible; there are {len(data):,} training images")
+        return dataclasses.replace(self, rows=len(data))
 
     def length(self) -> dict[str, Any]:
         by_epochs = {"steps": None, "epochs": self.epochs} if self.epochs else {}
@@ -198,6 +256,8 @@ def _together(settings, values):
             f"batch_size={settings.batch_size} is not possible; the separate schedule halves the batch, "
             "so expected an even number"
         )
+    if not getattr(settings, "epochs", 0):
+        settings.rates()
     return settings
 
 

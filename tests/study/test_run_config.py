@@ -108,7 +108,7 @@ def test_a_field_that_cannot_be_is_refused_by_name(read, tmp_path, field, fine):
 @pytest.mark.parametrize("recipe", ["mnist-epochs", "sine"])
 def test_a_setting_that_cannot_be_is_refused_by_name(read, tmp_path, recipe):
     """Each in turn. The default is read, and so is a whole number for a fraction."""
-    large = ("learning_rate", "epsilon", "clip", "stddev", "penalty_weight")
+    large = ("learning_rate", "generator_rate", "discriminator_rate", "epsilon", "clip", "stddev", "penalty_weight")
     fine = {"slope": 0, "beta1": 0, "beta2": 0, "momentum": 0, "label_smoothing": 0, "hidden": [1]}
     for name, default in vars(recipes.get(recipe).settings).items():
         assert read(config_of(recipe, **{name: default}))
@@ -130,6 +130,7 @@ def test_settings_that_do_not_go_together_are_refused(read, tmp_path):
         ({"speed": 1}, "no setting 'speed'"),
         ({"a\nb" * 30_000: 1}, "no setting 'a?b"),
         ({"generator_steps": 0, "discriminator_steps": 0}, "nothing to train"),
+        ({"steps": 5, "epochs": 0, "decay": "linear", "warm_up": 5}, "warm_up=5 is not possible with decay=linear"),
     ):
         assert_refused(tmp_path, lambda settings=settings: read(config_of(**settings)), phrase)
 

@@ -29,6 +29,7 @@ from numgan import (
     ModelFileError,
     NonFiniteError,
     NonSaturating,
+    Rate,
     ReLU,
     Reshape,
     Sequential,
@@ -115,7 +116,9 @@ def a_game(rng: np.random.Generator, path: Path) -> History:
     g, d = networks(rng)
     for objective in (NonSaturating(0.1), Minimax(discriminator_loss="sum"), Wasserstein(clip=0.01), "non-saturating"):
         print(objective)
-    gan = GAN(g, d, Adam(), SGD(0.1, momentum=0.9), NonSaturating(0.1), schedule="separate", average=0.999)
+    rate = Rate(1e-3, warm_up=10, decay="cosine", steps=100, final=1e-5)
+    optimizers = Adam(rate), SGD(rate.at(1), momentum=0.9)
+    gan = GAN(g, d, *optimizers, NonSaturating(0.1), schedule="separate", average=0.999)
 
     def callback(step: int, history: History) -> bool:
         return step > 10 and bool(history["d_loss"][-1] > 1)

@@ -24,6 +24,7 @@ from numgan.gradcheck.faults import (  # noqa: F401
     objectives,
     optimizers,
     penalties,
+    rates,
     resampling,
     steps,
 )

@@ -223,7 +223,7 @@ class PicturesSettings(EmojiSettings):
         channels = data.shape[0]
         if self.channels not in (0, channels):
             raise SettingError(f"channels={self.channels} is not possible; the pictures have {channels}")
-        return dataclasses.replace(self, channels=channels)
+        return dataclasses.replace(super().for_data(data), channels=channels)
 
 
 class Pictures(Emoji):
