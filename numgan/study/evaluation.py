@@ -16,7 +16,7 @@ from numgan.hints import Array, Rng
 from numgan.study import classifier, metrics
 
 if TYPE_CHECKING:
-    from numgan.data import Images, StackedDigits
+    from numgan.data import Images, RingPoints, StackedDigits
     from numgan.data.mnist import Digits
 
 NEIGHBOURS = 5  # k of precision and coverage
@@ -42,6 +42,15 @@ POINT_MEASURES = {
     "x_std": "1, the standard deviation of t",
     "x_ks": "lower: x spreads as t does",
     "energy_distance": "lower: points spread as real ones do",
+}
+
+MIXTURE_SAMPLES = 2_500  # as in the literature
+MIXTURE_MEASURES = {
+    "modes": "higher: with a tenth of their share of good points",
+    "modes_hit": "higher: with any good point",
+    "good_share": "higher: within 3 deviations of a centre",
+    "kl_divergence": "lower: every mode as often as in the data",
+    "spread": "like real: far less is a point for a mode",
 }
 
 
@@ -258,11 +267,7 @@ def evaluate_points(samples: Array, rng: Rng) -> Evaluation:
 
     Raises DataError for fewer than 100 points, whose deviation may be far from 1 by chance.
     """
-    samples, rng = rows_of("the points", samples), generator("evaluate_points: rng", rng)
-    if samples.shape[1] != 2:
-        raise DataError(f"points have the shape (n, 2), got {samples.shape}")
-    if len(samples) < LEAST_POINTS:
-        raise DataError(f"cannot evaluate {len(samples)} points; expected at least {LEAST_POINTS}")
+    samples, rng = _points(samples), generator("evaluate_points: rng", rng)
     real = np.empty((1 + REAL_DRAWS, len(samples), 2))
     for points in real:
         SinePoints().sample(len(points), rng, points)
@@ -281,6 +286,42 @@ def evaluate_points(samples: Array, rng: Rng) -> Evaluation:
         for name, better in POINT_MEASURES.items()
     ]
     return Evaluation(measures, [f"{len(samples):,} {SinePoints.source}"], collapsed)
+
+
+def evaluate_mixture(samples: Array, mixture: RingPoints, rng: Rng) -> Evaluation:
+    """Compare generated points (n, 2) with a mixture of normal distributions, a data source with `centres` and a
+    `deviation`. Real data: n points of it, drawn from `rng`; the mean over 5 such draws.
+        modes, modes_hit, good_share, kl_divergence, spread   see `metrics.mixture_quality`.
+
+    Collapsed are points that leave out a mode: fewer than a tenth of its share lie within three deviations of its
+    centre. That is the rule of the digits' classes; points that are near no centre break it too.
+
+    Raises DataError for fewer than 100 points, of which a mode may have few by chance.
+    """
+    samples, rng = _points(samples), generator("evaluate_mixture: rng", rng)
+    ours = metrics.mixture_quality(samples, mixture.centres, mixture.deviation)
+    theirs, points = [], np.empty(samples.shape)
+    for _ in range(REAL_DRAWS):
+        mixture.sample(len(points), rng, points)
+        theirs.append(metrics.mixture_quality(points, mixture.centres, mixture.deviation))
+    collapsed, k = None, len(mixture.centres)
+    if ours["modes"] < k:
+        collapsed = f"points leave out {k - ours['modes']:.0f} of {k} modes; {ours['good_share']:.1%} are near any"
+    measures = [
+        Measure(name, ours[name], math.fsum(figures[name] for figures in theirs) / REAL_DRAWS, better)
+        for name, better in MIXTURE_MEASURES.items()
+    ]
+    return Evaluation(measures, [f"{len(samples):,} {mixture.source}"], collapsed)
+
+
+def _points(samples):
+    """Generated points of the plane, enough of them to be judged."""
+    samples = rows_of("the points", samples)
+    if samples.shape[1] != 2:
+        raise DataError(f"points have the shape (n, 2), got {samples.shape}")
+    if len(samples) < LEAST_POINTS:
+        raise DataError(f"cannot evaluate {len(samples)} points; expected at least {LEAST_POINTS}")
+    return samples
 
 
 def _point_figures(points, reference, within_reference):
