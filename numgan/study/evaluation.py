@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numgan.data import DataError, SinePoints
+from numgan.data import DataError, RingPoints, SinePoints
 from numgan.data.idx import SIDE
 from numgan.data.mnist import to_unit_range
 from numgan.errors import generator, real_array, rows_of
@@ -16,7 +16,7 @@ from numgan.hints import Array, Rng
 from numgan.study import classifier, metrics
 
 if TYPE_CHECKING:
-    from numgan.data import Images, RingPoints, StackedDigits
+    from numgan.data import Images, StackedDigits
     from numgan.data.mnist import Digits
 
 NEIGHBOURS = 5  # k of precision and coverage
@@ -44,8 +44,8 @@ POINT_MEASURES = {
     "energy_distance": "lower: points spread as real ones do",
 }
 
-MIXTURE_SAMPLES = 2_500  # as in the literature
-MIXTURE_MEASURES = {
+RING_SAMPLES = 2_500  # as in the literature
+RING_MEASURES = {
     "modes": "higher: with a tenth of their share of good points",
     "modes_hit": "higher: with any good point",
     "good_share": "higher: within 3 deviations of a centre",
@@ -281,16 +281,14 @@ def evaluate_points(samples: Array, rng: Rng) -> Evaluation:
         collapsed = f"x has the standard deviation {ours['x_std']:.3g}, where real points have 1"
     elif not ours["curve_error"] <= CURVE_ERROR:
         collapsed = f"the points are off the curve, mean |y − sin x| is {ours['curve_error']:.3g}"
-    measures = [
-        Measure(name, ours[name], math.fsum(figures[name] for figures in theirs) / REAL_DRAWS, better)
-        for name, better in POINT_MEASURES.items()
-    ]
-    return Evaluation(measures, [f"{len(samples):,} {SinePoints.source}"], collapsed)
+    compared = [f"{len(samples):,} {SinePoints.source}"]
+    return Evaluation(_beside_real(ours, theirs, POINT_MEASURES), compared, collapsed)
 
 
-def evaluate_mixture(samples: Array, mixture: RingPoints, rng: Rng) -> Evaluation:
-    """Compare generated points (n, 2) with a mixture of normal distributions, a data source with `centres` and a
-    `deviation`. Real data: n points of it, drawn from `rng`; the mean over 5 such draws.
+def evaluate_ring(samples: Array, rng: Rng) -> Evaluation:
+    """Compare generated points (n, 2) with those of `RingPoints`, a mixture of eight normal distributions.
+
+    Real data: n of its points, drawn from `rng`; the mean over 5 such draws.
         modes, modes_hit, good_share, kl_divergence, spread   see `metrics.mixture_quality`.
 
     Collapsed are points that leave out a mode: fewer than a tenth of its share lie within three deviations of its
@@ -298,20 +296,29 @@ def evaluate_mixture(samples: Array, mixture: RingPoints, rng: Rng) -> Evaluatio
 
     Raises DataError for fewer than 100 points, of which a mode may have few by chance.
     """
-    samples, rng = _points(samples), generator("evaluate_mixture: rng", rng)
-    ours = metrics.mixture_quality(samples, mixture.centres, mixture.deviation)
-    theirs, points = [], np.empty(samples.shape)
+    samples, rng = _points(samples), generator("evaluate_ring: rng", rng)
+    theirs, points, source = [], np.empty(samples.shape), RingPoints()
+    ours = _ring_figures(samples)
     for _ in range(REAL_DRAWS):
-        mixture.sample(len(points), rng, points)
-        theirs.append(metrics.mixture_quality(points, mixture.centres, mixture.deviation))
-    collapsed, k = None, len(mixture.centres)
+        source.sample(len(points), rng, points)
+        theirs.append(_ring_figures(points))
+    collapsed, k = None, len(source.centres)
     if ours["modes"] < k:
         collapsed = f"points leave out {k - ours['modes']:.0f} of {k} modes; {ours['good_share']:.1%} are near any"
-    measures = [
-        Measure(name, ours[name], math.fsum(figures[name] for figures in theirs) / REAL_DRAWS, better)
-        for name, better in MIXTURE_MEASURES.items()
+    compared = [f"{len(samples):,} {source.source}"]
+    return Evaluation(_beside_real(ours, theirs, RING_MEASURES), compared, collapsed)
+
+
+def _ring_figures(points):
+    return metrics.mixture_quality(points, RingPoints.centres, RingPoints.deviation)
+
+
+def _beside_real(ours, theirs, better):
+    """A `Measure` for each name in `better`: our figure, and the mean of theirs over the draws of real points."""
+    return [
+        Measure(name, ours[name], math.fsum(figures[name] for figures in theirs) / REAL_DRAWS, words)
+        for name, words in better.items()
     ]
-    return Evaluation(measures, [f"{len(samples):,} {mixture.source}"], collapsed)
 
 
 def _points(samples):

@@ -222,8 +222,8 @@ class Ring(Points):
 
     def evaluation_count(self, training: Any, held_out: Any) -> int:
         """How many samples to evaluate unless told: as many as the literature takes."""
-        return evaluation.MIXTURE_SAMPLES
+        return evaluation.RING_SAMPLES
 
     def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng) -> Evaluation:
         """The `Evaluation` of generated points beside fresh real ones."""
-        return evaluation.evaluate_mixture(samples, held_out, rng)
+        return evaluation.evaluate_ring(samples, rng)
