@@ -41,7 +41,7 @@ def run(arguments):
     file, common = directory / "ring.json", settings_of(arguments)
     result = report.start("ring", arguments)
     del result["others"]  # as nothing is timed
-    result["arms"] = held(file)
+    result |= {"common": common, "arms": held(file, common)}
     for name in chosen(arguments.arms):
         arm = begun(ARMS[name] | common, result["arms"].get(name))
         result["arms"][name] = arm
@@ -75,15 +75,24 @@ def chosen(names):
     return names or tuple(ARMS)
 
 
-def held(file):
-    """The arms of a results file; none where there is no file."""
+def held(file, common):
+    """The arms of a results file; none where there is no file. BenchmarkError where it is of other common settings."""
     if not file.exists():
         return {}
     try:
-        arms = json.loads(file.read_text(encoding="utf-8"))["arms"]
-        return {name: {"settings": arm["settings"], "seeds": arm["seeds"]} for name, arm in arms.items()}
+        before = json.loads(file.read_text(encoding="utf-8"))
+        arms = {name: {"settings": arm["settings"], "seeds": arm["seeds"]} for name, arm in before["arms"].items()}
+        others = before["common"]
     except (ValueError, KeyError, TypeError, AttributeError):
-        raise BenchmarkError(f"{file} is not a result of this benchmark; move it away") from None
+        raise BenchmarkError(f"{file} is not a result of this benchmark; give another --out") from None
+    if others != common:
+        raise BenchmarkError(f"{file} was made with {text(others)}, this is {text(common)}; give another --out")
+    return arms
+
+
+def text(common):
+    """Common settings as they are typed."""
+    return " ".join(f"--set {name}={value}" for name, value in common.items()) or "no --set"
 
 
 def begun(settings, before):
@@ -119,10 +128,14 @@ def figures(one):
 # ------------------------------------------------------------------------------------------------------------ reports
 
 
+def ordered(arm):
+    """What is kept of an arm's seeds, in their order."""
+    return [arm["seeds"][seed] for seed in sorted(arm["seeds"], key=int)]
+
+
 def values(arm, measure):
-    """A measure of the seeds that have it, in the order of the seeds."""
-    rows = [arm["seeds"][seed] for seed in sorted(arm["seeds"], key=int)]
-    found = [row["measures"][measure] for row in rows if "measures" in row]
+    """A measure of the seeds that have it."""
+    found = [row["measures"][measure] for row in ordered(arm) if "measures" in row]
     return [value for value in found if value is not None]
 
 
@@ -144,13 +157,13 @@ def rows(arms):
     for name, arm in arms.items():
         if not arm["seeds"]:
             continue
-        modes = [f"{value:.0f}" for value in values(arm, "modes")]
+        modes = [f"{row['measures']['modes']:.0f}" if "measures" in row else "—" for row in ordered(arm)]
         cells = [span(values(arm, measure)) for measure in SHOWN]
-        evaluated = [row for row in arm["seeds"].values() if "measures" in row]
+        evaluated = [row for row in ordered(arm) if "measures" in row]
         lost, failed = sum(bool(row["collapsed"]) for row in evaluated), len(arm["seeds"]) - len(evaluated)
         real = real or (evaluated[0]["real"] if evaluated else None)
         end = f"{lost} of {len(evaluated)}" + (f", {failed} more failed" if failed else "")
-        yield [name, " ".join(modes) or "—", *cells, end]
+        yield [name, " ".join(modes), *cells, end]
     if real:
         yield ["real data", f"{real['modes']:.0f}", *(report.number(real[measure]) for measure in SHOWN), "—"]
 
