@@ -14,6 +14,7 @@ from statistics import median
 
 from benchmarks import BenchmarkError, report
 from benchmarks.timing import spread
+from numgan.files import atomic_write
 from numgan.study import recipes, seeds
 from numgan.study.settings import SettingError, with_overrides
 
@@ -50,7 +51,8 @@ def run(arguments):
             continue
         report.progress(f"{name}: seeds {', '.join(map(str, missing))}")
         stopped = train(arm, missing, directory / "ring" / name)
-        file.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        with atomic_write(file) as temporary:
+            Path(temporary).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         if stopped:
             raise KeyboardInterrupt
     report.progress("")

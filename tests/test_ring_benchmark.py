@@ -111,15 +111,12 @@ def test_results_of_something_else_are_not_written_over(trained, tmp_path):
     assert (tmp_path / "ring.json").read_text() == "[]"
 
 
-@pytest.mark.parametrize(("words", "said"), [
-    (["--arms", "plain"], "no arm 'plain'; there are non-saturating, minimax"),
-    (["--seeds", "0"], "expected a positive integer, got '0'"),
-    (["--set", "steps"], "--set steps: expected NAME=VALUE"),
-])  # fmt: skip
-def test_bad_input_gets_one_sentence_and_status_2(words, said, tmp_path):
-    process = benchmarks("ring", *words, "--out", tmp_path)
-    assert process.returncode == 2
-    assert said in process.stderr and process.stderr.count("\n") == 1
+def test_an_arm_or_a_setting_that_cannot_be_is_refused_before_anything_is_trained(trained, tmp_path):
+    with pytest.raises(BenchmarkError, match="no arm 'hinged'; there are plain, minimax, unknown"):
+        call(tmp_path, ("plain", "hinged"))
+    with pytest.raises(BenchmarkError, match="--set steps: expected NAME=VALUE"):
+        ring.run(Namespace(command="ring", out=tmp_path, arms=None, seeds=1, set=["steps"]))
+    assert trained == []
 
 
 @pytest.mark.slow
