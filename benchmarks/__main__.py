@@ -71,6 +71,13 @@ def _parser():
     _add_threads(sub)
     _add_checkouts(sub)
 
+    text = "which objectives and penalties find the eight modes of the recipe ring, seed by seed"
+    sub = commands.add_parser("ring", help=text, description=f"ring: {text}.")
+    _add_out(sub)
+    sub.add_argument("--arms", type=lambda text: tuple(text.split(",")), metavar="NAME,…", help="default: all")
+    sub.add_argument("--seeds", type=_positive, default=5, metavar="N", help="so many, from 0 on; default 5")
+    sub.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of all arms")
+
     text = "whether two checkouts train the same models, bit for bit"
     sub = commands.add_parser("bits", help=text, description=f"bits: {text}.")
     _add_checkouts(sub)

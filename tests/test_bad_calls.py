@@ -40,7 +40,7 @@ from numgan import (
     normal,
     to_torch_layout,
 )
-from numgan.data import Digits, Images, SinePoints, StackedDigits
+from numgan.data import Digits, Images, RingPoints, SinePoints, StackedDigits
 from numgan.data.rows import Rows
 from numgan.gan.checkpoint import Checkpoint
 from numgan.gan.equilibrium import Equilibrium
@@ -267,19 +267,23 @@ CALLS = {
     "energy_distance": (metrics.energy_distance, {"a": X, "b": X + 1}),
     "mean_distance": (metrics.mean_distance, {"a": X, "b": X + 1}),
     "sine_quality": (metrics.sine_quality, {"points": X[:, :2]}),
+    "mixture_quality": (metrics.mixture_quality, {"points": X, "centres": X[:3] + 1, "deviation": 0.1}),
     "features": (classifier.features, {"images": rng().uniform(-1, 1, (2, 784))}),
     "probabilities": (classifier.probabilities, {"images": rng().uniform(-1, 1, (2, 784))}),
     "evaluate_points": (evaluation.evaluate_points, {"samples": rng().normal(size=(120, 2)), "rng": rng()}),
+    "evaluate_ring": (evaluation.evaluate_ring, {"samples": rng().normal(size=(120, 2)), "rng": rng()}),
     "Digits": (Digits, {"images": np.zeros((5, 784), np.uint8), "labels": np.zeros(5, np.uint8)}),
     "Digits.sample": drawn(Digits(np.zeros((5, 784), np.uint8)), 784),
     "Images": (Images, {"images": np.zeros((5, 3, 4, 4), np.uint8), "labels": np.zeros(5, np.uint8)}),
     "Images.sample": drawn(Images(np.zeros((5, 3, 4, 4), np.uint8)), 3, 4, 4),
     "StackedDigits.sample": drawn(StackedDigits(Digits(np.zeros((5, 784), np.uint8))), 3, 28, 28),
     "SinePoints.sample": drawn(SinePoints(), 2),
+    "RingPoints.sample": drawn(RingPoints(), 2),
 }  # fmt: skip
 # What an array of float64 may not be exchanged for: a checkpoint of one's own work, uint8 images, an array to write to.
 PARTICULAR = (
     "gradient into", "Digits", "Digits.sample", "Images", "Images.sample", "StackedDigits.sample", "SinePoints.sample",
+    "RingPoints.sample",
 )  # fmt: skip
 
 

@@ -334,6 +334,7 @@ def test_compare_shows_only_what_changed_by_more_than_the_spread(run, tmp_path):
         (["versus", "tests", "--rounds", "1"], f"{ROOT / 'tests'} is no checkout of numgan"),
         (["versus", ".", "nowhere", "--rounds", "1"], "nowhere is no checkout of numgan"),
         (["versus"], "required: OLD"),
+        (["ring", "--seeds", "0"], "expected a positive integer, got '0'"),
         (["race"], "invalid choice: 'race'"),
         ([], "required: COMMAND"),
     ],

@@ -154,6 +154,8 @@ def test_recipes_lists_all_with_every_setting_of_the_documents(tmp_path):
                 "initializer=he_uniform schedule=separate snapshot_every=10000")  # fmt: skip
     for setting in document.split():
         assert f" {setting} " in listed["sine"]
+    for setting in ("steps=60000", "learning_rate=0.0003", "beta1=0.5", "latent_dim=2", "hidden=64,64"):
+        assert f" {setting} " in listed["ring"]
     for setting in ("steps=300", "schedule=separate", "generator_steps=0", "latent_dim=1", "batch_size=128"):
         assert f" {setting} " in listed["sine-discriminator"]
     for recipe in recipes.RECIPES.values():

@@ -22,6 +22,7 @@ DEMOS = sorted((ROOT / "demos").glob("*.py"))
 # script -> arguments that make it small; its pictures, if it draws any, go to "pictures"
 REDUCED = {
     "bare_kernels": ["--steps", "300", "--out", "pictures"],
+    "dirac_gan": ["--steps", "30", "--out", "pictures"],
     "exchange_weights_with_pytorch": [],
     "fifty_epochs": ["--epochs", "1", "--out", "pictures"],
     "keras_listing": ["--steps", "3", "--out", "pictures"],
@@ -81,6 +82,7 @@ def test_without_pytorch_the_exchange_says_so(tmp_path):
 @pytest.mark.parametrize("name, arguments, phrase", [
     ("bare_kernels", ["--steps", "0"], "expected --steps from 1"),
     ("bare_kernels", ["--out", "file"], "file"),
+    ("dirac_gan", ["--steps", "0"], "expected --steps from 1"),
     ("fifty_epochs", ["--epochs", "0"], "expected --epochs from 1"),
     ("fifty_epochs", ["--data", "nowhere"], "nowhere does not exist"),
     ("keras_listing", ["--steps", "0"], "expected --steps from 1, got 0"),

@@ -72,7 +72,7 @@ class Penalty(ABC):
     def slopes(self, gradient: Array, norm: Array, count: int, factor: float, out: Array) -> Call:
         """The call that writes v = ∂P/∂g, factor-fold; the mean is over `count` samples."""
 
-    # ---------------------------------------------------------------------------------------------- what follows from it
+    # --------------------------------------------------------------------------------------------- what follows from it
 
     def measure(self, norm: Array) -> Named:
         """name -> value of its columns, from the norms (…, rows, 1) of one step or several."""

@@ -12,8 +12,10 @@ Three passes over one set of activations. Every one of them runs the layers' own
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from numgan.hints import Array
 from numgan.kernels import penalties as kernels
 from numgan.nn.buffers import Buffers, without_ones
 from numgan.nn.calls import Call

@@ -34,6 +34,7 @@ RUNS = {
         "warm_up=13", "--set", "discriminator_steps=3",
     ],
     "sine-discriminator": ["sine-discriminator", "--steps", "170"],
+    "ring": ["ring", "--steps", "170", "--set", "snapshot_every=30", "--set", "hidden=12,9"],
     "mnist": ["mnist", "--steps", "90", "--set", "batch_size=20", *SMALL],
     "mnist by epochs, float64": ["mnist", "--epochs", "2", "--set", "batch_size=150", "--dtype", "float64", *SMALL],
     "mnist-epochs": ["mnist-epochs", "--epochs", "3", "--set", "batch_size=170", *SMALL],

@@ -49,6 +49,7 @@ from numgan.data import (
     Digits,
     Emoji,
     Images,
+    RingPoints,
     SinePoints,
     StackedDigits,
     load_emoji_split,
@@ -171,4 +172,5 @@ def data(rng: np.random.Generator) -> None:
     digits.sample(8, rng, out)
     training.take(np.arange(8), out)
     SinePoints().sample(8, rng, np.empty((8, 2)))
+    RingPoints().sample(8, rng, np.empty((8, 2)))
     print(len(held_out), len(images), len(parts), emoji[0].names, batch.shape, modes.shape)
