@@ -7,7 +7,18 @@ from numgan.gan.model import GAN
 from numgan.gan.objectives import Minimax, NonSaturating, Wasserstein
 from numgan.gradcheck.check import check_adjoint, check_gradients
 from numgan.gradcheck.report import GradientError
-from numgan.nn import activations, batch_norm, convolution, dense, dropout, losses, optimizers, resampling, reshaping
+from numgan.nn import (
+    activations,
+    batch_norm,
+    convolution,
+    dense,
+    dropout,
+    losses,
+    optimizers,
+    resampling,
+    reshaping,
+    spectral_norm,
+)
 from numgan.nn.activations import *
 from numgan.nn.batch_norm import *
 from numgan.nn.convolution import *
@@ -21,6 +32,7 @@ from numgan.nn.network import Sequential
 from numgan.nn.optimizers import *
 from numgan.nn.resampling import *
 from numgan.nn.reshaping import *
+from numgan.nn.spectral_norm import *
 from numgan.nn.torch_layout import from_torch_layout, to_torch_layout
 
 __version__ = "0.1.0"
@@ -52,3 +64,4 @@ __all__ += losses.__all__
 __all__ += optimizers.__all__
 __all__ += resampling.__all__
 __all__ += reshaping.__all__
+__all__ += spectral_norm.__all__

@@ -23,10 +23,10 @@ JOINT, SEPARATE = SCHEDULES = ("concatenated", "separate")
 
 def learning_calls(gan: GAN, plan: Plan, reals: int) -> list[Call]:
     """Forward, the objective's gradient, backward and update of the discriminator on a batch whose first `reals` rows
-    are real ones.
+    are real ones. What the objective does to the updated parameters comes before what the layers do with them.
     """
     gradient = gan.objective.discriminator_gradient(plan.y, plan.dy, reals)
-    after = gan.objective.after_update(gan.discriminator)
+    after = [*gan.objective.after_update(gan.discriminator), *gan.discriminator.after_update()]
     return [*plan.forward, *gradient, *plan.backward, gan.discriminator_optimizer.call, *after]
 
 
@@ -104,6 +104,7 @@ class GeneratorStep(Step):
             *critic.backward,
             *source.backward,
             gan.generator_optimizer.call,
+            *g.after_update(),
         ]
         super().__init__(calls)
         self.title = (

@@ -20,6 +20,7 @@ from numgan.hints import Array, Config, Named, Rng, Rows, Shape
 
 if TYPE_CHECKING:
     from numgan.nn.buffers import Buffers
+    from numgan.nn.calls import Call
 
 
 class Layer:
@@ -80,6 +81,10 @@ class Layer:
         if self.shapes:
             io.backward_parameters(self.backward_parameters)
         io.backward(self.backward_input, out=dx)
+
+    def after_update(self) -> list[Call]:
+        """Calls that follow every update of the parameters: the last to change anything before the next pass."""
+        return []
 
     @classmethod
     def examples(cls) -> list[tuple[Layer, Shape]]:

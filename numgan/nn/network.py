@@ -38,6 +38,7 @@ from numgan.nn.losses import BinaryCrossEntropy, trusting
 from numgan.nn.plan import Plan
 
 if TYPE_CHECKING:
+    from numgan.nn.calls import Call
     from numgan.nn.losses import Loss
     from numgan.nn.optimizers import Optimizer
 
@@ -288,6 +289,15 @@ class Sequential:
         plan.run_backward()
         self._optimizer.step()
         return value, accuracy
+
+    def after_update(self) -> list[Call]:
+        """The calls that its layers make after every update of the parameters. `Optimizer.step` runs them; whoever
+        changes parameters by other means does it here.
+        """
+        calls = [call for layer in self.layers for call in layer.after_update()]
+        for call in calls:
+            call.network = self.name
+        return calls
 
     # ------------------------------------------------------------------------------------------------ its contents
 
