@@ -23,6 +23,7 @@ from numgan.gradcheck.faults import (  # noqa: F401
     objectives,
     optimizers,
     resampling,
+    spectral_norm,
     steps,
 )
 from numgan.gradcheck.faults.catalogue import FAULTS, Fault, planted
