@@ -361,7 +361,7 @@ def test_config_tells_what_was_run(mnist_run, sine):
         "steps": 30, "epochs": 0, "batch_size": 32, "hidden": [16, 24], "snapshot_every": 100, "learning_rate": 4e-4,
         "beta1": 0.5, "beta2": 0.999, "epsilon": 1e-7, "adam_form": "keras", "schedule": "concatenated",
         "label_smoothing": 0.0, "objective": "non-saturating", "discriminator_steps": 1, "generator_steps": 1,
-        "discriminator_loss": "mean", "clip": 0.01,
+        "discriminator_loss": "mean", "clip": 0.01, "spectral_norm": "no",
         "latent_dim": 100, "slope": 0.2, "momentum": 0.8, "stddev": 0.02,
     }  # fmt: skip
     config = json.loads((sine[0] / "config.json").read_text(encoding="utf-8"))

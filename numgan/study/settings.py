@@ -15,10 +15,14 @@ from numgan.errors import Error
 from numgan.gan.model import GAN
 from numgan.gan.objectives import MEAN_OR_SUM, OBJECTIVES
 from numgan.gan.steps import SCHEDULES, SEPARATE
+from numgan.nn.convolution import Conv2D
+from numgan.nn.dense import Dense
 from numgan.nn.optimizers import Adam
+from numgan.nn.spectral_norm import SpectralNorm
 
 if TYPE_CHECKING:
     from numgan.gan.objectives import Objective
+    from numgan.nn.layer import Layer
     from numgan.nn.network import Sequential
 
 MOST = 1_000_000_000  # of any count: what numgan multiplies of two of them still fits NumPy's sizes
@@ -79,6 +83,7 @@ class TrainingSettings:
     label_smoothing: float = fraction(0.0, "s: real rows are labelled 1 − s for the discriminator", 0.5)
     discriminator_loss: str = choice("mean", "of its mean losses on real and on generated rows", MEAN_OR_SUM)
     clip: float = positive(0.01, "c: a Wasserstein critic's parameters stay in [−c, c]")
+    spectral_norm: str = choice("no", "whether the discriminator's weights are divided by their norms", ("yes", "no"))
     discriminator_steps: int = natural(1, "discriminator steps in a training step; 0 freezes the discriminator")
     generator_steps: int = natural(1, "generator steps in a training step; 0 freezes the generator")
 
@@ -89,6 +94,12 @@ class TrainingSettings:
         """The objective, with those of its settings that it takes."""
         rules = OBJECTIVES[self.objective]
         return rules(**{name: getattr(self, name) for name in rules.takes})
+
+    def normed(self, layers: list[Layer]) -> list[Layer]:
+        """A discriminator's layers, those that have weights in a `SpectralNorm` each if the settings say so."""
+        if self.spectral_norm == "no":
+            return layers
+        return [SpectralNorm(layer) if isinstance(layer, Dense | Conv2D) else layer for layer in layers]
 
     def gan(self, generator: Sequential, discriminator: Sequential) -> GAN:
         return GAN(generator, discriminator, self.adam(), self.adam(), self.game(), self.schedule)

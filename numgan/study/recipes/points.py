@@ -75,7 +75,7 @@ class Sine:
     @staticmethod
     def discriminator(s: Any, rng: Rng, dtype: DType) -> Sequential:
         layers = [Dense(s.hidden, s.initializer), ReLU(), Dense(1), *s.game().closing()]
-        return Sequential(layers, 2, rng, dtype, name="discriminator")
+        return Sequential(s.normed(layers), 2, rng, dtype, name="discriminator")
 
     def moment(self, gan: GAN, noise: Array, rng: Rng) -> Named:
         """Real and generated points, and what the discriminator says of the plane behind them."""
