@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from numgan import BatchNorm, Dense, LeakyReLU, Sigmoid, Tanh
+from numgan import BatchNorm, Dense, LeakyReLU, Sigmoid, SpectralNorm, Tanh
 from numgan.data import SinePoints
 from numgan.gan.objectives import OBJECTIVES
 from numgan.study import recipes
@@ -102,6 +102,23 @@ def test_every_recipe_can_play_every_game(game, name):
     assert gan.objective.config() == {key: getattr(s, key) for key in kind.takes} | asked
     gan.objective.check(gan.discriminator)
     assert gan.generator.shapes[-1] == gan.discriminator.shapes[0] == recipe.shape(recipe.settings)
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_spectral_norms_are_around_every_layer_of_the_discriminator_that_has_weights_where_asked_for(name):
+    recipe = recipes.get(name)
+    plain, normed = (
+        recipe.build(
+            with_overrides(recipe.settings, {**SMALL.get(name, {}), "spectral_norm": answer}), rng(), "float32"
+        )
+        for answer in ("no", "yes")
+    )
+    assert not any(isinstance(a, SpectralNorm) for gan in (plain, normed) for a in gan.generator.layers)
+    assert normed.generator.values.tobytes() == plain.generator.values.tobytes()
+    for one, other in zip(plain.discriminator.layers, normed.discriminator.layers, strict=True):
+        assert repr(other) == (f"SpectralNorm({one!r})" if one.shapes else repr(one))
+    with pytest.raises(SettingError, match="spectral_norm=maybe is not possible; expected one of yes, no"):
+        with_overrides(recipe.settings, {"spectral_norm": "maybe"})
 
 
 @pytest.mark.parametrize("setting, values, message", [

@@ -198,7 +198,8 @@ def _(iteration, a):
 def _(iteration, a):
     v = a["weightT"] @ a["u"]
     iteration(**a)
-    a["v"][...] = v / np.sqrt((v**2).sum(axis=(-3, -2), keepdims=True))
+    if v.any():  # there is none before the first
+        a["v"][...] = v / np.sqrt((v**2).sum(axis=(-3, -2), keepdims=True))
 
 
 @fault("power iteration: v by W without the transpose", "spectral_norm", "power_iteration")
