@@ -179,14 +179,14 @@ def test_summary_of_mnist_has_the_listing_s_layers_and_counts(tmp_path):
     kept = 2 * (128 + 256 + 512)
     trained = sum(count for *_, count in table(generator)) - kept
     assert (trained, kept) == (581_520, 1_792)
-    assert "583,312 parameters: 581,520 trained, 1,792 running statistics" in generator
+    assert "583,312 parameters: 581,520 trained, 1,792 kept" in generator
     expected, n_in = [], 784
     for width in (128, 256, 512):
         expected += [("Dense", width, dense(n_in, width)), ("LeakyReLU", width, 0)]
         n_in = width
     assert table(discriminator) == [*expected, ("Dense", 1, dense(512, 1)), ("Sigmoid", 1, 0)]
     frozen = sum(count for *_, count in table(discriminator))
-    assert frozen == 265_601 and "265,601 parameters: 265,601 trained, 0 running statistics" in discriminator
+    assert frozen == 265_601 and "265,601 parameters: 265,601 trained, 0 kept" in discriminator
     assert "trains 581,520 parameters and holds 265,601 still" in chain
 
 

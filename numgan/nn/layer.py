@@ -42,7 +42,7 @@ class Layer:
 
     name = "layer"  # set by the network, for messages and parameter names
     shapes: ClassVar[dict] = {}  # trainable parameters, name -> shape, in arena order; set by build()
-    state_shapes: ClassVar[dict] = {}  # what is kept but not trained (running statistics)
+    state_shapes: ClassVar[dict] = {}  # what is kept but not trained, such as running statistics
 
     def build(self, shape: Shape) -> Shape:
         """Fix the parameters' shapes for inputs of `shape`, (features,) or (channels, height, width), and return the
@@ -85,6 +85,11 @@ class Layer:
     def after_update(self) -> list[Call]:
         """Calls that follow every update of the parameters: the last to change anything before the next pass."""
         return []
+
+    @property
+    def kind(self) -> str:
+        """What a summary calls it."""
+        return type(self).__name__
 
     @classmethod
     def examples(cls) -> list[tuple[Layer, Shape]]:

@@ -380,7 +380,7 @@ class Sequential:
     def summary(self) -> str:
         """A table of layers, output shapes and parameter counts, as Keras prints it; returned as a string."""
         rows = [
-            (f"{layer.name} ({type(layer).__name__})", _batch(shape), _count(layer.shapes, layer.state_shapes))
+            (f"{layer.name} ({layer.kind})", _batch(shape), _count(layer.shapes, layer.state_shapes))
             for layer, shape in zip(self.layers, self.shapes[1:], strict=True)
         ]
         head = ("layer (type)", "output shape", "parameters")
@@ -399,7 +399,7 @@ class Sequential:
                 rule,
                 *lines[1:],
                 rule,
-                f"{trained + kept:,} parameters: {trained:,} trained, {kept:,} running statistics",
+                f"{trained + kept:,} parameters: {trained:,} trained, {kept:,} kept",
             ]
         )
 

@@ -59,7 +59,7 @@ class SpectralNorm(Layer):
 
     def attach(self, params: Named, grads: Named, state: Named) -> None:
         self.original.attach(params, grads, {})
-        self.normalised.attach({name: np.zeros_like(a) for name, a in params.items()}, grads, {})
+        self.normalised.attach({name: np.zeros(a.shape, a.dtype) for name, a in params.items()}, grads, {})
         super().attach(self.original.params, self.original.grads, state)
 
     def initialize(self, rng: Rng) -> None:
@@ -100,6 +100,10 @@ class SpectralNorm(Layer):
         *lead, blocks, _, k = weight.shape
         u, v = self.state["u"][..., None, :, None], self.state["v"].reshape(*lead, blocks, k, 1)
         return {"weight": weight, "weightT": weight.mT, "bias": bias, "u": u, "v": v}
+
+    @property
+    def kind(self) -> str:
+        return f"SpectralNorm of {type(self.layer).__name__}"
 
     @classmethod
     def examples(cls) -> list[tuple[Layer, Shape]]:

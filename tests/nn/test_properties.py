@@ -69,6 +69,7 @@ SETTINGS = {  # of the known layers, beyond those of their examples
     ),
     AveragePooling2D: st.tuples(st.tuples(SIDES, SIDES), st.none() | st.tuples(SIDES, SIDES), PADDINGS),
     UpSampling2D: st.tuples(st.tuples(SIDES, SIDES)),
+    SpectralNorm: st.tuples(st.tuples(st.just("Dense"), st.fixed_dictionaries({"units": WIDTHS}))),
 }
 IMAGES = (Conv2D, Conv2DTranspose, AveragePooling2D, UpSampling2D)
 
