@@ -46,11 +46,9 @@ class SpectralNorm(Layer):
         self.layer = _described(layer)
 
     def build(self, shape: Shape) -> Shape:
-        # one with the arena's arrays, which sets the starting values, and one that reads W̄ in their place
-        self.original, self.normalised = (copy_layer(self.layer) for _ in range(2))
-        for layer in (self.original, self.normalised):
-            layer.name = self.name
-            outputs = layer.build(shape)
+        self.original = copy_layer(self.layer)
+        self.original.name = self.name
+        outputs = self.original.build(shape)
         self.shapes = self.original.shapes
         n_out = outputs[0]
         fan_in = sum(map(math.prod, self.shapes.values())) // n_out - 1  # and a bias, for each output
@@ -58,6 +56,10 @@ class SpectralNorm(Layer):
         return outputs
 
     def attach(self, params: Named, grads: Named, state: Named) -> None:
+        # one with the network's arrays, which sets the starting values, and one that reads W̄ in place of W; new ones, as
+        # a copy of this layer may be attached to other arrays
+        self.original, self.normalised = (copy_layer(self.original) for _ in range(2))
+        self.original.name = self.normalised.name = self.name
         self.original.attach(params, grads, {})
         self.normalised.attach({name: np.zeros(a.shape, a.dtype) for name, a in params.items()}, grads, {})
         super().attach(self.original.params, self.original.grads, state)

@@ -37,6 +37,7 @@ from numgan import (
 from numgan.gan.objectives import OBJECTIVES
 from numgan.gradcheck.faults import FAULTS, planted
 from numgan.gradcheck.targets import gan_with_spectral_norm
+from numgan.nn.network import copy_layer
 from tests.helpers import DTYPES, near, normal_rows, peak_memory, rng
 
 REFERENCE = Path(__file__).parents[1] / "references" / "spectral_norm.npz"
@@ -341,6 +342,19 @@ def test_a_copy_shares_nothing_with_its_original(saved):
     twin.values *= 1.3
     twin.state[...] = 0.1
     assert gan.generator.predict(noise).tobytes() == before.tobytes()
+
+
+def test_a_copy_of_the_layer_may_be_attached_to_other_gradients():
+    """What it writes there leaves the layer itself as it was."""
+    network, x = make_discriminator("dense"), of("dense")["x"][0]
+    layer = network.layers[0]
+    twin, grads = copy_layer(layer), np.zeros((8, 7))
+    twin.name = layer.name
+    weight_and_bias = network.values[: 8 * 7].reshape(8, 7)
+    twin.attach({"weight_and_bias": weight_and_bias}, {"weight_and_bias": grads}, layer.state)
+    network.forward(x, training=True)
+    network.backward(np.ones((6, 1)))
+    assert not grads.any() and network.grads[: 8 * 7].any()
 
 
 def test_a_pickled_network_holds_its_arrays_once():
