@@ -56,8 +56,8 @@ class SpectralNorm(Layer):
         return outputs
 
     def attach(self, params: Named, grads: Named, state: Named) -> None:
-        # one with the network's arrays, which sets the starting values, and one that reads W̄ in place of W; new ones, as
-        # a copy of this layer may be attached to other arrays
+        # one with the network's arrays, which sets the starting values, and one that reads W̄ in place of W; new
+        # ones, as copies of this layer may be attached elsewhere
         self.original, self.normalised = (copy_layer(self.original) for _ in range(2))
         self.original.name = self.normalised.name = self.name
         self.original.attach(params, grads, {})
