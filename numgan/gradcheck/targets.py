@@ -233,8 +233,6 @@ TARGETS["spectral_norm"] = [
     partial(formulas.power_iterations, 0.3),
     *TARGETS["spectral_norm"],
     formulas.spectral_norms,
-    partial(spectral_chain_gradients, NonSaturating(), "concatenated"),
-    partial(spectral_chain_gradients, Wasserstein(), "separate"),
 ]
 for _kind in (Conv2D, Conv2DTranspose):
     TARGETS[snake_case(_kind.__name__)] += [
@@ -261,5 +259,7 @@ TARGETS |= {
         partial(chain_gradients, Minimax(label_smoothing=0.1, discriminator_loss="sum"), "concatenated"),
         formulas.clipped_weights,
         *(partial(image_chain_gradients, NonSaturating(), schedule) for schedule in SCHEDULES),
+        partial(spectral_chain_gradients, NonSaturating(), "concatenated"),
+        partial(spectral_chain_gradients, Wasserstein(), "separate"),
     ],
 }
