@@ -3,8 +3,8 @@ al. 2018, Spectral Normalization for Generative Adversarial Networks, arXiv:1802
 
 σ(W) = max ‖W·h‖/‖h‖ is by how much W can stretch a vector, so that a dense layer with W̄ stretches none: it is
 1-Lipschitz, and so is a network of such layers with activations of slope at most 1. (A convolution's W̄ stretches no
-patch; as a pixel lies in up to KH·KW of them, an image may still become √(KH·KW) times as long.) A discriminator's slope
-is then bounded without its weights being clipped. The bias stretches nothing and stays as it is.
+patch; as a pixel lies in up to KH·KW of them, an image may still become √(KH·KW) times as long.) A discriminator's
+slope is then bounded without its weights being clipped. The bias stretches nothing and stays as it is.
 
 The largest singular value belongs to unit vectors u and v with W·v = σu and Wᵀ·u = σv, so that σ = uᵀ·W·v. They are
 found by power iteration, u ← W·v/‖W·v‖ and v ← Wᵀ·u/‖Wᵀ·u‖ by turns: each round multiplies v's part along every other
