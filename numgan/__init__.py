@@ -18,6 +18,7 @@ from numgan.nn import (
     rates,
     resampling,
     reshaping,
+    spectral_norm,
 )
 from numgan.nn.activations import *
 from numgan.nn.batch_norm import *
@@ -33,6 +34,7 @@ from numgan.nn.optimizers import *
 from numgan.nn.rates import *
 from numgan.nn.resampling import *
 from numgan.nn.reshaping import *
+from numgan.nn.spectral_norm import *
 from numgan.nn.torch_layout import from_torch_layout, to_torch_layout
 
 __version__ = "0.1.0"
@@ -68,3 +70,4 @@ __all__ += optimizers.__all__
 __all__ += rates.__all__
 __all__ += resampling.__all__
 __all__ += reshaping.__all__
+__all__ += spectral_norm.__all__

@@ -31,6 +31,7 @@ from numgan import (
     Sequential,
     Sigmoid,
     SoftmaxCrossEntropy,
+    SpectralNorm,
     Tanh,
     UpSampling2D,
     Wasserstein,
@@ -156,6 +157,7 @@ CALLS = {
         Conv2DTranspose,
         {"filters": 2, "kernel_size": 4, "strides": (2, 1), "padding": ((1, 0), (0, 2)), "initializer": "he_normal"},
     ),
+    "SpectralNorm": (SpectralNorm, {"layer": Dense(3)}),
     "AveragePooling2D": (AveragePooling2D, {"pool_size": 2, "strides": (1, 2), "padding": 1}),
     "UpSampling2D": (UpSampling2D, {"size": (2, 3)}),
     "a network of images": (

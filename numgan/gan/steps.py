@@ -43,10 +43,11 @@ def refusal(objective: Objective | type[Objective], schedule: str) -> str | None
 
 def learning_calls(gan: GAN, plan: Plan, reals: int, penalty: list[Call]) -> list[Call]:
     """Forward, the objective's gradient, backward, what a penalty adds to the gradient, and update of the discriminator
-    on a batch whose first `reals` rows are real ones.
+    on a batch whose first `reals` rows are real ones. What the objective does to the updated parameters comes before
+    what the layers do with them.
     """
     gradient = gan.objective.discriminator_gradient(plan.y, plan.dy, reals)
-    after = gan.objective.after_update(gan.discriminator)
+    after = [*gan.objective.after_update(gan.discriminator), *gan.discriminator.after_update()]
     return [*plan.forward, *gradient, *plan.backward, *penalty, gan.discriminator_optimizer.call, *after]
 
 
@@ -172,6 +173,7 @@ class GeneratorStep(Step):
             *critic.backward,
             *source.backward,
             gan.generator_optimizer.call,
+            *g.after_update(),
             *([gan.average.call] if gan.average else []),
         ]
         super().__init__(calls)

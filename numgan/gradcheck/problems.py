@@ -86,6 +86,8 @@ def as_network(subject: Any, x: Numbers, rng: Rng) -> Sequential:
                 array[...] = (
                     rng.uniform(0.5, 1.5, array.shape) if "variance" in name else rng.normal(0, 0.5, array.shape)
                 )
+    for call in network.after_update():  # of an update that led to these parameters
+        call.run()
     return network
 
 
@@ -272,7 +274,7 @@ def gan_problems(gan: GAN, x: Any, report: Report) -> list[Problem]:
 
 def _claimed_gradients(step, network, optimizer, inputs):
     """[(gradients, the state that their pass started from)] for each update of a training step, which is caught in
-    place of being applied. What follows an update of the network's values, such as clipping them, is left out with it.
+    place of being applied. What follows an update of the network, such as clipping its values, is left out with it.
 
     The step runs twice, first on other numbers, so that stale buffers and added-up gradients show. The network's own
     state is put back: running statistics and dropout's keys move in a training pass. So a step's second pass draws
@@ -284,13 +286,19 @@ def _claimed_gradients(step, network, optimizer, inputs):
         for name, array in inputs.items():
             np.copyto(getattr(step, name), factor * array)
         for call in step.calls:
-            if call.run == optimizer.step:
+            if call.run == optimizer.update:
                 claims.append(({name: array.copy() for name, array in network.gradients().items()}, start))
                 start = network.state.copy()
-            elif not call.skipped and call.arguments.get("theta") is not network.values:  # clipping is no gradient's
+            elif not call.skipped and not _follows_update(call, network):
                 call.run()
     network.state[...] = state
     return claims
+
+
+def _follows_update(call, network):
+    """Whether a call of a training step is of those that follow an update of the network."""
+    own = network.values, network.state
+    return call.direction == "update" and any(np.may_share_memory(a, b) for a in call.arrays for b in own)
 
 
 def _with_state(network, state):

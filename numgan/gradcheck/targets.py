@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from numgan.gan.model import GAN
-from numgan.gan.objectives import OBJECTIVES, Minimax, NonSaturating
+from numgan.gan.objectives import OBJECTIVES, Minimax, NonSaturating, Wasserstein
 from numgan.gan.penalty import PENALTIES, R1, R1R2, R2, WassersteinPenalty
 from numgan.gan.steps import SCHEDULES, schedules
 from numgan.gradcheck import formulas
@@ -30,6 +30,7 @@ from numgan.nn.network import Sequential, snake_case
 from numgan.nn.registry import LAYERS
 from numgan.nn.resampling import AveragePooling2D, UpSampling2D
 from numgan.nn.reshaping import Flatten, Reshape
+from numgan.nn.spectral_norm import SpectralNorm
 
 if TYPE_CHECKING:
     from numgan.gan.objectives import Objective
@@ -173,6 +174,28 @@ def gan_of_images(objective: Objective, schedule: str = "concatenated", seed: in
     return GAN(generator, discriminator, objective=objective, schedule=schedule)
 
 
+def gan_with_spectral_norm(objective: Objective, schedule: str = "concatenated", seed: int = 0) -> GAN:
+    """A small GAN of images with spectral norms in both networks, of every layer that can have one."""
+    rng = np.random.default_rng(seed)
+    grow = [Dense(6), Reshape((3, 1, 2)), SpectralNorm(Conv2DTranspose(2, (2, 3), 2, "same")), Tanh()]
+    shrink = [SpectralNorm(Conv2D(3, 2, (1, 2), "same")), LeakyReLU(0.2), Flatten(), SpectralNorm(Dense(4)), Tanh()]
+    generator = Sequential(grow, 3, rng, "float64", name="generator")
+    discriminator = Sequential(
+        [*shrink, SpectralNorm(Dense(1)), *objective.closing()], (2, 2, 4), rng, "float64", name="discriminator"
+    )
+    for network in (generator, discriminator):
+        network.values += rng.normal(0, 0.2, network.values.shape)  # away from the singular vectors
+    return GAN(generator, discriminator, objective=objective, schedule=schedule)
+
+
+def spectral_chain_gradients(objective: Objective, schedule: str, seed: int, tolerance: float) -> Report:
+    """Both steps of the small GAN with spectral norms, whole."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(0, 1, (5, 2, 2, 4)), rng.standard_normal((5, 3))
+    report = check_gradients(gan_with_spectral_norm(objective, schedule, seed), x, tolerance=tolerance, seed=seed)
+    return titled(f"spectral norms in both networks, {schedule} schedule, {objective!r}", report)
+
+
 def image_chain_gradients(objective: Objective, schedule: str, seed: int, tolerance: float) -> Report:
     """Both steps of the small GAN of images, whole."""
     rng = np.random.default_rng(seed)
@@ -257,6 +280,12 @@ TARGETS = {snake_case(name): _layer_target(kind) for name, kind in LAYERS.items(
 TARGETS["batch_norm"].append(formulas.running_statistics)
 TARGETS["conv2d"] += [neighbouring_convolutions, formulas.same_padding]
 TARGETS["dropout"].append(formulas.dropout_share)
+TARGETS["spectral_norm"] = [
+    partial(formulas.power_iterations, None),
+    partial(formulas.power_iterations, 0.3),
+    *TARGETS["spectral_norm"],
+    formulas.spectral_norms,
+]
 for _kind in (Conv2D, Conv2DTranspose):
     TARGETS[snake_case(_kind.__name__)] += [
         partial(in_pieces, check, *_kind.examples()[1], training)
@@ -300,5 +329,7 @@ TARGETS |= {
         partial(chain_gradients, Minimax(label_smoothing=0.1, discriminator_loss="sum"), "concatenated"),
         formulas.clipped_weights,
         *(partial(image_chain_gradients, NonSaturating(), schedule) for schedule in SCHEDULES),
+        partial(spectral_chain_gradients, NonSaturating(), "concatenated"),
+        partial(spectral_chain_gradients, Wasserstein(), "separate"),
     ],
 }

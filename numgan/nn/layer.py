@@ -20,6 +20,7 @@ from numgan.hints import Array, Config, Named, Rng, Rows, Shape
 
 if TYPE_CHECKING:
     from numgan.nn.buffers import Buffers
+    from numgan.nn.calls import Call
 
 
 class Layer:
@@ -45,7 +46,7 @@ class Layer:
 
     name = "layer"  # set by the network, for messages and parameter names
     shapes: ClassVar[dict] = {}  # trainable parameters, name -> shape, in arena order; set by build()
-    state_shapes: ClassVar[dict] = {}  # what is kept but not trained (running statistics)
+    state_shapes: ClassVar[dict] = {}  # what is kept but not trained, such as running statistics
     # Those of the state that are means over batches: where weights are averaged, these are too, and all else is copied.
     statistics: ClassVar[tuple[str, ...]] = ()
 
@@ -102,6 +103,15 @@ class Layer:
     def bind_curvature(self, io: Buffers, tangent: Buffers) -> None:
         """Where `curved`: bind the kernel that adds f″(x)·ẋ·δ to io.dx, with ẋ = tangent.x and δ = tangent.dy."""
         raise MissingMethodError(f"{type(self).__name__} '{self.name}' is curved and must define bind_curvature")
+
+    def after_update(self) -> list[Call]:
+        """Calls that follow every update of the parameters: the last to change anything before the next pass."""
+        return []
+
+    @property
+    def kind(self) -> str:
+        """What a summary calls it."""
+        return type(self).__name__
 
     @classmethod
     def examples(cls) -> list[tuple[Layer, Shape]]:

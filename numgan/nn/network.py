@@ -38,6 +38,7 @@ from numgan.nn.losses import BinaryCrossEntropy, trusting
 from numgan.nn.plan import Plan
 
 if TYPE_CHECKING:
+    from numgan.nn.calls import Call
     from numgan.nn.losses import Loss
     from numgan.nn.optimizers import Optimizer
 
@@ -293,6 +294,15 @@ class Sequential:
         self._optimizer.step()
         return value, accuracy
 
+    def after_update(self) -> list[Call]:
+        """The calls that its layers make after every update of the parameters. `Optimizer.step` runs them; whoever
+        changes parameters by other means does it here.
+        """
+        calls = [call for layer in self.layers for call in layer.after_update()]
+        for call in calls:
+            call.network = self.name
+        return calls
+
     # ------------------------------------------------------------------------------------------------ its contents
 
     def parameters(self) -> Named:
@@ -385,7 +395,7 @@ class Sequential:
     def summary(self) -> str:
         """A table of layers, output shapes and parameter counts, as Keras prints it; returned as a string."""
         rows = [
-            (f"{layer.name} ({type(layer).__name__})", _batch(shape), _count(layer.shapes, layer.state_shapes))
+            (f"{layer.name} ({layer.kind})", _batch(shape), _count(layer.shapes, layer.state_shapes))
             for layer, shape in zip(self.layers, self.shapes[1:], strict=True)
         ]
         head = ("layer (type)", "output shape", "parameters")
@@ -404,7 +414,7 @@ class Sequential:
                 rule,
                 *lines[1:],
                 rule,
-                f"{trained + kept:,} parameters: {trained:,} trained, {kept:,} running statistics",
+                f"{trained + kept:,} parameters: {trained:,} trained, {kept:,} kept",
             ]
         )
 

@@ -104,7 +104,7 @@ class Optimizer(ABC):
         self._chunks = [
             self._bind({name: a[c] for name, a in flat.items()} | {"temp": temp[: c.stop - c.start]}) for c in chunks
         ]
-        self._runs = runs(self._chunks)
+        self._runs, self._after = runs(self._chunks), runs(network.after_update())
 
     def check_free(self, network: Sequential) -> None:
         """Raise unless this optimiser can be attached to `network`."""
@@ -114,7 +114,15 @@ class Optimizer(ABC):
             raise ArgumentError(f"{self} already trains '{self.network.name}'; make a new one for '{network.name}'")
 
     def step(self) -> None:
-        """Update the parameters from the gradients."""
+        """Update the parameters from the gradients, and have the layers do what follows an update."""
+        self.update()
+        for run in self._after:
+            run()
+
+    def update(self) -> None:
+        """The update alone. A training step that changes the parameters once more, as by clipping, ends in
+        `network.after_update()` itself.
+        """
         self._check_attached()
         self.steps += 1
         self._before_step()
@@ -131,11 +139,11 @@ class Optimizer(ABC):
 
     @property
     def call(self) -> Call:
-        """The whole update as one line of a training step."""
+        """The whole `update` as one line of a training step."""
         self._check_attached()
         arrays = {"theta": self.network.values, "gradient": self.network.grads} | self.state
         return Call(
-            self.kernel, arrays, self.network.name, "all parameters", "update", run=self.step, parts=self._chunks
+            self.kernel, arrays, self.network.name, "all parameters", "update", run=self.update, parts=self._chunks
         )
 
     @abstractmethod

@@ -51,7 +51,7 @@ class SecondOrder:
         self.points, self.gradient = self._flat(self._x1[0]), self._flat(self._delta1[0])
         top = 1 + max((i for i, layer in enumerate(layers) if layer.curved), default=-1) if learn else 0
         curving, primal = self._curvature(layers, columns, top)
-        self.first = [call for io in primal for call in io.forward_calls] + self._input_gradient(layers)
+        self.first = [call for io in primal for call in io.forward_calls] + self._input_gradient(curving)
         self.second = []
         if learn:
             tangent1 = activation_buffers(layers, columns, one=0.0)
@@ -85,12 +85,12 @@ class SecondOrder:
             buffers.append(io)
         return network, buffers
 
-    def _input_gradient(self, layers):
+    def _input_gradient(self, network):
         calls = []
-        for i, layer in enumerate(layers):
+        for i in range(len(self._shapes) - 1):
             arrays = self._x1[i], self._x1[i + 1], self._delta1[i + 1], self._delta1[i]
-            io = self._io(self._network, i, arrays, learning=False, directions=(FORWARD, INPUT))
-            layer.bind(io)
+            io = self._io(network, i, arrays, learning=False, directions=(FORWARD, INPUT))
+            network.layers[i].bind(io)
             calls[:0] = [call for call in io.backward_calls if not call.skipped]
         return calls
 

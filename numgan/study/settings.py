@@ -17,13 +17,17 @@ from numgan.gan.objectives import MEAN_OR_SUM, OBJECTIVES
 from numgan.gan.penalty import PENALTIES
 from numgan.gan.steps import JOINT, SCHEDULES, SEPARATE, UPDATES, refusal
 from numgan.gan.stretches import endless, epoch, updates
+from numgan.nn.convolution import Conv2D
+from numgan.nn.dense import Dense
 from numgan.nn.optimizers import Adam
 from numgan.nn.rates import DECAYS, Rate
+from numgan.nn.spectral_norm import SpectralNorm
 
 if TYPE_CHECKING:
     from numgan.gan.objectives import Objective
     from numgan.gan.penalty import Penalty
     from numgan.gan.stretches import Portion
+    from numgan.nn.layer import Layer
     from numgan.nn.network import Sequential
 
 MOST = 1_000_000_000  # of any count: what numgan multiplies of two of them still fits NumPy's sizes
@@ -101,6 +105,7 @@ class TrainingSettings:
     penalty: str = choice("none", "what the discriminator pays for being steep", ("none", *PENALTIES))
     penalty_weight: float = positive(10.0, "λ or γ of the penalty")
     penalty_every: int = positive_int(1, "k: the penalty is part of every k-th discriminator step, k-fold")
+    spectral_norm: str = choice("no", "whether the discriminator's weights are divided by their norms", ("yes", "no"))
     discriminator_steps: int = natural(1, "discriminator steps in a training step; 0 freezes the discriminator")
     generator_steps: int = natural(1, "generator steps in a training step; 0 freezes the generator")
     average: float = fraction(0.0, "d: samples are of the generator's weights averaged with this decay; 0: as they are")
@@ -117,6 +122,12 @@ class TrainingSettings:
         """The penalty, if there is one."""
         kind = PENALTIES.get(self.penalty)
         return kind(self.penalty_weight, self.penalty_every) if kind else None
+
+    def normed(self, layers: list[Layer]) -> list[Layer]:
+        """A discriminator's layers, those that have weights in a `SpectralNorm` each if the settings say so."""
+        if self.spectral_norm == "no":
+            return layers
+        return [SpectralNorm(layer) if isinstance(layer, Dense | Conv2D) else layer for layer in layers]
 
     def gan(self, generator: Sequential, discriminator: Sequential) -> GAN:
         sides = generator, discriminator, *map(self.adam, self.rates())

@@ -2,9 +2,9 @@
 
 Run by hand:  python tests/references/make_penalties.py     (needs torch; the tests do not)
 
-PyTorch gets every penalty as its users do, by differentiating its own backward pass: `torch.autograd.grad` of the sum of
-the scores with create_graph=True, the norm over all features of each sample, loss + penalty, `backward()`. A case is 100
-steps in float64, from stored weights on stored batches. A critic runs in train mode throughout; it has no layer to
+PyTorch gets every penalty as its users do, by differentiating its own backward pass: `torch.autograd.grad` of the sum
+of the scores with create_graph=True, the norm over all features of each sample, loss + penalty, `backward()`. A case is
+100 steps in float64, from stored weights on stored batches. A critic runs in train mode throughout; it has no layer to
 which that would matter.
 
 Cases: critic (dense or of images, piecewise linear or curved), objective, schedule, penalty, its weight and every how

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from numgan import BatchNorm, Dense, LeakyReLU, Sigmoid, Tanh
+from numgan import BatchNorm, Dense, LeakyReLU, Sigmoid, SpectralNorm, Tanh
 from numgan.data import SinePoints
 from numgan.gan.objectives import OBJECTIVES
 from numgan.study import recipes
@@ -110,6 +110,23 @@ def test_an_objective_of_pairs_brings_its_schedule_along_whatever_the_recipe_s_i
         assert s.schedule == "concatenated"
         assert with_overrides(s, {"steps": "7"}).schedule == "concatenated"
     assert {recipe.settings.schedule for recipe in recipes.RECIPES.values()} > {"concatenated"}
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_spectral_norms_are_around_every_layer_of_the_discriminator_that_has_weights_where_asked_for(name):
+    recipe = recipes.get(name)
+    plain, normed = (
+        recipe.build(
+            with_overrides(recipe.settings, {**SMALL.get(name, {}), "spectral_norm": answer}), rng(), "float32"
+        )
+        for answer in ("no", "yes")
+    )
+    assert not any(isinstance(a, SpectralNorm) for gan in (plain, normed) for a in gan.generator.layers)
+    assert normed.generator.values.tobytes() == plain.generator.values.tobytes()
+    for one, other in zip(plain.discriminator.layers, normed.discriminator.layers, strict=True):
+        assert repr(other) == (f"SpectralNorm({one!r})" if one.shapes else repr(one))
+    with pytest.raises(SettingError, match="spectral_norm=maybe is not possible; expected one of yes, no"):
+        with_overrides(recipe.settings, {"spectral_norm": "maybe"})
 
 
 @pytest.mark.parametrize("setting, values, message", [

@@ -36,6 +36,7 @@ from numgan import (
     Sigmoid,
     SiLU,
     SoftmaxCrossEntropy,
+    SpectralNorm,
     Tanh,
     UpSampling2D,
     Wasserstein,
@@ -85,11 +86,11 @@ def networks(rng: np.random.Generator) -> tuple[Sequential, Sequential]:
         Conv2D(1, (3, 3), (1, 2), "same", "he_normal"),
     ]
     d = [
-        Conv2D(4, 3, padding=((1, 1), (0, 0))),
+        SpectralNorm(Conv2D(4, 3, padding=((1, 1), (0, 0)))),
         AveragePooling2D(2, strides=(1, 2), padding=1),
         Dropout(0.3),
         Flatten(),
-        Dense(8),
+        SpectralNorm(("Dense", {"units": 8})),
         ReLU(),
         Cube(),
         Dense(1),

@@ -26,6 +26,7 @@ from numgan.gradcheck.faults import (  # noqa: F401
     penalties,
     rates,
     resampling,
+    spectral_norm,
     steps,
 )
 from numgan.gradcheck.faults.catalogue import FAULTS, Fault, planted

@@ -88,7 +88,7 @@ class Dcgan:
         shrink = []
         for filters in s.filters:
             shrink += [Conv2D(filters, **how), LeakyReLU(s.slope), *([Dropout(s.dropout)] if s.dropout else [])]
-        shrink += [Flatten(), Dense(1, how["initializer"])]
+        shrink = s.normed([*shrink, Flatten(), Dense(1, how["initializer"])])
         generator = Sequential([*grow, Tanh()], s.latent_dim, rng, dtype, name="generator")
         discriminator = Sequential(
             [*shrink, *s.game().closing()], (channels, height, width), rng, dtype, name="discriminator"

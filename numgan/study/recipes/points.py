@@ -116,7 +116,7 @@ class Sine(Points):
     @staticmethod
     def discriminator(s: Any, rng: Rng, dtype: DType) -> Sequential:
         layers = [Dense(s.hidden, s.initializer), ReLU(), Dense(1), *s.game().closing()]
-        return Sequential(layers, 2, rng, dtype, name="discriminator")
+        return Sequential(s.normed(layers), 2, rng, dtype, name="discriminator")
 
     def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng) -> None:
         plots.point_samples(samples, self.real(len(samples), rng), title, path)
