@@ -89,7 +89,7 @@ class SpectralNorm(Layer):
         sigma = np.empty(shapes["norm"], normalised.dtype)
         io.forward(kernels.spectral_norm_forward, **arrays, sigma=sigma, out=normalised, out_bias=bias)
         self.normalised.bind(io)  # which writes dW̄ to where dW belongs
-        if io.training:
+        if io.learning:
             arrays |= {"outer": io.scratch("outer", normalised.shape), "share": io.scratch("share", sigma.shape)}
         gradient, _ = _blocks(self.layer, self.grads)
         io.backward_parameters(
