@@ -64,7 +64,7 @@ from numgan.study.plots import save
 
 STEPS, RATE, GAMMA, LAMBDA, DECAY = 1000, 0.1, 0.3, 0.1, 0.99  # full length; η, R1's γ, WGAN-GP's λ, d
 NEAR = 1e-3, 1e-3  # a path from here is short: the slopes at 0 are all that counts
-AWAY = 0.15, 0.0  # on an axis: circles of alternating steps are ellipses, ηc/2 longer and shorter on the diagonals
+AWAY = 0.15, 0.0  # on an axis: circles of alternating steps are ellipses, by ηc/4 longer or shorter on the diagonals
 BOUND = 1e-6  # of the distance between a predicted eigenvalue of a step and a simulated one
 ROUGH_BOUND = 0.01  # relative: of r as κ changes it, of the radius that WGAN-GP ends at, of what averaging leaves
 
