@@ -166,6 +166,10 @@ CALLS = {
     "BinaryCrossEntropy": (BinaryCrossEntropy, {"from_logits": False, "label_smoothing": 0.1, "epsilon": 1e-7}),
     "NonSaturating": (NonSaturating, {"label_smoothing": 0.1, "discriminator_loss": "mean"}),
     "Wasserstein": (Wasserstein, {"clip": 0.1}),
+    "train_generator in pairs": (
+        lambda **more: gan(objective="relativistic", dtype="float64").train_generator(**more),
+        {"noise": NOISE, "real": X},
+    ),
     "History": (History, {"objective": "minimax"}),
     "Checkpoint": (Checkpoint, {"path": "x.npz", "every": 3}),
     "Rows": (Rows, {"rows": X}),
@@ -326,6 +330,7 @@ def test_every_public_name_is_called():
     elsewhere = {
         "Error", "GradientError", "ModelFileError", "NonFiniteError",  # raised, not called
         "Flatten", "ReLU", "SiLU", "Sigmoid", "SoftmaxCrossEntropy", "Tanh",  # take no arguments
+        "Hinge", "LeastSquares", "Relativistic",  # nor do these
         "Layer", "Minimax",  # a base class; what NonSaturating is
     }  # fmt: skip
     called = {"check_adjoint", "check_gradients", "from_torch_layout", "to_torch_layout"}

@@ -242,7 +242,7 @@ def test_batch_norm_is_before_an_activation_in_normed_alone():
 
 @pytest.mark.parametrize(("networks", "i"), every_case(*NETWORKS))
 def test_training_moved_every_tensor_that_has_a_gradient(networks, i):
-    """By far more than the tolerance. What shifts all scores of a batch alike may have none, as a critic's last bias."""
+    """By far more than the tolerance. What shifts all scores of a batch alike may have none, as a last bias."""
     case = cases(networks)[i]
     for name, a in reference(networks, i).items():
         assert a.dtype == np.float64

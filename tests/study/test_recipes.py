@@ -123,8 +123,8 @@ def test_an_objective_of_pairs_brings_its_schedule_along_whatever_the_recipe_s_i
     ("objective", {"objective": "chess"}, "objective=chess is not possible; expected one of non-saturating, minimax, "
      "wasserstein, least-squares, hinge, relativistic"),
     ("range", {"objective": "wasserstein", "clip": "-1"}, "clip=-1 is not possible; expected a number from 0 up"),
-    ("pairs", {"objective": "relativistic", "schedule": "separate"}, "the objective relativistic compares each real row "
-     "with a generated one, so both must be in one batch: its schedule can only be concatenated, not separate"),
+    ("pairs", {"objective": "relativistic", "schedule": "separate"}, "the objective relativistic compares each real "
+     "row with a generated one, so both must be in one batch: its schedule can only be concatenated, not separate"),
     ("half", {"label_smoothing": "0.5"}, "label_smoothing=0.5 is not possible"),
     ("odd", {"schedule": "separate", "batch_size": "7"}, "batch_size=7 is not possible; the separate schedule halves"),
 ], ids=lambda value: value if isinstance(value, str) and " " not in value else "")  # fmt: skip
