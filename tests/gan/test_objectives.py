@@ -346,8 +346,8 @@ def test_a_generator_s_step_takes_real_rows_where_it_compares_with_them_and_nowh
     pairs, alone = (make_gan((name, "concatenated", {})) for name in ("relativistic", "hinge"))
     before = state(pairs), state(alone)
     for gan, arguments, message in (
-        (pairs, (noise,), "the objective relativistic compares generated rows with real ones; give as many real rows as "
-         "noise rows"),
+        (pairs, (noise,), "the objective relativistic compares generated rows with real ones; give as many real rows "
+         "as noise rows"),
         (pairs, (noise, real[:4]), "4 real rows but 6 noise rows"),
         (alone, (noise, real), "the objective hinge looks at generated rows alone; give no real rows"),
     ):  # fmt: skip

@@ -22,13 +22,16 @@ from numgan import (
     Error,
     Flatten,
     GradientError,
+    Hinge,
     History,
     Layer,
     LeakyReLU,
+    LeastSquares,
     Minimax,
     ModelFileError,
     NonFiniteError,
     NonSaturating,
+    Relativistic,
     ReLU,
     Reshape,
     Sequential,
@@ -115,6 +118,7 @@ def a_game(rng: np.random.Generator, path: Path) -> History:
     g, d = networks(rng)
     for objective in (NonSaturating(0.1), Minimax(discriminator_loss="sum"), Wasserstein(clip=0.01), "non-saturating"):
         print(objective)
+    print(LeastSquares(), Hinge(), Relativistic().pairs)
     gan = GAN(g, d, Adam(), SGD(0.1, momentum=0.9), NonSaturating(0.1), schedule="separate")
 
     def callback(step: int, history: History) -> bool:
