@@ -1,4 +1,4 @@
-"""The named checks behind `numgan gradcheck`, by target: every layer, loss, optimiser, and a GAN's two steps.
+"""The named checks behind `numgan gradcheck`, by target: layers, losses, optimisers, objectives, a GAN's two steps.
 
 A check is a function (seed, tolerance) -> Report.
 """
@@ -248,9 +248,9 @@ TARGETS |= {
     "initializers": [formulas.starting_weights],
     "adam": [partial(formulas.adam_updates, "paper"), partial(formulas.adam_updates, "keras")],
     "sgd": [formulas.sgd_updates],
+    "scores": [partial(score_gradients, rules()) for rules in OBJECTIVES.values()],
     "chain": [
         *(partial(chain_gradients, rules(), how) for rules in OBJECTIVES.values() for how in schedules(rules)),
-        *(partial(score_gradients, rules()) for rules in OBJECTIVES.values()),
         partial(chain_gradients, NonSaturating(label_smoothing=0.1), "concatenated"),
         partial(chain_gradients, NonSaturating(label_smoothing=0.1), "separate"),
         partial(chain_gradients, Minimax(label_smoothing=0.1, discriminator_loss="sum"), "concatenated"),

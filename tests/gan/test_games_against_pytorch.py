@@ -7,8 +7,10 @@ in brackets):
 
 the loss itself          of non-saturating and minimax games: 10⁻¹¹ (2·10⁻¹¹).
 its column's largest     of critics, whose mean scores pass through zero: 1.3·10⁻¹¹ (2·10⁻¹¹). Relative to itself the
-                         worst is 7·10⁻¹⁰, of a loss of 4·10⁻⁵.
-the element itself       of parameters and running statistics of `sine` and `mnist`: 5·10⁻¹¹ (10⁻¹¹).
+                         worst is 7·10⁻¹⁰, of a loss of 4·10⁻⁵. Of `critics` 4·10⁻¹⁴ (10⁻¹³).
+the element itself       of parameters and running statistics of `sine` and `mnist`: 5·10⁻¹¹ (10⁻¹¹); of `critics`
+                         3·10⁻¹² (2·10⁻¹¹) but for what shifts all scores of relativistic pairs alike, the last
+                         bias and batch norm's beta, which have rounding for a gradient: 1.6·10⁻¹⁰ (9·10⁻¹¹).
 its tensor's largest     at that step, in `normed`: 1.1·10⁻¹⁰ (2·10⁻¹⁰ with OpenBLAS's kernels for older processors).
                          Relative to itself the worst is 3·10⁻⁹ (3·10⁻⁹), of an element near zero.
 nothing                  of the biases right before a batch norm: 4·10⁻¹¹ as they are (3·10⁻¹¹).
