@@ -5,7 +5,7 @@ from numgan.gan.fit import NonFiniteError
 from numgan.gan.history import History
 from numgan.gan.model import GAN
 from numgan.gan.objectives import Hinge, LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
-from numgan.gan.penalty import R1, R2, R1R2, WassersteinPenalty
+from numgan.gan.penalty import R1, R1R2, R2, WassersteinPenalty
 from numgan.gradcheck.check import check_adjoint, check_gradients
 from numgan.gradcheck.report import GradientError
 from numgan.nn import (
