@@ -143,6 +143,7 @@ def play(gan, steps, alternating=True):
     """(θ, ψ) before the first step and after each, and the averaged θ if there is one: (steps + 1, 2 or 3)."""
     kept = [gan.generator, gan.discriminator, *([gan.average.network] if gan.average else [])]
     points = [[network.values[0] for network in kept]]
+    # what train_discriminator and train_generator run, less their metrics, which take longer than so small a step
     discriminator_step, generator_step = gan.discriminator_step(1), gan.generator_step(1)
     psi, zero = gan.discriminator.values, np.zeros((1, 1))  # zero: real data, noise, and where WGAN-GP looks
     for _ in range(steps):
