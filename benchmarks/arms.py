@@ -46,7 +46,7 @@ def run(arguments):
     result["measures"] = measures(study, arms)
     print(table(study, arms))
     (directory / f"{arguments.study}.md").write_text(markdown(study, arms), encoding="utf-8")
-    about = f"{arguments.seeds} seeds to an arm, {text(common)}"
+    about = f"{arguments.seeds} seeds to an arm, {text(common)}; the bar is their median, the line is real data"
     report.write(result, directory, partial(draw, study=study, arms=arms), about)
 
 
@@ -228,4 +228,3 @@ def draw(figure, result, study, arms):
         ax.set_ylim(len(arms) - 0.4, -0.6)
         ax.set_xlabel(label)
         report.tidy(ax, "x")
-    panels[-1].legend(handles=[report.patch(report.ORANGE, "real data")], loc="lower right", frameon=False)
