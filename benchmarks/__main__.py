@@ -67,6 +67,10 @@ def _parser():
     sub = command("peers", "numgan against PyTorch, JAX and Keras on the same training step", 30, 6, RECIPES)
     _add_threads(sub)
     sub.add_argument("--only", type=_names(PEERS), default=PEERS, metavar="NAME,…", help="of " + ", ".join(PEERS))
+    sub = command("penalty", "what a gradient penalty costs: a critic's step with one against the plain step", 30, 6,
+                  ("mnist", "mnist-dcgan"))  # fmt: skip
+    _add_threads(sub)
+    sub.add_argument("--peers", action="store_true", help="beside PyTorch, which has to be installed")
     sub = command("scaling", "samples a second and memory over batch size, width and 1 and 2 threads", 3, 1)
     sub.add_argument("--batches", type=_numbers, metavar="N,…", help="default: powers of two from 1 to 8,192")
     sub.add_argument("--widths", type=_numbers, metavar="K,…", help="factors of the hidden widths, default 1,2,4,8")
