@@ -118,12 +118,14 @@ def table(result):
     """The report as text."""
     blocks = []
     for recipe, row in result["recipes"].items():
-        lines = [["step", "median", "quartiles", "/ plain", "quartiles", "/ numgan", "quartiles", "differs by"]]
+        lines = [["step", "median", "quartiles", "/ plain", "quartiles"]]
+        if "torch" in row:
+            lines[0] += ["/ numgan", "quartiles", "differs by"]
         for side, steps in row.items():
             for name, own in steps.items():
                 if "seconds" in own:
-                    lines.append([f"{side} {name}", *cells(own, side)])
-        title = f"{recipe}: a critic's step on {result['settings']['threads']} threads"
+                    lines.append([f"{side} {name}", *cells(own)] + ["—"] * 3 * (side == "numgan" and "torch" in row))
+        title = f"{recipe}: a critic's step, threads: {result['settings']['threads']}"
         blocks.append("\n".join([report.columns(lines, title), *verdicts(row), *absent(row)]))
     if result["machine"]["peers"]:
         blocks.append("differs by: how far from numgan's weights PyTorch ends after three steps on the same batches, "
@@ -132,12 +134,10 @@ def table(result):
     return "\n\n".join(blocks)
 
 
-def cells(own, side):
-    """A line of the table but for its name."""
-    beside = ["", "", ""]
-    if side != "numgan":
-        beside = [*ratio(own["to_numgan"]), f"{own['differs']:.0e}"]
-    return [*report.time_cells(own["seconds"]), *ratio(own["ratio"]), *beside]
+def cells(own):
+    """A line of the table but for its name; what a peer has besides follows."""
+    line = [*report.time_cells(own["seconds"]), *ratio(own["ratio"])]
+    return [*line, *ratio(own["to_numgan"]), f"{own['differs']:.0e}"] if "differs" in own else line
 
 
 def ratio(spread):

@@ -33,9 +33,10 @@ class Critic(Trainer):
         (gradient,) = torch.autograd.grad(self.d(points).sum(), points, create_graph=True)
         if self.rests:
             self.d.train()
-        norms = gradient.flatten(1).norm(dim=1)
-        weight = self.job.penalty_weight
-        return weight * (norms - 1).square().mean() if between else weight / 2 * norms.square().mean()
+        gradient, weight = gradient.flatten(1), self.job.penalty_weight
+        if between:
+            return weight * (gradient.norm(dim=1) - 1).square().mean()
+        return weight / 2 * gradient.square().sum(dim=1).mean()
 
     def run(self, n):
         """On one batch, in whole rounds of a lazy penalty."""
