@@ -1,65 +1,53 @@
-"""`ring`: which objective, with which penalty, finds the eight modes of the recipe `ring` and stays with them.
+"""`arms`: what several arms of one study end up as, seed by seed: objectives, penalties, rates, side by side.
 
-An arm is the recipe under a few settings; each is trained and evaluated once per seed, as `numgan train ring --seeds`
-does it. What OUT/ring.json already holds of the same settings and seed is not trained again: a benchmark that was
-stopped goes on, and arms can be added one by one. Run directories, pictures included, stay in OUT/ring.
+An arm is a recipe under a few settings, see `benchmarks.studies`; each is trained and evaluated once per seed, as
+`numgan train RECIPE --seeds` does it. What OUT/STUDY.json already holds of the same settings and seed is not trained
+again: a benchmark that was stopped goes on, and arms can be added one by one. Run directories, pictures included, stay
+in OUT/STUDY.
 
 Nothing is timed: the machine may be busy meanwhile.
 """
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 from benchmarks import BenchmarkError, report
+from benchmarks.studies import STUDIES
 from benchmarks.timing import spread
 from numgan.files import atomic_write
 from numgan.study import recipes, seeds
 from numgan.study.settings import SettingError, with_overrides
 
-# Five critic steps to one of the generator: Arjovsky, Chintala & Bottou 2017, arXiv:1701.07875, algorithm 1, and
-# Gulrajani, Ahmed, Arjovsky, Dumoulin & Courville 2017, arXiv:1704.00028, algorithm 1.
-CRITIC = {"objective": "wasserstein", "discriminator_steps": "5"}
-ARMS = {
-    "non-saturating": {},
-    "minimax": {"objective": "minimax"},
-    "least-squares": {"objective": "least-squares"},
-    "hinge": {"objective": "hinge"},
-    "wasserstein": CRITIC,
-    "relativistic": {"objective": "relativistic"},
-    "wasserstein+wgan-gp": CRITIC | {"penalty": "wgan-gp"},
-    "non-saturating+r1": {"penalty": "r1"},
-    "relativistic+r1+r2": {"objective": "relativistic", "penalty": "r1+r2"},
-    "non-saturating+average": {"average": "0.999"},
-}
-SHOWN = {"good_share": "good share", "kl_divergence": "KL", "spread": "spread"}  # beside the modes
-
 
 def run(arguments):
-    directory = Path(arguments.out)
+    study, directory = STUDIES[arguments.study], Path(arguments.out)
     directory.mkdir(parents=True, exist_ok=True)
-    file, common = directory / "ring.json", settings_of(arguments)
-    result = report.start("ring", arguments)
+    file, common = directory / f"{arguments.study}.json", settings_of(arguments)
+    result = report.start(arguments.study, arguments)
     del result["others"]  # as nothing is timed
     result |= {"common": common, "arms": held(file, common)}
-    for name in chosen(arguments.arms):
-        arm = begun(ARMS[name] | common, result["arms"].get(name))
+    for name in chosen(study, arguments.arms):
+        arm = begun(study, study.arms[name] | common, result["arms"].get(name))
         result["arms"][name] = arm
         missing = [seed for seed in range(arguments.seeds) if str(seed) not in arm["seeds"]]
         if "refused" in arm or not missing:
             continue
         report.progress(f"{name}: seeds {', '.join(map(str, missing))}")
-        stopped = train(arm, missing, directory / "ring" / name)
+        stopped = train(study, arm, missing, directory / arguments.study / name)
         with atomic_write(file) as temporary:
             Path(temporary).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         if stopped:
             raise KeyboardInterrupt
     report.progress("")
-    result["measures"] = measures(result["arms"])
-    print(table(result["arms"]))
-    (directory / "ring.md").write_text(markdown(result["arms"]), encoding="utf-8")
-    report.write(result, directory, draw, f"numgan train ring, {arguments.seeds} seeds to an arm")
+    arms = {name: result["arms"][name] for name in study.arms if name in result["arms"]}
+    result["measures"] = measures(study, arms)
+    print(table(study, arms))
+    (directory / f"{arguments.study}.md").write_text(markdown(study, arms), encoding="utf-8")
+    about = f"{arguments.seeds} seeds to an arm, {text(common)}; the bar is their median, the line is real data"
+    report.write(result, directory, partial(draw, study=study, arms=arms), about)
 
 
 def settings_of(arguments):
@@ -70,11 +58,11 @@ def settings_of(arguments):
     return {name: value for name, _, value in pairs}
 
 
-def chosen(names):
+def chosen(study, names):
     """The arms that are asked for, or BenchmarkError."""
-    if unknown := [name for name in names or () if name not in ARMS]:
-        raise BenchmarkError(f"no arm {unknown[0]!r}; there are {', '.join(ARMS)}")
-    return names or tuple(ARMS)
+    if unknown := [name for name in names or () if name not in study.arms]:
+        raise BenchmarkError(f"no arm {unknown[0]!r}; there are {', '.join(study.arms)}")
+    return names or tuple(study.arms)
 
 
 def held(file, common):
@@ -97,22 +85,31 @@ def text(common):
     return " ".join(f"--set {name}={value}" for name, value in common.items()) or "no --set"
 
 
-def begun(settings, before):
+def begun(study, settings, before):
     """An arm: what was held of it under these settings, and "refused" where the recipe does not take them."""
+    settings = {name: str(value) for name, value in settings.items()}
     arm = {"settings": settings, "seeds": before["seeds"] if before and before["settings"] == settings else {}}
+    recipe, own = split(study, settings)
     try:
-        with_overrides(recipes.get("ring").settings, settings)
+        with_overrides(recipes.get(recipe).settings, own)
     except SettingError as error:
         arm["refused"] = str(error)
     return arm
 
 
-def train(arm, missing, directory):
+def split(study, settings):
+    """The name of the recipe that these settings are for, and those that are the recipe's own."""
+    own = dict(settings)
+    return own.pop("recipe", study.recipe), own
+
+
+def train(study, arm, missing, directory):
     """Train and evaluate an arm's missing seeds; whether that was stopped."""
     for seed in missing:  # what a stopped benchmark has left of them
         shutil.rmtree(directory / f"seed-{seed}", ignore_errors=True)
     directory.mkdir(parents=True, exist_ok=True)
-    options = ["ring", *(f"--set={name}={value}" for name, value in arm["settings"].items())]
+    recipe, own = split(study, arm["settings"])
+    options = [recipe, *(f"--set={name}={value}" for name, value in own.items())]
     trained, stopped = seeds.train(options, missing, directory, quiet=True)
     arm["seeds"] |= {str(one.seed): figures(one) for one in trained if one.evaluation or not stopped}
     return stopped
@@ -141,9 +138,9 @@ def values(arm, measure):
     return [value for value in found if value is not None]
 
 
-def measures(arms):
+def measures(study, arms):
     """The flat list that `compare` reads."""
-    names = ("modes", *SHOWN)
+    names = dict.fromkeys((study.each[0], *study.spans))
     return [
         report.measure(f"{name}: {measure}", "", spread(found))
         for name, arm in arms.items()
@@ -152,22 +149,35 @@ def measures(arms):
     ]
 
 
-def rows(arms):
+def real(arms):
+    """What real data gets on each measure, as the first seed that was evaluated has it; None before there is one."""
+    evaluated = (row for arm in arms.values() for row in ordered(arm) if "measures" in row)
+    return next((row["real"] for row in evaluated), None)
+
+
+def rows(study, arms):
     """The table as cells: the heading, a row per arm that has run, and real data's."""
-    yield ["arm", "modes of 8, seed by seed", *SHOWN.values(), "collapsed"]
-    real = None
+    each, heading, form = study.each
+    yield ["arm", *study.told, f"{heading}, seed by seed", *study.spans.values(), "collapsed"]
     for name, arm in arms.items():
         if not arm["seeds"]:
             continue
-        modes = [f"{row['measures']['modes']:.0f}" if "measures" in row else "—" for row in ordered(arm)]
-        cells = [span(values(arm, measure)) for measure in SHOWN]
+        recipe, own = split(study, arm["settings"])
+        told = [str(own.get(setting, getattr(recipes.get(recipe).settings, setting))) for setting in study.told]
+        singly = [figure(row["measures"][each], form) if "measures" in row else "—" for row in ordered(arm)]
+        spans = [span(values(arm, measure)) for measure in study.spans]
         evaluated = [row for row in ordered(arm) if "measures" in row]
         lost, failed = sum(bool(row["collapsed"]) for row in evaluated), len(arm["seeds"]) - len(evaluated)
-        real = real or (evaluated[0]["real"] if evaluated else None)
         end = f"{lost} of {len(evaluated)}" + (f", {failed} more failed" if failed else "")
-        yield [name, " ".join(modes), *cells, end]
-    if real:
-        yield ["real data", f"{real['modes']:.0f}", *(report.number(real[measure]) for measure in SHOWN), "—"]
+        yield [name, *told, " ".join(singly), *spans, end]
+    if best := real(arms):
+        spans = [report.number(best[measure]) for measure in study.spans]
+        yield ["real data", *["—"] * len(study.told), figure(best[each], form), *spans, "—"]
+
+
+def figure(value, form):
+    """A value by its format; a measure that is not finite is kept as None."""
+    return "—" if value is None else format(value, form)
 
 
 def span(found):
@@ -187,29 +197,34 @@ def notes(arms):
                 yield f"{name}, seed {seed}: {row['error']}"
 
 
-def table(arms):
+def table(study, arms):
     """The report as text."""
-    return "\n".join([report.columns(list(rows(arms)), "eight modes on a circle"), *notes(arms)])
+    return "\n".join([report.columns(list(rows(study, arms)), study.title), *notes(arms)])
 
 
-def markdown(arms):
+def markdown(study, arms):
     """The report as a table for the README."""
-    heading, *body = (f"| {' | '.join(row)} |" for row in rows(arms))
-    return "\n".join([heading, "|" + " --- |" * (2 + len(SHOWN) + 1), *body, ""])
+    heading, *body = rows(study, arms)
+    lines = [heading, ["---"] * len(heading), *body]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def draw(figure, result):
-    """Modes and share of good samples: a dot per seed, a row per arm."""
-    arms = {name: arm for name, arm in result["arms"].items() if arm["seeds"]}
-    figure.set_size_inches(10, 1.6 + 0.35 * len(arms))
-    for ax, measure, limits in zip(figure.subplots(1, 2, sharey=True), ("modes", "good_share"), (8, 1), strict=True):
+def draw(figure, result, study, arms):
+    """The study's axes, a panel each: a dot per seed, a row per arm, real data as a line."""
+    arms, best = {name: arm for name, arm in arms.items() if arm["seeds"]}, real(arms)
+    figure.set_size_inches(5 * len(study.axes), 1.6 + 0.35 * len(arms))
+    panels = figure.subplots(1, len(study.axes), sharey=True, squeeze=False)[0]
+    for ax, (measure, (label, end)) in zip(panels, study.axes.items(), strict=True):
         for y, arm in enumerate(arms.values()):
             found = values(arm, measure)
             ax.plot(found, [y] * len(found), "o", color=report.BLUE, alpha=0.5)
             if found:
                 ax.plot(median(found), y, "|", color="0.2", markersize=14)
-        ax.set_xlim(-0.03 * limits, 1.03 * limits)
+        if best:
+            ax.axvline(best[measure], color=report.ORANGE, linewidth=1, zorder=0)
+        end = end or ax.get_xlim()[1]
+        ax.set_xlim(-0.03 * end, 1.03 * end)
         ax.set_yticks(range(len(arms)), list(arms))
         ax.set_ylim(len(arms) - 0.4, -0.6)
-        ax.set_xlabel({"modes": "modes covered, of 8", "good_share": "share of good points"}[measure])
+        ax.set_xlabel(label)
         report.tidy(ax, "x")
