@@ -292,15 +292,15 @@ for _kind in (Conv2D, Conv2DTranspose):
         for check in (layer_gradients, formulas.layer_values)
         for training in (True, False)
     ]
-TARGETS["penalties"] = [
-    partial(critic_that_pays, WassersteinPenalty(3.0), False, False, "concatenated"),
-    partial(critic_that_pays, WassersteinPenalty(3.0), True, True, "concatenated"),
-    partial(critic_that_pays, WassersteinPenalty(3.0, every=2), True, False, "separate"),
-    partial(critic_that_pays, R1(3.0), False, True, "concatenated"),
-    partial(critic_that_pays, R2(3.0), True, False, "concatenated"),
-    partial(critic_that_pays, R1R2(3.0, every=4), True, True, "separate"),
+TARGETS["penalties"] = [  # the quick ones first, as a hunt for faults ends with the check that catches it
     *(partial(check, name) for name in PENALTIES for check in (penalty_values, penalised_game)),
     mixing_numbers,
+    partial(critic_that_pays, WassersteinPenalty(3.0), False, False, "concatenated"),
+    partial(critic_that_pays, R2(3.0), True, False, "concatenated"),
+    partial(critic_that_pays, R1(3.0), False, True, "concatenated"),
+    partial(critic_that_pays, WassersteinPenalty(3.0, every=2), True, False, "separate"),
+    partial(critic_that_pays, WassersteinPenalty(3.0), True, True, "concatenated"),
+    partial(critic_that_pays, R1R2(3.0, every=4), True, True, "separate"),
 ]
 TARGETS |= {
     "bce": [
