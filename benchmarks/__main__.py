@@ -6,6 +6,7 @@ import os
 import sys
 
 from benchmarks import BenchmarkError, threads
+from benchmarks.studies import STUDIES
 
 RECIPES = ("mnist", "sine", "mnist-dcgan")
 DENSE = RECIPES[:2]
@@ -15,6 +16,9 @@ PEERS = (
 ABOUT = """\
 Each command prints a table and writes COMMAND.json and COMMAND.png into the output directory. Times are medians, with
 quartiles, over rounds in which everything that is compared runs in turn. Close what else computes while one runs."""
+UNTIMED = """\
+Leaves STUDY.json, STUDY.md, STUDY.png and the run directories in the output directory. What STUDY.json holds already is
+not trained again. Nothing is timed."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -63,6 +67,10 @@ def _parser():
     sub = command("peers", "numgan against PyTorch, JAX and Keras on the same training step", 30, 6, RECIPES)
     _add_threads(sub)
     sub.add_argument("--only", type=_names(PEERS), default=PEERS, metavar="NAME,…", help="of " + ", ".join(PEERS))
+    sub = command("penalty", "what a gradient penalty costs: a critic's step with one against the plain step", 30, 6,
+                  ("mnist", "mnist-dcgan"))  # fmt: skip
+    _add_threads(sub)
+    sub.add_argument("--peers", action="store_true", help="beside PyTorch, which has to be installed")
     sub = command("scaling", "samples a second and memory over batch size, width and 1 and 2 threads", 3, 1)
     sub.add_argument("--batches", type=_numbers, metavar="N,…", help="default: powers of two from 1 to 8,192")
     sub.add_argument("--widths", type=_numbers, metavar="K,…", help="factors of the hidden widths, default 1,2,4,8")
@@ -70,6 +78,14 @@ def _parser():
     sub = command("versus", "the training step of two checkouts, in turns", 60, 12)
     _add_threads(sub)
     _add_checkouts(sub)
+
+    text = "what a study's arms end up as, seed by seed: objectives, penalties, rates and averages side by side"
+    sub = commands.add_parser("arms", help=text, description=f"arms: {text}.", epilog=UNTIMED)
+    sub.add_argument("study", choices=tuple(STUDIES), metavar="STUDY", help=f"of {', '.join(STUDIES)}")
+    _add_out(sub)
+    sub.add_argument("--arms", type=lambda text: tuple(text.split(",")), metavar="NAME,…", help="default: all")
+    sub.add_argument("--seeds", type=_positive, default=5, metavar="N", help="so many, from 0 on; default 5")
+    sub.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of all arms")
 
     text = "whether two checkouts train the same models, bit for bit"
     sub = commands.add_parser("bits", help=text, description=f"bits: {text}.")

@@ -1,5 +1,7 @@
 """A recipe's training step as `GAN.fit` runs it, in one piece and taken apart into its kernel calls."""
 
+from functools import partial
+
 import numpy as np
 
 from numgan.gan.fit import TrainingStep
@@ -24,6 +26,11 @@ class Loop:
         """One training step. (`fit` also looks at the losses and keeps a copy of the state now and then.)"""
         self._step.run()
         self._write_log()
+
+    def discriminator(self):
+        """The discriminator's step alone, as a function: again and again on one batch."""
+        batch = [stream.next() for stream in self._step.discriminator_inputs]
+        return partial(self._step.discriminator.run, *batch)
 
     def parts(self):
         """The same step as a list of (name, run): kernels by their names, and what is around them."""

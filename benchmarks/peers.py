@@ -25,6 +25,7 @@ from benchmarks.workers.numgan_worker import entries
 from numgan.data.mnist import to_unit_range
 from numgan.data.stream import data_stream
 from numgan.study import recipes
+from numgan.study.settings import with_overrides
 
 CHECKOUT = Path(__file__).parent.parent
 CHECK_STEPS = 3
@@ -43,6 +44,7 @@ PEERS = {
     "jax-scan": ("JAX jit, loop in lax.scan", "jax_worker", ("jax",)),
     "keras-jax": ("Keras on JAX", "keras_worker", ("keras", "jax")),
     "keras-tensorflow": ("Keras on TensorFlow", "keras_worker", ("keras", "tensorflow")),
+    "torch-critic": ("PyTorch eager", "torch_critic_worker", ("torch",)),  # for `penalty`
 }
 
 
@@ -123,35 +125,47 @@ def load(path):
 class Job:
     """What every worker is given to do for a recipe, in a file at `path`, and what has to come of it.
 
-    images   whether the rows are images, for convolutions.
+    key        what workers call it; by default as the recipe.
+    overrides  settings, as `--set` takes them.
+    images     whether the rows are images, for convolutions.
     """
 
-    def __init__(self, directory, name, thread_count):
-        recipe = recipes.get(name)
-        rng, settings, data = np.random.default_rng(0), recipe.settings, recipe.load(None, recipe.settings)[0]
+    def __init__(self, directory, name, thread_count, key=None, **overrides):
+        recipe, key = recipes.get(name), key or name
+        rng, settings = np.random.default_rng(0), with_overrides(recipe.settings, overrides)
+        data = recipe.load(None, settings)[0]
         plain = dataclasses.replace(settings, dropout=0.0) if hasattr(settings, "dropout") else settings
         gan, whole = recipe.build(plain, rng, "float32"), recipe.build(settings, rng, "float32")
-        rows = settings.batch_size // 2 if settings.schedule == "separate" else settings.batch_size
+        rows = gan.rows_per_step(settings.batch_size)
         networks = gan.generator, gan.discriminator
         weights = [list(entries(network).values()) for network in networks]
         real = data_stream(data, rng, (CHECK_STEPS, rows), np.float32).next()
         noise_d = rng.standard_normal((CHECK_STEPS, rows, gan.latent_dim), np.float32)
-        noise_g = rng.standard_normal((CHECK_STEPS, settings.batch_size, gan.latent_dim), np.float32)
+        batches = {"real": real, "noise_d": noise_d} | self.more(gan, settings.batch_size, rng)
         facts = dataclasses.asdict(settings) | {
-            "recipe": name, "threads": thread_count, "rows": rows, "counts": [len(arrays) for arrays in weights],
+            "recipe": key, "threads": thread_count, "rows": rows, "counts": [len(arrays) for arrays in weights],
+            "inputs": list(batches),
             "layers": [network.config()["layers"] for network in (whole.generator, whole.discriminator)],
             "shapes": [network.shapes for network in (whole.generator, whole.discriminator)],
         }  # fmt: skip
         arrays = {f"{network}{i}": a for network, own in zip("gd", weights, strict=True) for i, a in enumerate(own)}
         if hasattr(data, "images"):
             arrays["images"] = to_unit_range(data.images)
-        self.path, self.images = Path(directory, f"{name}.npz"), len(recipe.shape(settings)) > 1
-        np.savez(self.path, settings=json.dumps(facts), real=real, noise_d=noise_d, noise_g=noise_g, **arrays)
-        for batch in zip(real, noise_d, noise_g, strict=True):
-            gan.train_discriminator(*batch[:2])
-            gan.train_generator(batch[2])
+        self.path, self.images = Path(directory, f"{key}.npz"), len(recipe.shape(settings)) > 1
+        np.savez(self.path, settings=json.dumps(facts), **batches, **arrays)
+        for batch in zip(*batches.values(), strict=True):
+            self.train(gan, *batch)
         self._start = [*weights[0], *weights[1]]
         self._end = [a for network in networks for a in entries(network).values()]
+
+    def more(self, gan, batch_size, rng):
+        """What a step takes besides real rows and noise for the discriminator, name -> (CHECK_STEPS, …)."""
+        return {"noise_g": rng.standard_normal((CHECK_STEPS, batch_size, gan.latent_dim), np.float32)}
+
+    def train(self, gan, real, noise_d, noise_g):
+        """numgan's own step on a batch."""
+        gan.train_discriminator(real, noise_d)
+        gan.train_generator(noise_g)
 
     def distance(self, weights):
         """How far from where numgan ends these weights are, as a share of the way that numgan went."""

@@ -118,7 +118,8 @@ def play(objective, poor_start, steps, seed):
     gan, (data, _) = recipe.build(settings, rng, "float32"), recipe.load(None, settings)
     if poor_start:
         gan.generator.parameters()["dense_2.bias"][...] += 4
-        gan = GAN(gan.generator, gan.discriminator, SGD(0.003), settings.adam(), gan.objective, gan.schedule)
+        adam = settings.adam(settings.learning_rate)
+        gan = GAN(gan.generator, gan.discriminator, SGD(0.003), adam, gan.objective, gan.schedule)
         gan.fit(data, -(-steps // 3), settings.batch_size, rng, generator_steps=0)
     return gan.fit(data, steps, settings.batch_size, rng)
 

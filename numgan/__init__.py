@@ -5,9 +5,22 @@ from numgan.gan.fit import NonFiniteError
 from numgan.gan.history import History
 from numgan.gan.model import GAN
 from numgan.gan.objectives import Hinge, LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
+from numgan.gan.penalty import R1, R1R2, R2, WassersteinPenalty
 from numgan.gradcheck.check import check_adjoint, check_gradients
 from numgan.gradcheck.report import GradientError
-from numgan.nn import activations, batch_norm, convolution, dense, dropout, losses, optimizers, resampling, reshaping
+from numgan.nn import (
+    activations,
+    batch_norm,
+    convolution,
+    dense,
+    dropout,
+    losses,
+    optimizers,
+    rates,
+    resampling,
+    reshaping,
+    spectral_norm,
+)
 from numgan.nn.activations import *
 from numgan.nn.batch_norm import *
 from numgan.nn.convolution import *
@@ -19,13 +32,18 @@ from numgan.nn.losses import *
 from numgan.nn.model_file import ModelFileError
 from numgan.nn.network import Sequential
 from numgan.nn.optimizers import *
+from numgan.nn.rates import *
 from numgan.nn.resampling import *
 from numgan.nn.reshaping import *
+from numgan.nn.spectral_norm import *
 from numgan.nn.torch_layout import from_torch_layout, to_torch_layout
 
 __version__ = "0.1.0"
 __all__ = [
     "GAN",
+    "R1",
+    "R1R2",
+    "R2",
     "Error",
     "GradientError",
     "Hinge",
@@ -39,6 +57,7 @@ __all__ = [
     "Relativistic",
     "Sequential",
     "Wasserstein",
+    "WassersteinPenalty",
     "check_adjoint",
     "check_gradients",
     "from_torch_layout",
@@ -53,5 +72,7 @@ __all__ += dense.__all__
 __all__ += dropout.__all__
 __all__ += losses.__all__
 __all__ += optimizers.__all__
+__all__ += rates.__all__
 __all__ += resampling.__all__
 __all__ += reshaping.__all__
+__all__ += spectral_norm.__all__

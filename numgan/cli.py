@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import errno
 import io
 import json
@@ -355,6 +356,7 @@ def _recipes(arguments):
 def _summary(arguments):
     recipe = recipes.get(arguments.recipe)
     settings = _settings(recipe, arguments)
+    settings = dataclasses.replace(settings, warm_up=0, decay="none")  # not shown, and by epochs a matter of the data
     gan = recipe.build(settings, runs.streams(0)[0], "float32")
     print(f"{gan.generator.summary()}\n\n{gan.discriminator.summary()}\n")
     trained = [network.values.shape[-1] for network in (gan.generator, gan.discriminator)]
@@ -362,6 +364,8 @@ def _summary(arguments):
         f"chain: noise → generator → frozen discriminator; a generator step trains {trained[0]:,} parameters "
         f"and holds {trained[1]:,} still"
     )
+    if gan.average:
+        print(f"samples: of the {gan.average}")
     if arguments.step:
         if settings.discriminator_steps:
             print(f"\n{gan.discriminator_step(gan.rows_per_step(settings.batch_size))}")
@@ -444,6 +448,8 @@ def _report(run):
         print(f"  {name:<17} {value:.4f}")
     for end in run.ends:
         print(f"  lost: {end}")
+    if run.average:
+        print(f"samples and pictures are of the {run.average}")
     if run.equilibrium:
         print(run.equilibrium)
     print(f"{run.seconds:.1f} s, {run.samples_per_second:,.0f} samples per second")
@@ -451,8 +457,8 @@ def _report(run):
 
 
 def _sample(arguments):
-    target, n = runs.sample(arguments.directory, arguments.n, arguments.seed, arguments.out)
-    print(f"{target}: {n:,} samples")
+    target, samples = runs.sample(arguments.directory, arguments.n, arguments.seed, arguments.out)
+    print(f"{target}: {samples}")
 
 
 def _evaluate(arguments):
@@ -464,9 +470,11 @@ def _evaluate(arguments):
         evaluation = recipe.evaluate(samples, gan, data, held_out, rng)
     if arguments.json:
         about = {"run": arguments.directory, "recipe": recipe.name, "samples": len(samples), "seed": arguments.seed}
+        about |= {"average": gan.average and gan.average.decay}
         print(json.dumps(about | evaluation.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        print(f"{len(samples):,} samples of {arguments.directory} ({recipe.name}, seed {arguments.seed})")
+        of = f"{arguments.directory} ({recipe.name}, seed {arguments.seed}){runs.of_average(gan, ', ')}"
+        print(f"{len(samples):,} samples of {of}")
         _print_evaluation(evaluation)
 
 
@@ -490,14 +498,9 @@ def _profile(arguments):
     recipe = recipes.get(arguments.recipe)
     settings = _settings(recipe, arguments)
     weights_rng, training_rng, _ = runs.streams(0)
-    gan = recipe.build(settings, weights_rng, "float32")
-    print(
-        profiling.table(
-            *profiling.profile(
-                gan, recipe.load(None, settings)[0], settings.batch_size, training_rng, arguments.repeats
-            )
-        )
-    )
+    rows = recipe.load(None, settings)[0]
+    gan = recipe.build(settings.for_data(rows), weights_rng, "float32")
+    print(profiling.table(*profiling.profile(gan, rows, settings.batch_size, training_rng, arguments.repeats)))
 
 
 def _between(top):

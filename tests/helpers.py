@@ -82,7 +82,7 @@ CLIP = 0.3  # of a critic's parameters, which start within about ±1: some are c
 POINTS = rng(5).normal(0.3, 0.5, (40, FEATURES))  # real rows to train on, no two alike
 
 
-def make_gan(game=GAMES[0], dtype="float64", replicas=None, optimizer=Adam, seed=0, **settings):
+def make_gan(game=GAMES[0], dtype="float64", replicas=None, optimizer=Adam, seed=0, average=None, **settings):
     """Batch norm in both networks, and all kinds of activation: statistics could move, rows depend on each other."""
     objective = rules(game, **{"clip": CLIP} | settings)
     g = [Dense(6), LeakyReLU(0.2), BatchNorm(0.8), Dense(5), ReLU(), Dense(FEATURES), Tanh()]
@@ -94,7 +94,7 @@ def make_gan(game=GAMES[0], dtype="float64", replicas=None, optimizer=Adam, seed
     for i, network in enumerate(networks):
         network.values += rng(seed + i + 2).normal(0, 0.2, network.values.shape)
         network.state += rng(seed + i + 4).uniform(0.1, 0.5, network.state.shape)
-    return GAN(*networks, optimizer(0.01), optimizer(0.01), objective, game[1])
+    return GAN(*networks, optimizer(0.01), optimizer(0.01), objective, game[1], average=average)
 
 
 def linear_gan(game=GAMES[0], bias=0.0, rate=0.1, **settings):

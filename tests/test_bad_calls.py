@@ -25,11 +25,13 @@ from numgan import (
     History,
     LeakyReLU,
     NonSaturating,
+    Rate,
     ReLU,
     Reshape,
     Sequential,
     Sigmoid,
     SoftmaxCrossEntropy,
+    SpectralNorm,
     Tanh,
     UpSampling2D,
     Wasserstein,
@@ -39,7 +41,7 @@ from numgan import (
     normal,
     to_torch_layout,
 )
-from numgan.data import Digits, Images, SinePoints, StackedDigits
+from numgan.data import Digits, Images, RingPoints, SinePoints, StackedDigits
 from numgan.data.rows import Rows
 from numgan.gan.checkpoint import Checkpoint
 from numgan.gan.equilibrium import Equilibrium
@@ -106,6 +108,11 @@ def gan(**kwargs):
     return GAN(g, Sequential([Dense(6), LeakyReLU(), Dense(1), Sigmoid()], 4, rng(1), name="d", **kwargs))
 
 
+def averaged():
+    plain = gan(dtype="float64")
+    return GAN(plain.generator.copy(), plain.discriminator.copy(), average=0.9)
+
+
 def critics(**kwargs):
     g = Sequential([Dense(5), ReLU(), Dense(4)], 3, rng(0), name="g", **kwargs)
     return GAN(
@@ -157,6 +164,7 @@ CALLS = {
         Conv2DTranspose,
         {"filters": 2, "kernel_size": 4, "strides": (2, 1), "padding": ((1, 0), (0, 2)), "initializer": "he_normal"},
     ),
+    "SpectralNorm": (SpectralNorm, {"layer": Dense(3)}),
     "AveragePooling2D": (AveragePooling2D, {"pool_size": 2, "strides": (1, 2), "padding": 1}),
     "UpSampling2D": (UpSampling2D, {"size": (2, 3)}),
     "a network of images": (
@@ -168,6 +176,8 @@ CALLS = {
         {"x": rng().normal(size=(2, 1, 3, 4))},
     ),
     "normal": (normal, {"stddev": 0.1}),
+    "Rate": (Rate, {"peak": 0.1, "warm_up": 2, "decay": "linear", "steps": 9, "final": 0.01}),
+    "Rate.at": (Rate(0.1, 2, "cosine", 9).at, {"update": 3}),
     "SGD": (SGD, {"learning_rate": 0.1, "momentum": 0.5}),
     "Adam": (Adam, {"learning_rate": 0.1, "beta1": 0.5, "beta2": 0.9, "epsilon": 1e-7, "form": "keras"}),
     "BinaryCrossEntropy": (BinaryCrossEntropy, {"from_logits": False, "label_smoothing": 0.1, "epsilon": 1e-7}),
@@ -189,7 +199,7 @@ CALLS = {
             gan().generator.copy() if generator == "good" else generator,
             gan().discriminator.copy() if discriminator == "good" else discriminator, **more),
         {"generator": "good", "discriminator": "good", "generator_optimizer": None, "discriminator_optimizer": None,
-         "objective": "minimax", "schedule": "separate"},
+         "objective": "minimax", "schedule": "separate", "average": 0.9},
     ),
     "forward": (lambda x, training: network(dtype="float64").forward(x, training).copy(), {"x": X, "training": True}),
     "predict": (lambda x: network(dtype="float64").predict(x), {"x": X}),
@@ -207,6 +217,10 @@ CALLS = {
     "load a variance": (lambda a: loaded(network(), **{"batch_norm_1.running_variance": a}), {"a": np.ones(5)}),
     "load a GAN": (lambda a: loaded(gan(dtype="float64"), **{"generator_optimizer.v": a}), {"a": np.ones(44)}),
     "load steps": (lambda a: loaded(gan(), **{"generator_optimizer.steps": a}), {"a": 7}),
+    "load an average": (
+        lambda a: loaded(averaged(), **{"average.dense_1.weight": a}), {"a": rng().normal(size=(5, 3))},
+    ),
+    "load its updates": (lambda a: loaded(averaged(), **{"average.updates": a}), {"a": 7}),
     "load": (lambda a: gan().load_state_dict(a), {"a": gan().state_dict()}),
     "train_discriminator": (
         lambda **more: gan(dtype="float64").train_discriminator(**more), {"real": X, "noise": NOISE},
@@ -266,19 +280,23 @@ CALLS = {
     "energy_distance": (metrics.energy_distance, {"a": X, "b": X + 1}),
     "mean_distance": (metrics.mean_distance, {"a": X, "b": X + 1}),
     "sine_quality": (metrics.sine_quality, {"points": X[:, :2]}),
+    "mixture_quality": (metrics.mixture_quality, {"points": X, "centres": X[:3] + 1, "deviation": 0.1}),
     "features": (classifier.features, {"images": rng().uniform(-1, 1, (2, 784))}),
     "probabilities": (classifier.probabilities, {"images": rng().uniform(-1, 1, (2, 784))}),
     "evaluate_points": (evaluation.evaluate_points, {"samples": rng().normal(size=(120, 2)), "rng": rng()}),
+    "evaluate_ring": (evaluation.evaluate_ring, {"samples": rng().normal(size=(120, 2)), "rng": rng()}),
     "Digits": (Digits, {"images": np.zeros((5, 784), np.uint8), "labels": np.zeros(5, np.uint8)}),
     "Digits.sample": drawn(Digits(np.zeros((5, 784), np.uint8)), 784),
     "Images": (Images, {"images": np.zeros((5, 3, 4, 4), np.uint8), "labels": np.zeros(5, np.uint8)}),
     "Images.sample": drawn(Images(np.zeros((5, 3, 4, 4), np.uint8)), 3, 4, 4),
     "StackedDigits.sample": drawn(StackedDigits(Digits(np.zeros((5, 784), np.uint8))), 3, 28, 28),
     "SinePoints.sample": drawn(SinePoints(), 2),
+    "RingPoints.sample": drawn(RingPoints(), 2),
 }  # fmt: skip
 # What an array of float64 may not be exchanged for: a checkpoint of one's own work, uint8 images, an array to write to.
 PARTICULAR = (
     "gradient into", "Digits", "Digits.sample", "Images", "Images.sample", "StackedDigits.sample", "SinePoints.sample",
+    "RingPoints.sample",
 )  # fmt: skip
 
 

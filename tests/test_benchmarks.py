@@ -1,16 +1,18 @@
 """The benchmark commands as processes, at the smallest size: that they run and what they leave, never how fast."""
 
+import contextlib
 import dataclasses
 import json
 import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from benchmarks import BenchmarkError, bits, kernels, loop, peers
+from benchmarks import BenchmarkError, bits, kernels, loop, peers, penalty
 from benchmarks.workers import channels_last
 from numgan.study import recipes
 from numgan.study.profiling import Work
@@ -47,6 +49,7 @@ COMMANDS = {
     "kernels": (),
     "step": (),
     "peers": ("--only", "numgan", "--quick", "--threads", "1"),
+    "penalty": ("--threads", "1"),
     "scaling": ("--batches", "1,128", "--widths", "1"),
     "versus": (ROOT, ROOT, "--threads", "1"),
 }
@@ -89,6 +92,26 @@ def test_peers_does_the_recipes_work(run):
     assert row["ratio"]["median"] == 1
 
 
+def test_penalty_compares_every_penalty_with_the_plain_step(run):
+    text, result, _ = run("penalty")
+    rows = result["recipes"]["sine"]["numgan"]
+    assert rows.keys() == penalty.STEPS.keys() and rows["plain"]["ratio"]["median"] == 1
+    assert rows["wgan-gp"]["ratio"]["median"] == pytest.approx(
+        rows["wgan-gp"]["seconds"]["median"] / rows["plain"]["seconds"]["median"]  # of one round
+    )
+    met = "met" if rows["wgan-gp"]["ratio"]["median"] <= 2.2 else "missed"
+    assert f"target: wgan-gp at most 2.2 × the plain step; {met}: " in text
+
+
+@pytest.mark.parametrize("name", penalty.STEPS)
+def test_a_timed_step_has_whole_rounds_of_its_penalty(monkeypatch, name):
+    made = []
+    monkeypatch.setattr(penalty, "Loop", lambda *_, **__: SimpleNamespace(discriminator=lambda: lambda: made.append(1)))
+    monkeypatch.setattr(penalty.peers, "REST_SECONDS", 0)
+    assert penalty.own_task("mnist", name)(17) > 0
+    assert len(made) == (32 if name == "r1-every-16" else 17)
+
+
 def test_scaling_halves_no_odd_batch_and_measures_memory(run):
     points = run("scaling")[1]["points"]
     assert [(p["batch"], p["threads"]) for p in points] == [(128, 1), (128, 2)]
@@ -127,6 +150,18 @@ def test_every_installed_peer_does_the_work_of_a_convolutional_recipe(narrow, tm
     for worker in workers.values():
         assert 0 < worker.run("mnist-dcgan", 1) < 60
         worker.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["mnist", "mnist-dcgan"])
+def test_pytorch_takes_the_same_critic_steps_if_it_is_installed(narrow, tmp_path, recipe):
+    with contextlib.ExitStack() as stack:
+        rows, tasks = penalty.peer_tasks(tmp_path, recipe, 1, stack)
+        assert rows.keys() == penalty.STEPS.keys()
+        for name, row in rows.items():
+            assert "missing" in row or row["differs"] < 1e-3, (name, row)
+        for task in tasks.values():
+            assert 0 < task(1) < 60
 
 
 def test_only_images_have_channels_to_put_last(tmp_path):
@@ -334,6 +369,8 @@ def test_compare_shows_only_what_changed_by_more_than_the_spread(run, tmp_path):
         (["versus", "tests", "--rounds", "1"], f"{ROOT / 'tests'} is no checkout of numgan"),
         (["versus", ".", "nowhere", "--rounds", "1"], "nowhere is no checkout of numgan"),
         (["versus"], "required: OLD"),
+        (["arms", "ring", "--seeds", "0"], "expected a positive integer, got '0'"),
+        (["arms", "rings"], "invalid choice: 'rings'"),
         (["race"], "invalid choice: 'race'"),
         ([], "required: COMMAND"),
     ],

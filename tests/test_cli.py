@@ -154,6 +154,8 @@ def test_recipes_lists_all_with_every_setting_of_the_documents(tmp_path):
                 "initializer=he_uniform schedule=separate snapshot_every=10000")  # fmt: skip
     for setting in document.split():
         assert f" {setting} " in listed["sine"]
+    for setting in ("steps=60000", "learning_rate=0.0003", "beta1=0.5", "latent_dim=2", "hidden=64,64"):
+        assert f" {setting} " in listed["ring"]
     for setting in ("steps=300", "schedule=separate", "generator_steps=0", "latent_dim=1", "batch_size=128"):
         assert f" {setting} " in listed["sine-discriminator"]
     for recipe in recipes.RECIPES.values():
@@ -179,14 +181,14 @@ def test_summary_of_mnist_has_the_listing_s_layers_and_counts(tmp_path):
     kept = 2 * (128 + 256 + 512)
     trained = sum(count for *_, count in table(generator)) - kept
     assert (trained, kept) == (581_520, 1_792)
-    assert "583,312 parameters: 581,520 trained, 1,792 running statistics" in generator
+    assert "583,312 parameters: 581,520 trained, 1,792 kept" in generator
     expected, n_in = [], 784
     for width in (128, 256, 512):
         expected += [("Dense", width, dense(n_in, width)), ("LeakyReLU", width, 0)]
         n_in = width
     assert table(discriminator) == [*expected, ("Dense", 1, dense(512, 1)), ("Sigmoid", 1, 0)]
     frozen = sum(count for *_, count in table(discriminator))
-    assert frozen == 265_601 and "265,601 parameters: 265,601 trained, 0 running statistics" in discriminator
+    assert frozen == 265_601 and "265,601 parameters: 265,601 trained, 0 kept" in discriminator
     assert "trains 581,520 parameters and holds 265,601 still" in chain
 
 
@@ -361,7 +363,8 @@ def test_config_tells_what_was_run(mnist_run, sine):
         "steps": 30, "epochs": 0, "batch_size": 32, "hidden": [16, 24], "snapshot_every": 100, "learning_rate": 4e-4,
         "beta1": 0.5, "beta2": 0.999, "epsilon": 1e-7, "adam_form": "keras", "schedule": "concatenated",
         "label_smoothing": 0.0, "objective": "non-saturating", "discriminator_steps": 1, "generator_steps": 1,
-        "discriminator_loss": "mean", "clip": 0.01,
+        "discriminator_loss": "mean", "clip": 0.01, "generator_rate": 0.0, "discriminator_rate": 0.0, "warm_up": 0,
+        "decay": "none", "rows": 0, "spectral_norm": "no",
         "latent_dim": 100, "slope": 0.2, "momentum": 0.8, "stddev": 0.02,
     }  # fmt: skip
     config = json.loads((sine[0] / "config.json").read_text(encoding="utf-8"))

@@ -22,6 +22,7 @@ DEMOS = sorted((ROOT / "demos").glob("*.py"))
 # script -> arguments that make it small; its pictures, if it draws any, go to "pictures"
 REDUCED = {
     "bare_kernels": ["--steps", "300", "--out", "pictures"],
+    "dirac_gan": ["--steps", "30", "--out", "pictures"],
     "exchange_weights_with_pytorch": [],
     "fifty_epochs": ["--epochs", "1", "--out", "pictures"],
     "keras_listing": ["--steps", "3", "--out", "pictures"],
@@ -81,6 +82,7 @@ def test_without_pytorch_the_exchange_says_so(tmp_path):
 @pytest.mark.parametrize("name, arguments, phrase", [
     ("bare_kernels", ["--steps", "0"], "expected --steps from 1"),
     ("bare_kernels", ["--out", "file"], "file"),
+    ("dirac_gan", ["--steps", "1"], "expected --steps from 2"),
     ("fifty_epochs", ["--epochs", "0"], "expected --epochs from 1"),
     ("fifty_epochs", ["--data", "nowhere"], "nowhere does not exist"),
     ("keras_listing", ["--steps", "0"], "expected --steps from 1, got 0"),
@@ -120,13 +122,17 @@ def test_the_listing_trains_on_files_of_its_users(tmp_path):
 # ---------------------------------------------------------------- bare kernels
 
 
-@pytest.fixture(scope="module")
-def bare():
-    """demos/bare_kernels.py as a module."""
-    spec = importlib.util.spec_from_file_location("bare_kernels", ROOT / "demos/bare_kernels.py")
+def module_of(name):
+    """A demo as a new module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"demos/{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def bare():
+    return module_of("bare_kernels")
 
 
 def same_gan(bare, a, dtype):
@@ -205,3 +211,96 @@ def test_bare_kernels_learn(bare, capsys):
     assert len(np.unique(last, axis=0)) == len(last) == 1024
     assert 0.7 < last[:, 0].std() < 1.3
     assert len(capsys.readouterr().out.splitlines()) == 9
+
+
+# ---------------------------------------------------------------- the Dirac-GAN
+
+
+@pytest.fixture
+def dirac():
+    """demos/dirac_gan.py as a module of this test's own, without its picture."""
+    module = module_of("dirac_gan")
+    module.draw = lambda steps, path: None
+    return module
+
+
+def exit_code(dirac, steps, out):
+    with pytest.raises(SystemExit) as caught:
+        dirac.main(["--steps", str(steps), "--out", str(out)])
+    return int(caught.value.code)
+
+
+def wrong_weight(dirac):
+    """R1 without its ½."""
+    kind = dirac.PENALTIES["r1"]
+    dirac.PENALTIES = dirac.PENALTIES | {"r1": lambda weight: kind(2 * weight)}
+
+
+def wrong_sign_of_the_penalty(dirac):
+    right = dirac.flow
+    dirac.flow = lambda c, gamma: right(c, -gamma)
+
+
+def wrong_sign_of_the_generator(dirac):
+    def backward_parameters(self, x, y, dy):
+        self.grads["theta"][...] = -dy.sum(axis=0)
+
+    dirac.Place.backward_parameters = backward_parameters
+
+
+def wrong_gamma(dirac):
+    """By a thousandth, in theory alone."""
+    right = dirac.flow
+    dirac.flow = lambda c, gamma: right(c, 1.001 * gamma)
+
+
+def wrong_order(dirac):
+    """Both sides at once where they should take turns, and the other way round."""
+    right = dirac.play
+    dirac.play = lambda gan, steps, alternating=True: right(gan, steps, not alternating)
+
+
+def halved_loss(dirac):
+    """c² is the product of both sides' slopes, ½ and ¼ if the discriminator's loss is the mean of its two."""
+    dirac.GAMES = dirac.GAMES | {"minimax": (1 / 8**0.5, 0)}
+
+
+PLANTS = [wrong_weight, wrong_sign_of_the_penalty, wrong_sign_of_the_generator, wrong_gamma, wrong_order, halved_loss]
+
+
+@pytest.mark.parametrize("plant", PLANTS, ids=lambda plant: plant.__name__)
+def test_the_dirac_gan_fails_where_theory_and_training_differ(plant, dirac, tmp_path, capsys):
+    plant(dirac)
+    assert exit_code(dirac, 20, tmp_path) == 1
+    assert "bound NOT held" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_dirac_gan_holds_its_bounds_at_full_length(dirac, tmp_path, capsys):
+    assert exit_code(dirac, dirac.STEPS, tmp_path) == 0
+    assert capsys.readouterr().out.count("bound held") == 2
+
+
+def wrong_next_term(dirac):
+    """As if minimax came nearer like the non-saturating game."""
+    dirac.GAMES = dirac.GAMES | {"minimax": dirac.GAMES["non-saturating"]}
+
+
+def wrong_decay(dirac):
+    """A mean over 50 steps where theory has 100."""
+    right = dirac.dirac_gan
+    dirac.dirac_gan = lambda *given, average=None, **named: right(*given, average=average and 0.98, **named)
+
+
+def large_weight(dirac):
+    """A WGAN-GP whose λ is not small: 4/π holds to first order."""
+    dirac.LAMBDA = 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plant", [wrong_next_term, wrong_decay, large_weight], ids=lambda plant: plant.__name__)
+def test_at_full_length_it_fails_where_the_first_order_is_wrong(plant, dirac, tmp_path, capsys):
+    plant(dirac)
+    assert exit_code(dirac, dirac.STEPS, tmp_path) == 1
+    printed = capsys.readouterr().out
+    assert printed.count("bound held") == printed.count("bound NOT held") == 1

@@ -6,7 +6,7 @@
 
 A worker is a class `Trainer(job)` with
     versions                         name -> version, of the framework
-    train(real, noise_d, noise_g)    one step on these batches
+    train(real, noise_d, noise_g)    one step on these batches; what they are, the job says
     run(n)                           n steps on freshly drawn batches, or the next multiple that suits; returns how many
     weights()                        a list of arrays, the generator's before the discriminator's, layer by layer:
                                      W (n_in, n_out), b of a dense layer; W, b of a convolution, W as PyTorch has it;
@@ -32,7 +32,8 @@ class Job:
                             name; the discriminator ends in a Sigmoid.
     shapes                  of a row before, between and after these layers; images are (channels, height, width).
     weights                 to start from: [generator's, discriminator's], each a list as `Trainer.weights` has it.
-    batches                 (real, noise_d, noise_g) for the check.
+    inputs                  names of what a step takes: real, noise_d, noise_g.
+    batches                 those for the check, a tuple each.
     images                  digits (4000, 784) or (4000, 1, 28, 28) in [−1, 1], float32; None for the sine's points.
     """
 
@@ -44,7 +45,7 @@ class Job:
         self.weights = [
             [arrays[f"{network}{i}"] for i in range(count)] for network, count in zip("gd", self.counts, strict=True)
         ]
-        self.batches = list(zip(arrays["real"], arrays["noise_d"], arrays["noise_g"], strict=True))
+        self.batches = list(zip(*(arrays[name] for name in self.inputs), strict=True))
         self.images = arrays.get("images")
         self.concatenated = self.schedule == "concatenated"
 

@@ -1,4 +1,4 @@
-"""Points on the sine curve, the real data of the sine GAN: (t, sin t) with t standard normal."""
+"""Points of the plane: on the sine curve, and about eight centres on a circle."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import numpy as np
 
 from numgan.errors import ArgumentError, generator, shown, whole
 from numgan.hints import Array, Rng
+
+from .images import Draws
 
 
 class SinePoints:
@@ -20,12 +22,47 @@ class SinePoints:
     def sample(self, n: int, rng: Rng, out: Array) -> None:
         """Fill `out` (n, 2), float32 or float64, with n random points."""
         n, rng = whole("SinePoints.sample: n", n), generator("SinePoints.sample: rng", rng)
-        if not isinstance(out, np.ndarray) or out.shape != (n, 2) or out.dtype not in (np.float32, np.float64):
-            raise ArgumentError(f"SinePoints: out must be a float32 or float64 array {(n, 2)}, got {shown(out)}")
-        if not out.flags.writeable:
-            raise ArgumentError("SinePoints: out must be an array to write to, got a read-only one")
+        _check_points("SinePoints", n, out)
         if self._t.shape != (n,) or self._t.dtype != out.dtype:
             self._t = np.empty(n, out.dtype)
         rng.standard_normal(out=self._t, dtype=out.dtype)
         out[:, 0] = self._t
         np.sin(out[:, 0], out=out[:, 1])
+
+
+class RingPoints:
+    """Draws points of a mixture of eight normal distributions, equally likely, their means at equal distances on a
+    circle: Metz, Poole, Pfau & Sohl-Dickstein 2017, Unrolled Generative Adversarial Networks, arXiv:1611.02163.
+
+    centres    float64 (8, 2): the means, from (2, 0) on anticlockwise.
+    deviation  0.02, the standard deviation of either coordinate about them.
+
+    A fresh sample every time, so there is no last epoch.
+    """
+
+    shape = (2,)
+    deviation = 0.02
+    centres = 2 * np.stack([np.cos(np.arange(8) * np.pi / 4), np.sin(np.arange(8) * np.pi / 4)], axis=1)
+    source = "points about eight centres on a circle of radius 2, standard deviation 0.02"
+
+    def __init__(self) -> None:
+        self._draws, self._points = Draws(), np.empty(0, np.float32)  # scratch, as of SinePoints
+
+    def sample(self, n: int, rng: Rng, out: Array) -> None:
+        """Fill `out` (n, 2), float32 or float64, with n random points."""
+        n, rng = whole("RingPoints.sample: n", n), generator("RingPoints.sample: rng", rng)
+        _check_points("RingPoints", n, out)
+        if self._points.shape != (n, 2) or self._points.dtype != out.dtype:
+            self._points, self._centres = np.empty((n, 2), out.dtype), self.centres.astype(out.dtype)
+        rng.standard_normal(out=self._points, dtype=out.dtype)
+        self._points *= self.deviation
+        # mode="clip" because the default mode buffers `out` in order to check the indices
+        np.take(self._centres, self._draws.below(len(self.centres), n, rng), axis=0, out=out, mode="clip")
+        out += self._points
+
+
+def _check_points(name, n, out):
+    if not isinstance(out, np.ndarray) or out.shape != (n, 2) or out.dtype not in (np.float32, np.float64):
+        raise ArgumentError(f"{name}: out must be a float32 or float64 array {(n, 2)}, got {shown(out)}")
+    if not out.flags.writeable:
+        raise ArgumentError(f"{name}: out must be an array to write to, got a read-only one")

@@ -82,6 +82,12 @@ def noise_stream(rng: Rng, batch: Shape, shape: Shape, dtype: DType) -> Stream:
     return Stream(lambda: fill_normal(rng, flat, temp), list(np.moveaxis(block, -1, 1 + len(lead))))
 
 
+def uniform_stream(rng: Rng, batch: Shape, dtype: DType) -> Stream:
+    """Batches (*replicas, n) of numbers uniform in [0, 1)."""
+    block = np.empty((_batches_per_block(batch), *batch), dtype)
+    return Stream(lambda: rng.random(out=block, dtype=dtype), list(block))
+
+
 def data_stream(data: Source, rng: Rng, batch: Shape, dtype: DType) -> Stream:
     """Batches (*batch, *shape) drawn from a data source, an object with a shape and sample(n, rng, out); batch is
     (*replicas, n).

@@ -80,8 +80,8 @@ class Checkpoint:
             run = held.pop("run", None)
             if not (isinstance(run, dict) and isinstance(run.get("told"), bool) and isinstance(run.get("ended"), bool)):
                 raise ModelFileError(f"{self.path}: a model, but no checkpoint of a training")
-            for key in wanted:
-                if held.get(key) != wanted[key]:
+            for key in [*wanted, *(held.keys() - wanted.keys() - {"format"})]:
+                if held.get(key) != wanted.get(key):
                     raise ModelFileError(f"{self.path}: the training of a GAN with another {key.replace('_', ' ')}")
             for key, value in settings.items():
                 if run.get(key) != value:

@@ -59,7 +59,9 @@ class Equilibrium:
         """Ask the discriminator; True when it has been undecided for PATIENCE checks running."""
         self._held_out.sample(ROWS, self._rng, self._rows)
         real = self._gan.discriminator.predict(self._rows)
-        fake = self._gan.discriminator.predict(self._gan.sample(ROWS, self._rng))
+        g = self._gan.generator  # which plays the game, averaged or not
+        noise = self._rng.standard_normal((*g.replicas, ROWS, *g.shapes[0]), dtype=g.dtype)
+        fake = self._gan.discriminator.predict(g.predict(noise))
         self.step, self.on_real, self.on_fake = (
             step,
             *(float(np.abs(d - self._gan.objective.undecided).mean()) for d in (real, fake)),

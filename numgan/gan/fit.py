@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from numgan.data.rows import Rows
-from numgan.data.stream import Shuffled, data_stream, epoch_stream, noise_stream
+from numgan.data.stream import Shuffled, data_stream, epoch_stream, noise_stream, uniform_stream
 from numgan.errors import ArgumentError, ArgumentTypeError, Error, flag, generator, mapping, method_of, shown, whole
 from numgan.gan.checkpoint import Checkpoint, Look, NoCheckpoint
 from numgan.gan.history import History, ScoreLog
 from numgan.gan.parts import Part, Parts, RandomState
-from numgan.gan.stretches import Portion, epoch, stretches
+from numgan.gan.stretches import endless, epoch, stretches
 from numgan.hints import FileName, Numbers, Rng, Source
 from numgan.nn.model_file import ModelFileError
 
@@ -69,6 +68,7 @@ class TrainingStep:
     drawn   the batches that are drawn and not used yet, as parts.
     scores  those that a log keeps: of the last discriminator step on real and on fake rows, and of the last generator
             step, in pairs on its real rows too. A side that does not play has none.
+    norms   a list likewise: of the gradients that a penalty looks at, if there is one.
     """
 
     def __init__(
@@ -91,7 +91,10 @@ class TrainingStep:
         self.noise = noise_stream(rng, (*lead, rows), latent, dtype)
         self.generator_noise = noise_stream(rng, (*lead, batch_size), latent, dtype)
         self.rows, self.drawn = rows, Parts(real=self.real, noise=self.noise, generator_noise=self.generator_noise)
-        self.generator_inputs = [self.generator_noise]
+        self.discriminator_inputs, self.generator_inputs = [self.real, self.noise], [self.generator_noise]
+        if discriminator_steps and gan.penalty and gan.penalty.mixes:
+            self.drawn["mix"] = uniform_stream(rng, (*lead, rows), dtype)
+            self.discriminator_inputs.append(self.drawn["mix"])
         if gan.objective.pairs:
             self.drawn["generator_real"] = data_stream(data, rng, (*lead, batch_size), dtype)
             self.generator_inputs.append(self.drawn["generator_real"])
@@ -103,16 +106,17 @@ class TrainingStep:
             self.scores += [self.discriminator.real_scores, self.discriminator.fake_scores]
         if self.generator:
             self.scores += self.generator.judged
+        self.norms = [self.discriminator.norms] if self.discriminator and gan.penalty else []
 
     def log(self, steps: int) -> ScoreLog:
         """A `ScoreLog` for so many of these."""
-        kept = iter(self.scores)
-        plays = (self.discriminator, self.discriminator, *[self.generator] * len(self.generator_inputs))
+        kept = iter([*self.scores, *self.norms])
+        plays = (self.discriminator, self.discriminator, *[self.generator] * len(self.generator_inputs), self.norms)
         return ScoreLog(steps, [next(kept).shape if side else None for side in plays], self.scores[0].dtype)
 
     def run(self) -> None:
         for _ in self.discriminator_steps:
-            self.discriminator.run(self.real.next(), self.noise.next())
+            self.discriminator.run(*[stream.next() for stream in self.discriminator_inputs])
         for _ in self.generator_steps:
             self.generator.run(*[stream.next() for stream in self.generator_inputs])
 
@@ -127,17 +131,18 @@ class Training:
     """
 
     def __init__(self, gan: GAN, data: Source, rng: Rng, request: Request, more: Mapping[str, Part]) -> None:
-        self.gan, self.history, self.good = gan, History(gan.objective, gan.generator.replicas), None
+        self.gan, self.history, self.good = gan, History(gan.objective, gan.generator.replicas, gan.penalty), None
         self._every, self._looks = request.every, min(request.every, LOG_STEPS)
         self.settings = {k: getattr(request, k) for k in ("batch_size", "discriminator_steps", "generator_steps")}
         run = {"rng": RandomState(rng), "history": self.history}
         if request.epochs is None:
-            portions = [Portion(request.batch_size, request.discriminator_steps, sys.maxsize)]
+            portions = endless(request.batch_size, request.discriminator_steps)
             self.total, self._rows, order = request.steps, None, None
         else:
             if not hasattr(data, "take"):
                 raise ArgumentError(f"fit: {type(data).__name__} draws its rows afresh and has no epochs; give steps")
-            portions = epoch(gan, len(data), request.batch_size, request.discriminator_steps)
+            rows = gan.rows_per_step(request.batch_size)
+            portions = epoch(rows, len(data), request.batch_size, request.discriminator_steps)
             self.total = request.epochs * sum(portion.times for portion in portions)
             self._rows, order = len(data), Shuffled(data, rng)
             run["order"] = order
@@ -155,6 +160,7 @@ class Training:
         self._logs = {step: step.log(min(self._looks, max(self.total, 1))) for step, _ in self._repeated}
         sides = ((gan.generator, gan.generator_optimizer), (gan.discriminator, gan.discriminator_optimizer))
         self._arenas = [a for net, optimizer in sides for a in (net.values, net.state, *optimizer.state.values())]
+        self._arenas += [gan.sampler.values, gan.sampler.state] if gan.average else []
 
     def run(self, callback: Callback | None, checkpoint: Checkpoint) -> None:
         """Train from where the parts are to the end."""
@@ -170,7 +176,7 @@ class Training:
             log = self._logs[stretch.step]
             for _ in range(stretch.length):
                 stretch.step.run()
-                log.write(stretch.step.scores)
+                log.write([*stretch.step.scores, *stretch.step.norms])
             due = checkpoint.due(stretch.done)
             if stretch.look or due or not self._finite(stretch.step.scores):
                 self.good = self._look(log, told=callback is None or not stretch.report)

@@ -14,16 +14,18 @@ import numpy as np
 
 from numgan.errors import ArgumentError, shown
 from numgan.gan import objectives
+from numgan.gan import penalty as penalties
 from numgan.hints import Array, DType, FileName, Named, Numbers, Shape
 
 if TYPE_CHECKING:
     from numgan.gan.objectives import Objective
+    from numgan.gan.penalty import Penalty
 
 
 class ScoreLog:
     """Room for the scores of `steps` training steps: on real rows, on fakes, and in the generator's step on its fakes
-    and, where the objective compares pairs, on its real rows, each (steps, *shape). A side that does not play has None
-    in place of a shape, and of scores.
+    and, where the objective compares pairs, on its real rows; and for the norms of the gradients that a penalty looks
+    at. Each is (steps, *shape); what there is not has None in place of a shape.
     """
 
     def __init__(self, steps: int, shapes: Sequence[Shape | None], dtype: DType) -> None:
@@ -33,13 +35,13 @@ class ScoreLog:
         self.used = 0
 
     def write(self, scores: list[Array]) -> None:
-        """Log one step: the scores of the sides that play, in order."""
+        """Log one step: what there is of it, in order."""
         for row, array in zip(self._rows[self.used], scores, strict=True):
             np.copyto(row, array)
         self.used += 1
 
     def take(self) -> list[Array | None]:
-        """[real, fake, generator's …]: what was logged, None for a side that does not play; and empties the log."""
+        """[real, fake, generator's …, norms]: what was logged, None for what there is not; and empties the log."""
         taken = [None if a is None else a[: self.used] for a in self.arrays]
         self.used = 0
         return taken
@@ -58,15 +60,23 @@ class History:
     Worked out on asking: step, d_accuracy (the mean of both) and d_loss (their mean, or their sum where the objective
     says so). The columns of a side that does not play are gaps: NaN, and empty in the CSV.
 
+    With a penalty, gaps at steps that do not pay it:
+    gradient_norm                     mean ‖∇ₓ score‖ over the points it looks at.
+    penalty                           what it adds to the discriminator's loss.
+
     objective  an `Objective` or its name; default "non-saturating".
     replicas   () or (R,), as the scores have them; default ().
+    penalty    a `Penalty` or its name; default None.
 
     Rows are only ever added, in arrays that grow: what has been handed out stays as it is.
     """
 
-    def __init__(self, objective: Objective | str = "non-saturating", replicas: Shape = ()) -> None:
-        self.objective = objectives.get(objective)
-        self._columns = {name: np.empty((0, *replicas)) for name in self.objective.columns}
+    def __init__(
+        self, objective: Objective | str = "non-saturating", replicas: Shape = (), penalty: Penalty | str | None = None
+    ) -> None:
+        self.objective, self.penalty = objectives.get(objective), penalties.get(penalty)
+        self.columns = (*self.objective.columns, *(self.penalty.columns if self.penalty else ()))
+        self._columns = {name: np.empty((0, *replicas)) for name in self.columns}
         self._length = 0
 
     def __len__(self) -> int:
@@ -77,18 +87,20 @@ class History:
 
         Returns None, or (step, column) of the first value among them that is not finite.
         """
-        start, (real, fake, *judged), columns = len(self), log.take(), {}
+        start, (real, fake, *judged, norms), columns = len(self), log.take(), {}
         if real is not None:
             columns |= self.objective.measure_discriminator(real, fake)
         if judged[0] is not None:
             columns |= self.objective.measure_generator(*judged)
+        if norms is not None:
+            columns |= self.penalty.measure(norms)
         gap = np.full_like(next(iter(columns.values())), np.nan)
         bad = []
-        for name in self.objective.columns:
+        for name in self.columns:
             values = columns.get(name, gap)
             self._append(name, values)
             finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
-            if name in columns and not finite.all():
+            if name in columns and name in self.objective.columns and not finite.all():
                 bad.append((start + int(finite.argmin()) + 1, name))
         self._length += len(gap)
         return min(bad, key=lambda found: found[0], default=None)
@@ -113,11 +125,11 @@ class History:
 
     def state_dict(self) -> Named:
         """Every column recorded, not copied: rows that are there never change."""
-        return {name: self[name] for name in self.objective.columns}
+        return {name: self[name] for name in self.columns}
 
     def check_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
-        """Raise ValueError unless these are this objective's columns, of one length."""
-        names = self.objective.columns
+        """Raise ValueError unless these are this game's columns, of one length."""
+        names = self.columns
         if arrays.keys() != set(names):
             raise ArgumentError(f"history: expected the columns {', '.join(names)}, got {shown(sorted(arrays))}")
         length = np.shape(arrays[names[0]])[:1] or (0,)
@@ -129,7 +141,7 @@ class History:
     def load_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
         """Hold these columns, and nothing of what was there."""
         self.check_state_dict(arrays)
-        columns = {name: np.array(arrays[name]) for name in self.objective.columns}
+        columns = {name: np.array(arrays[name]) for name in self.columns}
         self._columns, self._length = columns, len(next(iter(columns.values())))
 
     def has(self, name: str) -> bool:
@@ -142,7 +154,7 @@ class History:
         With replicas each column is written once per replica: d_loss_real[0], d_loss_real[1], …
         """
         names, columns = [], []
-        for name in self.objective.columns:
+        for name in self.columns:
             values = self[name].astype(np.float32)
             names += [name] if values.ndim == 1 else [f"{name}[{r}]" for r in range(values.shape[1])]
             columns += [values] if values.ndim == 1 else list(values.T)

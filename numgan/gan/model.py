@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numgan.errors import ArgumentError, affordable, generator, instance, one_of, whole
+from numgan.errors import ArgumentError, affordable, generator, instance, one_of, real_array, whole
 from numgan.gan import objectives
+from numgan.gan import penalty as penalties
+from numgan.gan.average import Average
 from numgan.gan.fit import Request, fit
 from numgan.gan.parts import Part, Parts
 from numgan.gan.steps import SCHEDULES, SEPARATE, DiscriminatorStep, GeneratorStep, refusal
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from numgan.gan.fit import Callback
     from numgan.gan.history import History
     from numgan.gan.objectives import Objective
+    from numgan.gan.penalty import Penalty
     from numgan.nn.layer import Layer
 
 SIDES = ("generator_optimizer", "discriminator_optimizer")
@@ -49,8 +52,13 @@ class GAN:
     schedule   how the discriminator learns from a real and a generated batch: "concatenated" (default), one update on
         both as one batch; "separate", one update on the real batch, then one on the generated one. An objective that
         compares real rows with generated ones, such as "relativistic", needs both as one.
+    penalty    what the discriminator pays for being steep: a `Penalty`, or the name of one, "wgan-gp", "r1", "r2" or
+        "r1+r2"; default None. A Wasserstein critic then has clip=0.
+    average    d, in (0, 1): samples are of the generator's weights averaged with this decay, see `Average`;
+        default None: of the weights as they are.
 
-    The rows generated for the discriminator are made in inference mode, as Keras's `predict` makes them.
+    The rows generated for the discriminator are made in inference mode, as Keras's `predict` makes them, by the
+    generator as it is.
 
     parts   all that training changes: the `Part`s that saving, loading, copying and resuming read.
     """
@@ -63,6 +71,8 @@ class GAN:
         discriminator_optimizer: Optimizer | None = None,
         objective: Objective | str = "non-saturating",
         schedule: str = "concatenated",
+        penalty: Penalty | str | None = None,
+        average: float | None = None,
     ) -> None:
         g = instance("GAN: generator", generator, Sequential)
         d = instance("GAN: discriminator", discriminator, Sequential)
@@ -83,12 +93,16 @@ class GAN:
         refused = refusal(self.objective, schedule)
         if refused:
             raise ArgumentError(refused)
+        self.penalty = penalties.get(penalty)
+        if self.penalty:
+            self.penalty.check(self.objective, d)
         self.generator_optimizer, self.discriminator_optimizer = (
             Adam() if optimizer is None else instance(f"GAN: {side}_optimizer", optimizer, Optimizer)
             for side, optimizer in (("generator", generator_optimizer), ("discriminator", discriminator_optimizer))
         )
         if self.generator_optimizer is self.discriminator_optimizer:
             raise ArgumentError(f"GAN: each network needs an optimizer of its own, got one {self.generator_optimizer}")
+        self.average = None if average is None else Average(g, average)
         self.generator_optimizer.check_free(g)  # before either is attached
         self.discriminator_optimizer.check_free(d)
         self.generator_optimizer.attach(g)
@@ -99,6 +113,8 @@ class GAN:
             generator_optimizer=self.generator_optimizer,
             discriminator_optimizer=self.discriminator_optimizer,
         )
+        if self.average:
+            self.parts["average"] = self.average
         self._steps = {}
 
     @property
@@ -106,10 +122,18 @@ class GAN:
         """How many noise values make one sample."""
         return math.prod(self.generator.shapes[0])
 
+    @property
+    def sampler(self) -> Sequential:
+        """The network that samples are made with: the averaged generator where there is one, else the generator."""
+        return self.average.network if self.average else self.generator
+
     # ---------------------------------------------------------------------------------------------------- training
 
-    def train_discriminator(self, real: Numbers, noise: Numbers) -> Any:
+    def train_discriminator(self, real: Numbers, noise: Numbers, mix: Numbers | None = None) -> Any:
         """One discriminator step on real rows (…, batch, *shape) and noise (…, batch, *shape).
+
+        mix  (…, batch), numbers from 0 to 1, uniform at random: where between each generated and real row a penalty
+             that asks for it ("wgan-gp") takes its gradient. No other game takes it.
 
         Nothing of the generator changes. Returns the objective's metrics, such as `DiscriminatorMetrics`: floats, or
         arrays (R,) with replicas.
@@ -118,9 +142,10 @@ class GAN:
         rows, noise_rows = self.discriminator.rows_of(real), self.generator.rows_of(noise)
         if rows != noise_rows:
             raise ArgumentError(f"train_discriminator: {rows} real rows but {noise_rows} noise rows")
+        mix = self._check_mix(mix, rows)
         with self.in_use(), np.errstate(all="ignore"):  # what diverges shows in the metrics
             step = self.discriminator_step(rows)
-            step.run(real, noise)
+            step.run(real, noise, mix)
             return _as_numbers(self.objective.discriminator_metrics(step.real_scores, step.fake_scores))
 
     def train_generator(self, noise: Numbers, real: Numbers | None = None) -> Any:
@@ -154,10 +179,28 @@ class GAN:
             f"train_generator: the objective {self.objective.name} looks at generated rows alone; give no real rows"
         )
 
+    def _check_mix(self, mix, rows):
+        """The mixing numbers as an array, or an error; None where nothing is mixed."""
+        if not (self.penalty and self.penalty.mixes):
+            if mix is not None:
+                raise ArgumentError(
+                    f"train_discriminator: mix is for penalties that mix rows, and it is {self.penalty}"
+                )
+            return None
+        if mix is None:
+            raise ArgumentError(f"train_discriminator: {self.penalty!r} needs mix=…, a random number for each row")
+        mix = real_array("train_discriminator: mix", mix, self.discriminator.dtype)
+        if mix.shape not in ((rows,), (*self.discriminator.replicas, rows)) or not 0 <= mix.min() <= mix.max() <= 1:
+            raise ArgumentError(
+                f"train_discriminator: mix must be {rows} numbers from 0 to 1, got the shape {mix.shape}"
+                + (f" and numbers from {mix.min():.3g} to {mix.max():.3g}" if mix.size else "")
+            )
+        return mix
+
     @contextlib.contextmanager
     def in_use(self, by: str = "") -> Iterator[None]:
-        """Keep other threads from using either network meanwhile; see `Sequential.in_use`."""
-        with self.generator.in_use(by), self.discriminator.in_use(by):
+        """Keep other threads from using the networks meanwhile; see `Sequential.in_use`."""
+        with self.generator.in_use(by), self.discriminator.in_use(by), self.sampler.in_use(by):
             yield
 
     def discriminator_step(self, batch: int) -> DiscriminatorStep:
@@ -238,22 +281,24 @@ class GAN:
     def steps_per_epoch(self, length: int, batch_size: int, discriminator_steps: int = 1) -> int:
         """How many training steps it takes to go through `length` rows once."""
         length, k = whole("length", length), whole("discriminator_steps", discriminator_steps, 0)
-        return sum(portion.times for portion in epoch(self, length, batch_size, k))
+        return sum(portion.times for portion in epoch(self.rows_per_step(batch_size), length, batch_size, k))
 
     # ----------------------------------------------------------------------------------------------------- sampling
 
     def sample(self, n: int, rng: Rng) -> Array:
-        """n generated rows (…, n, *shape), in inference mode, from standard normal noise drawn from `rng`."""
+        """n generated rows (…, n, *shape) of the `sampler`, in inference mode, from standard normal noise drawn from
+        `rng`.
+        """
         n, rng = whole("sample(n)", n), generator("sample: rng", rng)
         shape = (*self.generator.replicas, n, *self.generator.shapes[0])
         affordable(f"sample: {n:,} rows", 8 * math.prod(shape))
-        return self.generator.predict(rng.standard_normal(shape, dtype=self.generator.dtype))
+        return self.sampler.predict(rng.standard_normal(shape, dtype=self.generator.dtype))
 
     def predict(self, noise: Numbers) -> Array:
-        """What the discriminator says of generated rows, D(G(z)) (…, rows, 1), in inference mode: probabilities that
-        they are real, or a critic's scores.
+        """What the discriminator says of generated rows, D(G(z)) (…, rows, 1), in inference mode, with the `sampler`
+        for G: probabilities that they are real, or a critic's scores.
         """
-        return self.discriminator.predict(self.generator.predict(noise))
+        return self.discriminator.predict(self.sampler.predict(noise))
 
     # ------------------------------------------------------------------------------------------------------- saving
 
@@ -274,6 +319,8 @@ class GAN:
             **{f"{side}_optimizer": [type(o).__name__, o.config()] for side, o in optimizers.items()},
             "objective": [self.objective.name, self.objective.config()],
             "schedule": self.schedule,
+            **({"penalty": [self.penalty.name, self.penalty.config()]} if self.penalty else {}),
+            **({"average": self.average.decay} if self.average else {}),
         }
 
     def copy(self) -> GAN:
@@ -286,13 +333,15 @@ class GAN:
     def __getstate__(self):
         """For `copy` and `pickle`: everything but what is bound to the networks' arrays, which the copy binds anew."""
         with self.in_use():
-            state = {name: value for name, value in vars(self).items() if name not in ("_steps", *SIDES)}
-            state["parts"] = Parts({name: None if name in SIDES else part for name, part in self.parts.items()})
+            bound = [part for part in (self.generator_optimizer, self.discriminator_optimizer, self.average) if part]
+            state = {name: value for name, value in vars(self).items() if name not in ("_steps", *SIDES, "average")}
+            state["parts"] = Parts({k: None if part in bound else part for k, part in self.parts.items()})
             state["optimizers"] = {s: (getattr(self, s).free(), getattr(self, s).state_dict()) for s in SIDES}
+            state["average"] = self.average and (self.average.decay, self.average.state_dict())
         return state
 
     def __setstate__(self, state):
-        optimizers = state.pop("optimizers")
+        optimizers, average = state.pop("optimizers"), state.pop("average", None)
         vars(self).update(state)
         for side, network in zip(SIDES, (self.generator, self.discriminator), strict=True):
             optimizer, held = optimizers[side]
@@ -300,6 +349,10 @@ class GAN:
             optimizer.load_state_dict(held)
             setattr(self, side, optimizer)
             self.parts[side] = optimizer
+        self.average = average and Average(self.generator, average[0])
+        if average:
+            self.average.load_state_dict(average[1])
+            self.parts["average"] = self.average
         self._steps = {}
 
     def save(self, path: FileName) -> None:
@@ -317,7 +370,11 @@ class GAN:
             optimizers = [model.build_optimizer(key + "_optimizer") for key in ("generator", "discriminator")]
             name, arguments = model.settings["objective"]
             objective = type(objectives.get(name))(**arguments)
-            gan = cls(*networks, *optimizers, objective, model.settings["schedule"])
+            settings = {"average": model.settings["average"]} if "average" in model.settings else {}
+            if "penalty" in model.settings:
+                name, arguments = model.settings["penalty"]
+                settings["penalty"] = type(penalties.get(str(name)))(**arguments)
+            gan = cls(*networks, *optimizers, objective, model.settings["schedule"], **settings)
             gan.load_state_dict(model.read_arrays({k: a.shape for k, a in gan.state_dict().items()}))
         return gan
 

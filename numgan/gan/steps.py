@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from numgan.gan.penalty import GENERATED, REAL, penalty_calls
 from numgan.hints import Array
 from numgan.nn.calls import Call, listing, runs
 from numgan.nn.plan import Plan
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 # The discriminator learns from real and generated rows as one batch, or from one after the other.
 JOINT, SEPARATE = SCHEDULES = ("concatenated", "separate")
+UPDATES = {JOINT: 1, SEPARATE: 2}  # of the discriminator in one of its steps, on as many parts of a batch
 
 
 def schedules(objective: Objective | type[Objective]) -> tuple[str, ...]:
@@ -39,13 +41,14 @@ def refusal(objective: Objective | type[Objective], schedule: str) -> str | None
     )
 
 
-def learning_calls(gan: GAN, plan: Plan, reals: int) -> list[Call]:
-    """Forward, the objective's gradient, backward and update of the discriminator on a batch whose first `reals` rows
-    are real ones.
+def learning_calls(gan: GAN, plan: Plan, reals: int, penalty: list[Call]) -> list[Call]:
+    """Forward, the objective's gradient, backward, what a penalty adds to the gradient, and update of the discriminator
+    on a batch whose first `reals` rows are real ones. What the objective does to the updated parameters comes before
+    what the layers do with them.
     """
     gradient = gan.objective.discriminator_gradient(plan.y, plan.dy, reals)
-    after = gan.objective.after_update(gan.discriminator)
-    return [*plan.forward, *gradient, *plan.backward, gan.discriminator_optimizer.call, *after]
+    after = [*gan.objective.after_update(gan.discriminator), *gan.discriminator.after_update()]
+    return [*plan.forward, *gradient, *plan.backward, *penalty, gan.discriminator_optimizer.call, *after]
 
 
 class Step:
@@ -76,27 +79,65 @@ class DiscriminatorStep(Step):
 
         real = learner(2 * batch if joint else batch)
         fake = real if joint else learner(batch)
-        fakes = np.s_[..., batch:] if joint else np.s_[...]
+        fakes = np.s_[..., batch if joint else 0 :]
         source = Plan(g, batch, training=False, backward=False)
         copy = {"dst": fake.x[fakes], "src": source.y}
         generate = [*source.forward, Call(np.copyto, copy, g.name, "generated rows", "copy")]
+        rows = {REAL: real.x1[..., :-1, :batch], GENERATED: fake.x1[..., :-1, :][fakes]}
+        self._penalise(gan, rows, joint)
         if joint:
-            calls = [*generate, *learning_calls(gan, real, batch)]
+            calls = [*generate, *learning_calls(gan, real, batch, self._penalties[0])]
         else:
-            calls = [*learning_calls(gan, real, batch), *generate, *learning_calls(gan, fake, 0)]
+            calls = [
+                *learning_calls(gan, real, batch, self._penalties[0]),
+                *generate,
+                *learning_calls(gan, fake, 0, self._penalties[1]),
+            ]
         super().__init__(calls)
+        penalised = {id(call) for calls in self._penalties for call in calls}
+        self._plain_runs = runs([call for call in calls if id(call) not in penalised])
         self.title = (
             f"discriminator step: {batch:,} real and {batch:,} generated rows, "
             f"{'as one batch' if joint else 'one batch after the other'}\n"
             f"'{d.name}' learns; '{g.name}' is frozen and only runs forward"
         )
+        if self._every > 1:
+            self.title += f"\nthe penalty is part of every {self._every:,}th step"
         self.real, self.noise = d.samples_first(real.x[..., :batch]), g.samples_first(source.x)
         self.real_scores, self.fake_scores = (d.samples_first(a) for a in (real.y[..., :batch], fake.y[fakes]))
 
-    def run(self, real: Array, noise: Array) -> None:
+    def _penalise(self, gan, rows, joint):
+        """Bind the penalty of each update, and what it reads and writes: its share of mixing numbers, and the norms."""
+        d, penalty = gan.discriminator, gan.penalty
+        self._optimizer, self._updates = gan.discriminator_optimizer, 1 if joint else 2
+        self._every, self._penalties, self.mix, self.norms = 1, ([], []), None, None
+        if penalty is None:
+            return
+        self._every, batch = penalty.every, rows[REAL].shape[-1]
+        row = np.zeros((*d.replicas, 1, batch), d.dtype)
+        norms = np.zeros((*d.replicas, 1, batch * len(penalty.where)), d.dtype)
+        self.norms = d.samples_first(norms)
+        if penalty.mixes:
+            self.mix = row[..., 0, :]
+        early = len(penalty.where) if joint else penalty.where.count(REAL)  # real rows come first, in either
+        self._penalties = tuple(
+            penalty_calls(penalty, d, kinds, rows, row, part)
+            for kinds, part in zip(
+                (penalty.where[:early], penalty.where[early:]), np.split(norms, [early * batch], axis=-1), strict=True
+            )
+        )
+
+    def run(self, real: Array, noise: Array, mix: Array | None = None) -> None:
         np.copyto(self.real, real)
         np.copyto(self.noise, noise)
-        self._run()
+        if self.mix is not None:
+            np.copyto(self.mix, mix)
+        if self._optimizer.steps // self._updates % self._every == 0:
+            self._run()
+        else:
+            self.norms[...] = np.nan  # none is worked out
+            for run in self._plain_runs:
+                run()
 
 
 class GeneratorStep(Step):
@@ -133,6 +174,8 @@ class GeneratorStep(Step):
             *critic.backward,
             *source.backward,
             gan.generator_optimizer.call,
+            *g.after_update(),
+            *([gan.average.call] if gan.average else []),
         ]
         super().__init__(calls)
         self.title = (

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    from numgan.gan.model import GAN
+from numgan.gan.steps import UPDATES
 
 
 class Portion(NamedTuple):
@@ -16,6 +16,11 @@ class Portion(NamedTuple):
     batch_size: int
     discriminator_steps: int
     times: int
+
+
+def endless(batch_size: int, discriminator_steps: int) -> list[Portion]:
+    """The one `Portion` of a run by steps."""
+    return [Portion(batch_size, discriminator_steps, sys.maxsize)]
 
 
 class Stretch(NamedTuple):
@@ -32,13 +37,13 @@ class Stretch(NamedTuple):
     report: bool
 
 
-def epoch(gan: GAN, length: int, batch_size: int, discriminator_steps: int) -> list[Portion]:
-    """The `Portion`s of an epoch: the training steps that see each of `length` rows once.
+def epoch(rows: int, length: int, batch_size: int, discriminator_steps: int) -> list[Portion]:
+    """The `Portion`s of an epoch: the training steps that see each of `length` rows once, `rows` of them in each
+    discriminator step, see `GAN.rows_per_step`.
 
     Each discriminator step takes a batch. When the whole batches of an epoch do not divide by the discriminator
     steps of a training step, the last training step on them has fewer; one more takes the partial batch.
     """
-    rows = gan.rows_per_step(batch_size)
     whole_batches, left = divmod(length, rows)
     times, fewer = divmod(whole_batches, max(1, discriminator_steps))
     portions = (
@@ -47,6 +52,18 @@ def epoch(gan: GAN, length: int, batch_size: int, discriminator_steps: int) -> l
         Portion(left * batch_size // rows, min(1, discriminator_steps), int(left > 0)),
     )
     return [portion for portion in portions if portion.times]
+
+
+def updates(portions: Sequence[Portion], steps: int, generator_steps: int, schedule: str) -> tuple[int, int]:
+    """How many updates the generator and the discriminator make in the first `steps` training steps of the portions,
+    repeated.
+    """
+    epochs, left = divmod(steps, sum(portion.times for portion in portions))
+    discriminator_steps = epochs * sum(portion.times * portion.discriminator_steps for portion in portions)
+    for portion in portions:
+        discriminator_steps += min(left, portion.times) * portion.discriminator_steps
+        left -= min(left, portion.times)
+    return steps * generator_steps, discriminator_steps * UPDATES[schedule]
 
 
 def stretches(

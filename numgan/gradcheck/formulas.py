@@ -11,19 +11,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from numgan.gan import stretches
 from numgan.gan.model import GAN
-from numgan.gan.objectives import Wasserstein
+from numgan.gan.objectives import NonSaturating, Wasserstein
+from numgan.gan.steps import SEPARATE
 from numgan.gradcheck.problems import as_network
 from numgan.gradcheck.report import Report, Row
 from numgan.hints import Numbers, Shape
 from numgan.nn import initializers
+from numgan.nn.activations import LeakyReLU, ReLU, Sigmoid
 from numgan.nn.batch_norm import BatchNorm
+from numgan.nn.calls import runs
 from numgan.nn.convolution import Conv2D, Conv2DTranspose
 from numgan.nn.dense import Dense
 from numgan.nn.dropout import Dropout
 from numgan.nn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 from numgan.nn.network import Sequential
 from numgan.nn.optimizers import SGD, Adam
+from numgan.nn.rates import Rate
+from numgan.nn.reshaping import Flatten, Reshape
+from numgan.nn.spectral_norm import SpectralNorm
 
 if TYPE_CHECKING:
     from numgan.nn.layer import Layer
@@ -238,6 +245,113 @@ def starting_weights(seed: int, tolerance: float) -> Report:
     return report
 
 
+# ---------------------------------------------------------------------------------------- spectral normalisation
+
+
+def spectral_norms(seed: int, tolerance: float) -> Report:
+    """After many rounds of power iteration: outputs are those of the wrapped layer with weights divided by the largest
+    singular value that NumPy finds, and the bias as it is; and the gradient is that of W/σ(W), σ as it depends on W.
+    """
+    rng, report = np.random.default_rng(seed), Report("spectral norms against singular values", 1e-9)
+    for layer, shape in SpectralNorm.examples():
+        x = rng.normal(0.2, 1.3, (ROWS, *shape))
+        network = as_network(layer, x, rng)
+        _iterate(network, 2_000)
+        wrapped = as_network(layer.layer, x, rng)
+        for ours, theirs in zip(wrapped.parameters().values(), network.parameters().values(), strict=True):
+            ours[...] = theirs
+        weight = wrapped.layers[0].params["weight"]
+        (one,) = network.layers
+        sigma = np.linalg.norm(_outputs_first(one.layer, weight), 2)
+        compare(report, f"{layer.layer!r}: length of u", np.linalg.norm(one.state["u"]), 1)
+        compare(report, f"{layer.layer!r}: length of v", np.linalg.norm(one.state["v"]), 1)
+        weight /= sigma
+        compare(report, f"{layer.layer!r}: output", network.predict(x), wrapped.predict(x))
+        # ∂σ/∂W by NumPy's singular vectors, and what the wrapped layer says of W̄
+        c = rng.standard_normal(network.predict(x).shape)
+        for each in (network, wrapped):
+            each.forward(x, training=True)
+            each.backward(c)
+        given, grad = _outputs_first(one.layer, wrapped.layers[0].grads["weight"]), one.grads["weight"]
+        left, _, right = np.linalg.svd(_outputs_first(one.layer, weight), full_matrices=False)
+        inner = math.fsum((given * _outputs_first(one.layer, weight)).ravel())
+        wanted = (given - inner * np.outer(left[:, 0], right[0])) / sigma
+        compare(report, f"{layer.layer!r}: gradient", _outputs_first(one.layer, grad), wanted)
+    return report
+
+
+def power_iterations(clip: float | None, seed: int, tolerance: float) -> Report:
+    """The vectors of a GAN's spectral norms over three steps, in plain Python: one round of power iteration after each
+    update, on the weights that it left, clipped ones where they are; and none at any other time.
+    """
+    rng = np.random.default_rng(seed)
+    layers = [
+        SpectralNorm(Conv2DTranspose(2, (2, 3), 2, "same")),
+        Flatten(),
+        SpectralNorm(Dense(6)),
+        Reshape((2, 3, 1)),
+    ]
+    generator = Sequential(layers, (3, 1, 2), rng, "float64", name="generator")
+    layers = [
+        SpectralNorm(Conv2D(4, (2, 1))),
+        Flatten(),
+        SpectralNorm(Dense(3)),
+        LeakyReLU(0.2),
+        SpectralNorm(Dense(1)),
+    ]
+    objective = Wasserstein(clip) if clip else NonSaturating()
+    discriminator = Sequential([*layers, *objective.closing()], (2, 3, 1), rng, "float64", name="discriminator")
+    gan = GAN(generator, discriminator, SGD(0.2), SGD(0.2), objective)
+    report = Report(f"vectors of spectral norms{', weights clipped' if clip else ''}", VALUE_TOLERANCE)
+    for _ in range(3):
+        for network, other in ((discriminator, generator), (generator, discriminator)):
+            kept, vectors = other.state.copy(), [a["v"].tolist() for a in _normalised(network)]
+            real, noise = rng.standard_normal((4, 2, 3, 1)), rng.standard_normal((4, 3, 1, 2))
+            if network is discriminator:
+                gan.train_discriminator(real, noise)
+            else:
+                gan.train_generator(noise)
+            for layer, v in zip((a for a in network.layers if isinstance(a, SpectralNorm)), vectors, strict=True):
+                u, v = _round(_outputs_first(layer.layer, layer.params["weight"]).tolist(), v)
+                compare(report, f"{network.name}: {layer.name}.u", layer.state["u"], u)
+                compare(report, f"{network.name}: {layer.name}.v", layer.state["v"], v)
+            after = network.state.copy()
+            gan.predict(noise)
+            network.forward(real if network is discriminator else noise, training=True)
+            compare(report, f"{network.name}: moved by passes", np.sum(network.state != after), 0)
+            compare(report, f"{other.name}: moved while frozen", np.sum(other.state != kept), 0)
+    return report
+
+
+def _normalised(network):
+    """The states of a network's spectral norms."""
+    return [layer.state for layer in network.layers if isinstance(layer, SpectralNorm)]
+
+
+def _outputs_first(layer, weight):
+    """Weights, or their gradient, as the matrix (n_out, fan-in)."""
+    outputs = np.moveaxis(weight, 1, 0) if isinstance(layer, Conv2DTranspose) else weight
+    return outputs.reshape(len(outputs), -1)
+
+
+def _round(matrix, v):
+    """u and v after a round of power iteration, in lists."""
+    u = _unit([math.fsum(w * b for w, b in zip(row, v, strict=True)) for row in matrix])
+    return u, _unit([math.fsum(w * a for w, a in zip(column, u, strict=True)) for column in zip(*matrix, strict=True)])
+
+
+def _unit(vector):
+    norm = math.sqrt(math.fsum(x * x for x in vector))
+    return [x / norm for x in vector]
+
+
+def _iterate(network, rounds):
+    calls = runs(network.after_update())
+    for _ in range(rounds):
+        for run in calls:
+            run()
+
+
 # ------------------------------------------------------------------------------------------------------ optimisers
 
 
@@ -288,6 +402,120 @@ def sgd_updates(seed: int, tolerance: float) -> Report:
     return report
 
 
+def rate_values(seed: int, tolerance: float) -> Report:
+    """Learning rates update by update: grown by equal amounts, then lowered by equal amounts or along a cosine, then
+    held, as plain recurrences and sines have them.
+    """
+    report = Report("values of learning rates", VALUE_TOLERANCE)
+    for peak, warm_up, length, final in ((0.4, 3, 5, 0.1), (2e-3, 1, 7, 0.0), (0.5, 0, 4, 0.05)):
+        grown = list(np.linspace(0, peak, warm_up + 1)[1:])
+        name = f"peak {peak}, {warm_up} up, {length} down to {final}"
+        rate = Rate(peak, warm_up)
+        compare(report, f"constant, {name}", _rates(rate, warm_up + length), [*grown, *[peak] * length])
+        lowered, wave = [], []
+        for k in range(length):
+            lowered.append(peak - (peak - final) / length * k)
+            wave.append(peak - (peak - final) * math.sin(math.pi * k / length / 2) ** 2)  # (1 − cos 2x)/2 = sin² x
+        for decay, fallen in (("linear", lowered), ("cosine", wave)):
+            rate = Rate(peak, warm_up, decay, warm_up + length, final)
+            wanted = [*grown, *fallen, final, final, final]
+            compare(report, f"{decay}, {name}", _rates(rate, warm_up + length + 3), wanted)
+    return report
+
+
+def _rates(rate, n):
+    return [rate.at(t) for t in range(1, n + 1)]
+
+
+def rates_in_use(seed: int, tolerance: float) -> Report:
+    """Eight updates of SGD and of Adam with a rate that changes: SGD's are the rate times the gradient, and Adam's are
+    those of a rate of 1 times the rate. Then the same from the state after five: the count goes on. Then with a rate
+    that is set in its place.
+    """
+    gradients = np.random.default_rng(seed).normal(0, 1, (8, 4))
+    rate, changes = Rate(0.3, 2, "linear", 7, 0.1), [0.15, 0.3, 0.3, 0.26, 0.22, 0.18, 0.14, 0.1]
+    report = Report(f"updates with {rate!r}", VALUE_TOLERANCE)
+    for kind in (SGD, Adam):
+        walks = [_walk(kind(first), gradients) for first in (rate, 1.0)]
+        wanted = 0.5 + np.cumsum(np.array(changes)[:, None] * np.diff(walks[1], axis=0, prepend=0.5), axis=0)
+        compare(report, f"{kind.__name__}: parameters", walks[0], wanted)
+        first, second = kind(rate), kind(rate)
+        _walk(first, gradients[:5])
+        second.attach(Sequential([Dense(1)], 3, np.random.default_rng(0), "float64"))
+        second.load_state_dict(first.state_dict())
+        compare(report, f"{kind.__name__}: rate when loaded", second.learning_rate, changes[5])
+        second.learning_rate = 0.7
+        first.load_state_dict(second.state_dict())
+        compare(report, f"{kind.__name__}: rate when set", first.learning_rate, 0.7)
+    return report
+
+
+def _walk(optimizer, gradients):
+    """Parameters after each of the updates, from a start of 0.5."""
+    network = Sequential([Dense(1)], gradients.shape[1] - 1, np.random.default_rng(0), "float64")
+    network.values[...] = 0.5
+    optimizer.attach(network)
+    walk = []
+    for gradient in gradients:
+        network.grads[...] = gradient
+        optimizer.step()
+        walk.append(network.values.copy())
+    return walk
+
+
+def rates_of_the_sides(schedule: str, seed: int, tolerance: float) -> Report:
+    """Five steps of a game of linear networks by SGD, each side with a rate of its own that falls with its own updates.
+    The score is w·x + c and the row W·z + b, so that what a critic learns from is means: w moves by its rate times
+    mean x on real rows, and by minus that on generated ones; b by its rate times w, and W by that times mean z.
+    """
+    rng, report = np.random.default_rng(seed), Report(f"rates of both sides, {schedule} schedule", VALUE_TOLERANCE)
+    generator = Sequential([Dense(2)], 3, rng, "float64", name="generator")
+    critic = Sequential([Dense(1)], 2, rng, "float64", name="critic")
+    updates = 5 * (2 if schedule == SEPARATE else 1)
+    optimizers = SGD(Rate(0.2, 0, "linear", 5)), SGD(Rate(0.5, 0, "linear", updates))
+    gan = GAN(generator, critic, *optimizers, Wasserstein(clip=100.0), schedule)
+    (big_w, b), (w, _) = ([a.copy() for a in net.parameters().values()] for net in (generator, critic))
+    for step in range(5):
+        real, noise, more = rng.normal(0, 1, (6, 2)), rng.normal(0, 1, (6, 3)), rng.normal(0, 1, (6, 3))
+        gan.train_discriminator(real, noise)
+        gan.train_generator(more)
+        own, on_real, on_fake = 0.2 - 0.04 * step, 0.5 - 0.1 * step, 0.5 - 0.1 * step
+        if schedule == SEPARATE:
+            on_fake -= 0.05
+        w = w + on_real * real.mean(axis=0) - on_fake * (big_w @ noise.mean(axis=0) + b)
+        big_w, b = big_w + own * w.T * more.mean(axis=0), b + own * w[0]
+        for name, ours, wanted in (
+            ("critic's weights", critic.parameters()["dense_1.weight"], w),
+            ("generator's weights", generator.parameters()["dense_1.weight"], big_w),
+            ("generator's bias", generator.parameters()["dense_1.bias"], b),
+        ):
+            compare(report, f"{name} after step {step + 1}", ours, wanted)
+    return report
+
+
+def counted_updates(schedule: str, seed: int, tolerance: float) -> Report:
+    """How many updates either side has made after every step of a training, by steps and by epochs of 11 rows in
+    batches that do not go into them, against a GAN's optimisers.
+    """
+    report = Report(f"updates of either side, {schedule} schedule", VALUE_TOLERANCE)
+    for d, g in ((1, 1), (3, 2), (2, 0), (0, 1)):
+        for length in ({"steps": 7}, {"epochs": 2}):
+            rng, counts = np.random.default_rng(seed), []
+            generator = Sequential([Dense(2)], 3, rng, name="generator")
+            gan = GAN(generator, Sequential([Dense(1)], 2, rng), SGD(), SGD(), Wasserstein(), schedule)
+
+            def count(done, history, gan=gan, counts=counts):
+                counts.append((gan.generator_optimizer.steps, gan.discriminator_optimizer.steps))
+
+            how = {"batch_size": 4, "discriminator_steps": d, "generator_steps": g}
+            gan.fit(rng.normal(0, 1, (11, 2)), rng=rng, every=1, callback=count, **length, **how)
+            by_steps, by_epochs = stretches.endless(4, d), stretches.epoch(gan.rows_per_step(4), 11, 4, d)
+            portions = by_steps if "steps" in length else by_epochs
+            told = [stretches.updates(portions, n, g, schedule) for n in range(len(counts))]
+            compare(report, f"{d} to {g}, by {next(iter(length))}", told, counts)
+    return report
+
+
 def clipped_weights(seed: int, tolerance: float) -> Report:
     """A Wasserstein critic's parameters after one step of SGD: none beyond ±clip, and those within as SGD left them."""
     rng = np.random.default_rng(seed)
@@ -301,3 +529,44 @@ def clipped_weights(seed: int, tolerance: float) -> Report:
     report = Report("a critic's weights clipped after its update", VALUE_TOLERANCE)
     compare(report, "parameters", critic.values, wanted)
     return report
+
+
+def averaged_weights(seed: int, tolerance: float) -> Report:
+    """Five steps of a GAN whose generator is averaged, two of them in the warm-up, against the recurrence in plain
+    Python: every parameter and running statistic, and dropout's key, which is no number to average. Then what sampling
+    makes of it; and that the game is the one that is played without an average.
+    """
+    decay, rng = 0.3, np.random.default_rng(seed)
+    plain, averaged = (_gan_to_average(seed, average) for average in (None, decay))
+    wanted = {name: a.ravel().tolist() for name, a in plain.generator.state_dict().items()}
+    for t in range(1, 6):
+        batches = [(rng.standard_normal((6, 2)), rng.standard_normal((6, 3))) for _ in range(3)]
+        for gan in (plain, averaged):
+            for real, noise in batches:
+                gan.train_discriminator(real, noise)
+            gan.train_generator(batches[0][1])
+        d = min(decay, (1 + t) / (10 + t))
+        for name, a in plain.generator.state_dict().items():
+            now = a.ravel().tolist()
+            mean = [d * old + (1 - d) * new for old, new in zip(wanted[name], now, strict=True)]
+            wanted[name] = now if name.endswith("key") else mean
+    report = Report(f"five updates of a generator averaged with decay {decay}", VALUE_TOLERANCE)
+    live, shapes = plain.generator.values.copy(), {name: a.shape for name, a in plain.generator.state_dict().items()}
+    plain.generator.load_state_dict({name: np.reshape(wanted[name], shape) for name, shape in shapes.items()})
+    compare(report, "what the discriminator says of samples", averaged.predict(noise), plain.predict(noise))
+    ours, expected = (gan.sample(4, np.random.default_rng(seed)) for gan in (averaged, plain))
+    compare(report, "samples", ours, expected)
+    for name, a in averaged.average.network.state_dict().items():
+        compare(report, f"average of {name}", a.ravel(), wanted[name])
+    compare(report, "updates", averaged.average.updates, 5)
+    compare(report, "the generator itself", averaged.generator.values, live)
+    return report
+
+
+def _gan_to_average(seed, average):
+    rng = np.random.default_rng(seed)
+    layers = [Dense(4), BatchNorm(0.8), Dropout(0.3), ReLU(), Dense(2)]
+    generator = Sequential(layers, 3, rng, "float64", name="generator")
+    discriminator = Sequential([Dense(5), ReLU(), Dense(1), Sigmoid()], 2, rng, "float64", name="discriminator")
+    generator.values += rng.normal(0, 0.2, generator.values.shape)
+    return GAN(generator, discriminator, SGD(0.5), SGD(0.1), average=average)

@@ -15,7 +15,9 @@ import numpy as np
 
 from numgan.errors import ArgumentError, ArgumentTypeError, real_array
 from numgan.gan.model import GAN
+from numgan.gan.penalty import GENERATED, REAL
 from numgan.gan.steps import SEPARATE, DiscriminatorStep, GeneratorStep
+from numgan.gradcheck.second_order import Paid, payments
 from numgan.hints import Array, Named, Numbers, Rng
 from numgan.nn.calls import runs
 from numgan.nn.losses import trusting
@@ -84,6 +86,8 @@ def as_network(subject: Any, x: Numbers, rng: Rng) -> Sequential:
                 array[...] = (
                     rng.uniform(0.5, 1.5, array.shape) if "variance" in name else rng.normal(0, 0.5, array.shape)
                 )
+    for call in network.after_update():  # of an update that led to these parameters
+        call.run()
     return network
 
 
@@ -112,12 +116,16 @@ def network_terms(
     terms: Callable[[Array], Array],
     training: bool,
     depth: int | None = None,
+    paid: Paid | None = None,
 ) -> Problem:
-    """A problem on a network's parameters and input: `start` writes ∂L/∂y, `terms` are those of L as y has them."""
+    """A problem on a network's parameters and input: `start` writes ∂L/∂y, `terms` are those of L as y has them, `paid`
+    is what is added to L.
+    """
     views = network.parameters() if training else {}
     base = {name: array.copy() for name, array in views.items()} | {"input": x}
     state = network.state.copy()  # running statistics as they are now, not as a training pass leaves them
     columns = network.samples_first(plan.x)
+    add = paid.adding(network) if paid else lambda: None
 
     def claim(point):
         learnt(views | {"input": columns}, point)
@@ -125,6 +133,7 @@ def network_terms(
         plan.run_forward()
         start()
         plan.run_backward()
+        add()
         found = {name: a.copy() for name, a in network.gradients().items()} if training else {}
         found["input"] = network.samples_first(plan.dx).copy()
         learnt(views, base)
@@ -134,11 +143,13 @@ def network_terms(
     def make(replicas):
         twin = network.copy(replicas=replicas)
         inner = Plan(twin, len(x), training=training, backward=False, depth=depth)
+        more = paid.terms(twin) if paid else lambda: np.empty((replicas or 1, 0))
 
         def run():
             twin.state[...] = state
             inner.run_forward()
-            return terms(twin.samples_first(inner.y)).reshape(replicas or 1, -1)
+            own = terms(twin.samples_first(inner.y)).reshape(replicas or 1, -1)
+            return np.concatenate([own, more().reshape(replicas or 1, -1)], axis=1)
 
         return (twin.parameters() if training else {}) | {"input": twin.samples_first(inner.x)}, run
 
@@ -233,20 +244,23 @@ def gan_problems(gan: GAN, x: Any, report: Report) -> list[Problem]:
     if len(real) != len(noise):
         raise ArgumentError(f"checking a GAN takes as many real rows as noise rows, got {len(real)} and {len(noise)}")
     g, d = gan.generator.copy("float64"), gan.discriminator.copy("float64")
-    twin = GAN(g, d, objective=gan.objective, schedule=gan.schedule)
+    twin = GAN(g, d, objective=gan.objective, schedule=gan.schedule, penalty=gan.penalty)
     fakes, objective = g.predict(noise), twin.objective
+    mix = np.random.default_rng(len(real)).uniform(size=len(real))
+    paid = payments(twin, {REAL: real, GENERATED: fakes}, mix)
     if gan.schedule == SEPARATE:
         batches = [("discriminator step on real", real, len(real)), ("on generated", fakes, 0)]
     else:
         batches = [("discriminator step", np.concatenate([real, fakes]), len(real))]
     before = _fingerprint(g, twin.generator_optimizer)
     step, inputs = DiscriminatorStep(twin, len(real)), {"real": real, "noise": noise}
-    claims = _claimed_gradients(step, d, twin.discriminator_optimizer, inputs)
+    mixed = {"mix": mix} if step.mix is not None else {}
+    claims = _claimed_gradients(step, d, twin.discriminator_optimizer, inputs | mixed)
     if _fingerprint(g, twin.generator_optimizer) != before:
         report.broken.append("the discriminator's step changed the generator")
     problems = [
-        _critic_problem(objective, _with_state(d, state), rows, reals, claim, name)
-        for (name, rows, reals), (claim, state) in zip(batches, claims, strict=True)
+        _critic_problem(objective, _with_state(d, state), rows, reals, claim, name, pays)
+        for (name, rows, reals), (claim, state), pays in zip(batches, claims, paid[: len(claims)], strict=True)
     ]
     before = _fingerprint(d, twin.discriminator_optimizer)
     inputs = {name: array for name, array in inputs.items() if name == "noise" or objective.pairs}
@@ -260,7 +274,7 @@ def gan_problems(gan: GAN, x: Any, report: Report) -> list[Problem]:
 
 def _claimed_gradients(step, network, optimizer, inputs):
     """[(gradients, the state that their pass started from)] for each update of a training step, which is caught in
-    place of being applied. What follows an update of the network's values, such as clipping them, is left out with it.
+    place of being applied. What follows an update of the network, such as clipping its values, is left out with it.
 
     The step runs twice, first on other numbers, so that stale buffers and added-up gradients show. The network's own
     state is put back: running statistics and dropout's keys move in a training pass. So a step's second pass draws
@@ -272,13 +286,19 @@ def _claimed_gradients(step, network, optimizer, inputs):
         for name, array in inputs.items():
             np.copyto(getattr(step, name), factor * array)
         for call in step.calls:
-            if call.run == optimizer.step:
+            if call.run == optimizer.update:
                 claims.append(({name: array.copy() for name, array in network.gradients().items()}, start))
                 start = network.state.copy()
-            elif not call.skipped and call.arguments.get("theta") is not network.values:  # clipping is no gradient's
+            elif not call.skipped and not _follows_update(call, network):
                 call.run()
     network.state[...] = state
     return claims
+
+
+def _follows_update(call, network):
+    """Whether a call of a training step is of those that follow an update of the network."""
+    own = network.values, network.state
+    return call.direction == "update" and any(np.may_share_memory(a, b) for a in call.arrays for b in own)
 
 
 def _with_state(network, state):
@@ -298,8 +318,10 @@ def _discriminator_terms(objective, reals):
     return lambda z: objective.discriminator_terms(z[..., :reals, :], z[..., reals:, :])
 
 
-def _critic_problem(objective, d, rows, reals, claim, name):
-    """The discriminator's step on one batch; the input's gradient, which training never asks for, is added."""
+def _critic_problem(objective, d, rows, reals, claim, name, paid):
+    """The discriminator's step on one batch; the input's gradient, which training never asks for, is added. What a
+    penalty is paid at are points of their own, which that gradient does not see.
+    """
     plan = Plan(d, len(rows), training=True, backward=True, input_gradient=True, depth=d.logit_depth)
     calls = objective.discriminator_gradient(plan.y, plan.dy, reals)
 
@@ -307,7 +329,7 @@ def _critic_problem(objective, d, rows, reals, claim, name):
         for run in runs(calls):
             run()
 
-    problem = network_terms(d, plan, rows, start, _discriminator_terms(objective, reals), True, d.logit_depth)
+    problem = network_terms(d, plan, rows, start, _discriminator_terms(objective, reals), True, d.logit_depth, paid)
     problem.analytic |= claim  # as training has it
     problem.prefix = name + ": "
     return problem

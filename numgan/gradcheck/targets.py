@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from numgan.gan.model import GAN
-from numgan.gan.objectives import OBJECTIVES, Minimax, NonSaturating
+from numgan.gan.objectives import OBJECTIVES, Minimax, NonSaturating, Wasserstein
+from numgan.gan.penalty import PENALTIES, R1, R1R2, R2, WassersteinPenalty
 from numgan.gan.steps import SCHEDULES, schedules
 from numgan.gradcheck import formulas
 from numgan.gradcheck.check import check_gradients
+from numgan.gradcheck.penalty_formulas import mixing_numbers, penalised_game, penalty_values
 from numgan.hints import DType, Shape
 from numgan.nn import convolution
-from numgan.nn.activations import LeakyReLU, Tanh
+from numgan.nn.activations import LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
 from numgan.nn.batch_norm import BatchNorm
 from numgan.nn.convolution import Conv2D, Conv2DTranspose
 from numgan.nn.dense import Dense
@@ -28,9 +30,11 @@ from numgan.nn.network import Sequential, snake_case
 from numgan.nn.registry import LAYERS
 from numgan.nn.resampling import AveragePooling2D, UpSampling2D
 from numgan.nn.reshaping import Flatten, Reshape
+from numgan.nn.spectral_norm import SpectralNorm
 
 if TYPE_CHECKING:
     from numgan.gan.objectives import Objective
+    from numgan.gan.penalty import Penalty
     from numgan.gradcheck.report import Report
     from numgan.nn.layer import Layer
 
@@ -170,6 +174,28 @@ def gan_of_images(objective: Objective, schedule: str = "concatenated", seed: in
     return GAN(generator, discriminator, objective=objective, schedule=schedule)
 
 
+def gan_with_spectral_norm(objective: Objective, schedule: str = "concatenated", seed: int = 0) -> GAN:
+    """A small GAN of images with spectral norms in both networks, of every layer that can have one."""
+    rng = np.random.default_rng(seed)
+    grow = [Dense(6), Reshape((3, 1, 2)), SpectralNorm(Conv2DTranspose(2, (2, 3), 2, "same")), Tanh()]
+    shrink = [SpectralNorm(Conv2D(3, 2, (1, 2), "same")), LeakyReLU(0.2), Flatten(), SpectralNorm(Dense(4)), Tanh()]
+    generator = Sequential(grow, 3, rng, "float64", name="generator")
+    discriminator = Sequential(
+        [*shrink, SpectralNorm(Dense(1)), *objective.closing()], (2, 2, 4), rng, "float64", name="discriminator"
+    )
+    for network in (generator, discriminator):
+        network.values += rng.normal(0, 0.2, network.values.shape)  # away from the singular vectors
+    return GAN(generator, discriminator, objective=objective, schedule=schedule)
+
+
+def spectral_chain_gradients(objective: Objective, schedule: str, seed: int, tolerance: float) -> Report:
+    """Both steps of the small GAN with spectral norms, whole."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(0, 1, (5, 2, 2, 4)), rng.standard_normal((5, 3))
+    report = check_gradients(gan_with_spectral_norm(objective, schedule, seed), x, tolerance=tolerance, seed=seed)
+    return titled(f"spectral norms in both networks, {schedule} schedule, {objective!r}", report)
+
+
 def image_chain_gradients(objective: Objective, schedule: str, seed: int, tolerance: float) -> Report:
     """Both steps of the small GAN of images, whole."""
     rng = np.random.default_rng(seed)
@@ -211,6 +237,30 @@ def score_gradients(objective: Objective, seed: int, tolerance: float) -> Report
     return titled(f"scores of real and generated rows, {objective!r}", report)
 
 
+def critic_that_pays(
+    penalty: Penalty, curved: bool, images: bool, schedule: str, seed: int, tolerance: float
+) -> Report:
+    """Both steps of a small game whose discriminator pays a penalty: dense or of images, piecewise linear or curved."""
+    rng, objective = np.random.default_rng(seed), NonSaturating(label_smoothing=0.1)
+    bend, bow, lean = (Tanh, SiLU, Sigmoid) if curved else (lambda: LeakyReLU(0.2), ReLU, lambda: LeakyReLU(0.4))
+    shape = (1, 4, 4) if images else (4,)
+    grow = [Dense(16), Tanh(), Reshape(shape)] if images else [Dense(4), Tanh()]
+    if images:
+        layers = [Conv2D(2, 3, 2, "same"), bend(), Conv2DTranspose(2, 3, 1, 1), bow(), UpSampling2D(2)]
+        layers += [AveragePooling2D(3, 1), lean(), Conv2D(3, 2), bend(), Flatten(), Dense(1)]
+    else:
+        layers = [Dense(6), bend(), Dropout(0.3), Dense(5), bow(), Dense(4), lean(), Dense(1)]
+    generator = Sequential(grow, 3, rng, "float64", name="generator")
+    discriminator = Sequential([*layers, *objective.closing()], shape, rng, "float64", name="discriminator")
+    for network in (generator, discriminator):
+        network.values += rng.normal(0, 0.3, network.values.shape)
+    x = rng.normal(0, 1, (4, *shape)), rng.standard_normal((4, 3))
+    gan = GAN(generator, discriminator, objective=objective, schedule=schedule, penalty=penalty)
+    report = check_gradients(gan, x, tolerance=tolerance, seed=seed)
+    what = f"{'curved' if curved else 'piecewise linear'}, {'images' if images else 'dense'}"
+    return titled(f"{penalty!r}, {what}, {schedule} schedule", report)
+
+
 def titled(name: str, report: Report) -> Report:
     report.subject = f"{name}: {report.subject}"
     return report
@@ -230,12 +280,28 @@ TARGETS = {snake_case(name): _layer_target(kind) for name, kind in LAYERS.items(
 TARGETS["batch_norm"].append(formulas.running_statistics)
 TARGETS["conv2d"] += [neighbouring_convolutions, formulas.same_padding]
 TARGETS["dropout"].append(formulas.dropout_share)
+TARGETS["spectral_norm"] = [
+    partial(formulas.power_iterations, None),
+    partial(formulas.power_iterations, 0.3),
+    *TARGETS["spectral_norm"],
+    formulas.spectral_norms,
+]
 for _kind in (Conv2D, Conv2DTranspose):
     TARGETS[snake_case(_kind.__name__)] += [
         partial(in_pieces, check, *_kind.examples()[1], training)
         for check in (layer_gradients, formulas.layer_values)
         for training in (True, False)
     ]
+TARGETS["penalties"] = [
+    partial(critic_that_pays, WassersteinPenalty(3.0), False, False, "concatenated"),
+    partial(critic_that_pays, WassersteinPenalty(3.0), True, True, "concatenated"),
+    partial(critic_that_pays, WassersteinPenalty(3.0, every=2), True, False, "separate"),
+    partial(critic_that_pays, R1(3.0), False, True, "concatenated"),
+    partial(critic_that_pays, R2(3.0), True, False, "concatenated"),
+    partial(critic_that_pays, R1R2(3.0, every=4), True, True, "separate"),
+    *(partial(check, name) for name in PENALTIES for check in (penalty_values, penalised_game)),
+    mixing_numbers,
+]
 TARGETS |= {
     "bce": [
         partial(loss_gradients, False),
@@ -248,6 +314,13 @@ TARGETS |= {
     "initializers": [formulas.starting_weights],
     "adam": [partial(formulas.adam_updates, "paper"), partial(formulas.adam_updates, "keras")],
     "sgd": [formulas.sgd_updates],
+    "average": [formulas.averaged_weights],
+    "rates": [
+        formulas.rate_values,
+        formulas.rates_in_use,
+        *(partial(formulas.rates_of_the_sides, schedule) for schedule in SCHEDULES),
+        *(partial(formulas.counted_updates, schedule) for schedule in SCHEDULES),
+    ],
     "scores": [partial(score_gradients, rules()) for rules in OBJECTIVES.values()],
     "chain": [
         *(partial(chain_gradients, rules(), how) for rules in OBJECTIVES.values() for how in schedules(rules)),
@@ -256,5 +329,7 @@ TARGETS |= {
         partial(chain_gradients, Minimax(label_smoothing=0.1, discriminator_loss="sum"), "concatenated"),
         formulas.clipped_weights,
         *(partial(image_chain_gradients, NonSaturating(), schedule) for schedule in SCHEDULES),
+        partial(spectral_chain_gradients, NonSaturating(), "concatenated"),
+        partial(spectral_chain_gradients, Wasserstein(), "separate"),
     ],
 }

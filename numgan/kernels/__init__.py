@@ -9,8 +9,10 @@ is handed. The chapters, read in this order, are a short course on backpropagati
     convolution  one dense layer at every position of an image: gather, product, scatter-add
     resampling   images made larger and smaller without weights
     dropout      a linear layer with a random mask, the same on the way back
+    spectral_norm   weights divided by their largest singular value: the gradient of a quotient, and an envelope
     losses       where a backward pass begins
-    optimizers   what is done with a gradient
+    penalties    the gradient of a gradient: a second derivative in three passes
+    optimizers   what is done with a gradient, and with the weights that come of it
 
 Conventions
     L        the loss, a scalar. `dy` means ∂L/∂y and has the shape of `y`.
@@ -38,5 +40,7 @@ Sources
     [KB]    Kingma & Ba, Adam, 2015, arXiv:1412.6980.
     [GAN]   Goodfellow et al., Generative Adversarial Nets, 2014, arXiv:1406.2661.
     [DV]    Dumoulin & Visin, A guide to convolution arithmetic for deep learning, 2016, arXiv:1603.07285.
+    [YFWC]  Yazıcı, Foo, Winkler et al., The Unusual Effectiveness of Averaging in GAN Training, 2019, arXiv:1806.04498.
+    [M+]    Miyato et al., Spectral Normalization for Generative Adversarial Networks, 2018, arXiv:1802.05957.
     [MHN]   Maas, Hannun & Ng, Rectifier Nonlinearities Improve Neural Network Acoustic Models, 2013.
 """

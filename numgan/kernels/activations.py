@@ -1,7 +1,10 @@
-"""Activations: ReLU, LeakyReLU, tanh, sigmoid and SiLU, each with its gradient.
+"""Activations: ReLU, LeakyReLU, tanh, sigmoid and SiLU, each with its gradient, the curved ones with their curvature.
 
 Elementwise, so ∂L/∂x = dy · f'(x), element by element. Each backward pass but SiLU's reads f' off the output y: the
 input need not be kept, and the forward pass may overwrite it.
+
+A curvature kernel adds f''(x)·ẋ·δ to the gradient of ẏ·δ = f'(x)·ẋ·δ by x, which is where second derivatives come in:
+see `numgan.kernels.penalties`. ReLU and LeakyReLU have none.
 
 `temp` is scratch of the data's shape and dtype, `mask` of its shape and bool. Masks go by way of a bool array and
 `copyto`, because a comparison that casts its result allocates a buffer at every call.
@@ -63,6 +66,18 @@ def tanh_backward(dy, y, temp, out):
     np.multiply(dy, temp, out=out)
 
 
+def tanh_curvature(tangent, delta, y, temp, out):
+    """out ← out − 2y·ẏ·δ.
+
+    tanh' = 1 − y², so tanh'' = −2y·tanh', and tanh''·ẋ·δ = −2y·ẏ·δ with ẏ = tanh'·ẋ. tangent, which is ẏ, delta and y
+    all (n, N).
+    """
+    np.multiply(tangent, delta, out=temp)
+    np.multiply(temp, y, out=temp)
+    np.subtract(out, temp, out=out)
+    np.subtract(out, temp, out=out)
+
+
 def sigmoid_forward(x, temp, out):
     """y = σ(x) = 1/(1 + e^−x), [GBC] eq. 3.30, accurate and without overflow for every finite x.
 
@@ -88,6 +103,19 @@ def sigmoid_backward(dy, y, temp, out):
     np.multiply(dy, temp, out=out)
 
 
+def sigmoid_curvature(tangent, delta, y, temp, temp2, out):
+    """out ← out + (1 − 2y)·ẏ·δ.
+
+    σ' = y·(1 − y), so σ'' = σ'·(1 − y) − y·σ' = σ'·(1 − 2y), and σ''·ẋ·δ = (1 − 2y)·ẏ·δ with ẏ = σ'·ẋ. tangent, which
+    is ẏ, delta and y all (n, N).
+    """
+    np.multiply(tangent, delta, out=temp)
+    np.multiply(temp, y, out=temp2)
+    np.add(out, temp, out=out)
+    np.subtract(out, temp2, out=out)
+    np.subtract(out, temp2, out=out)
+
+
 def silu_forward(x, temp, out):
     """y = x·σ(x), Hendrycks & Gimpel 2016, arXiv:1606.08415. `out` must not be x, which is read to the end."""
     sigmoid_forward(x, temp, out)
@@ -106,3 +134,22 @@ def silu_backward(dy, x, temp, temp2, out):
     np.add(temp2, 1, out=temp2)
     np.multiply(temp, temp2, out=temp)
     np.multiply(dy, temp, out=out)
+
+
+def silu_curvature(tangent, delta, x, temp, temp2, out):
+    """out ← out + σ'(x)·(2 + x·(1 − 2σ(x)))·ẋ·δ.
+
+    (x·σ)' = σ + x·σ', so (x·σ)'' = 2σ' + x·σ'' = σ'·(2 + x·(1 − 2σ)), as σ'' = σ'·(1 − 2σ). tangent, which is ẋ, delta
+    and x all (n, N).
+    """
+    sigmoid_forward(x, temp2, temp)
+    np.multiply(temp, temp, out=temp2)
+    np.subtract(temp, temp2, out=temp2)  # σ' = σ − σ²
+    np.add(temp, temp, out=temp)
+    np.subtract(1, temp, out=temp)
+    np.multiply(temp, x, out=temp)
+    np.add(temp, 2, out=temp)
+    np.multiply(temp, temp2, out=temp)
+    np.multiply(temp, tangent, out=temp)
+    np.multiply(temp, delta, out=temp)
+    np.add(out, temp, out=out)

@@ -1,4 +1,4 @@
-"""Optimisers: SGD with momentum, and Adam, on flat arrays."""
+"""Optimisers: SGD with momentum, and Adam, on flat arrays; and the average of the weights that they leave."""
 
 import numpy as np
 
@@ -41,3 +41,15 @@ def adam_update(theta, gradient, m, v, beta1, beta2, rate, epsilon, temp):
 def clip_weights(theta, low, high):
     """θ ← min(max(θ, low), high), after an update: arXiv:1701.07875, algorithm 1. It bounds a critic's slopes."""
     np.clip(theta, low, high, out=theta)
+
+
+def average_update(average, theta, rest, temp):
+    """θ̄ ← θ̄ + (1 − d)·(θ − θ̄), after an update: the exponential moving average of the weights, [YFWC].
+
+    The paper's θ̄_t = d·θ̄_{t−1} + (1 − d)·θ_t, in which the weights of k updates ago count (1 − d)·dᵏ, is the same
+    number. As a step from θ̄ towards θ it stays where both are equal, to the bit, which d + (1 − d), rounded, does not
+    promise. `rest` is 1 − d. average, theta and temp have one shape; temp is scratch.
+    """
+    np.subtract(theta, average, out=temp)
+    np.multiply(temp, rest, out=temp)
+    np.add(average, temp, out=average)

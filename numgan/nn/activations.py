@@ -21,6 +21,8 @@ __all__ = ["LeakyReLU", "ReLU", "SiLU", "Sigmoid", "Tanh"]
 class Activation(Layer):
     """What elementwise layers share: each works on any block of features, and can overwrite what it is given.
 
+    The tangent pass ẏ = f'(x)·ẋ is the backward pass dx = f'(x)·dy, elementwise, on other numbers.
+
     `formula` is the function of one number, in plain Python.
     """
 
@@ -39,6 +41,9 @@ class ReLU(Activation):
         io.forward(kernels.relu_forward, zeros=np.zeros_like(io.x))
         io.backward(kernels.relu_backward, zero=0.0)
 
+    def bind_tangent(self, io: Buffers, primal: Buffers) -> None:
+        io.forward(kernels.relu_backward, dy=io.x, y=primal.y, zero=0.0)
+
     def formula(self, x: float) -> float:
         return max(x, 0.0)
 
@@ -56,6 +61,9 @@ class LeakyReLU(Activation):
         io.forward(kernels.leaky_relu_forward, slope=self.slope)
         io.backward(kernels.leaky_relu_backward, slope=self.slope)
 
+    def bind_tangent(self, io: Buffers, primal: Buffers) -> None:
+        io.forward(kernels.leaky_relu_backward, dy=io.x, y=primal.y, slope=self.slope)
+
     def formula(self, x: float) -> float:
         return x if x > 0 else self.slope * x
 
@@ -70,9 +78,17 @@ class LeakyReLU(Activation):
 class Tanh(Activation):
     """y = tanh x, in (−1, 1)."""
 
+    curved = True
+
     def bind(self, io: Buffers) -> None:
         io.forward(kernels.tanh_forward)
         io.backward(kernels.tanh_backward)
+
+    def bind_tangent(self, io: Buffers, primal: Buffers) -> None:
+        io.forward(kernels.tanh_backward, dy=io.x, y=primal.y)
+
+    def bind_curvature(self, io: Buffers, tangent: Buffers) -> None:
+        io.backward(kernels.tanh_curvature, tangent=tangent.y, delta=tangent.dy)
 
     def formula(self, x: float) -> float:
         return math.tanh(x)
@@ -84,9 +100,17 @@ class Sigmoid(Activation):
     At the end of a discriminator it serves `predict`; training takes the loss from the logit below it.
     """
 
+    curved = True
+
     def bind(self, io: Buffers) -> None:
         io.forward(kernels.sigmoid_forward)
         io.backward(kernels.sigmoid_backward)
+
+    def bind_tangent(self, io: Buffers, primal: Buffers) -> None:
+        io.forward(kernels.sigmoid_backward, dy=io.x, y=primal.y)
+
+    def bind_curvature(self, io: Buffers, tangent: Buffers) -> None:
+        io.backward(kernels.sigmoid_curvature, tangent=tangent.y, delta=tangent.dy)
 
     def formula(self, x: float) -> float:
         return 1 / (1 + math.exp(-x))
@@ -97,10 +121,17 @@ class SiLU(Activation):
 
     in_place_forward = False
     reads_output = False
+    curved = True
 
     def bind(self, io: Buffers) -> None:
         io.forward(kernels.silu_forward)
         io.backward(kernels.silu_backward)
+
+    def bind_tangent(self, io: Buffers, primal: Buffers) -> None:
+        io.forward(kernels.silu_backward, dy=io.x, x=primal.x)
+
+    def bind_curvature(self, io: Buffers, tangent: Buffers) -> None:
+        io.backward(kernels.silu_curvature, tangent=tangent.x, delta=tangent.dy)
 
     def formula(self, x: float) -> float:
         return x / (1 + math.exp(-x))

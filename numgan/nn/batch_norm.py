@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numgan.errors import between, fraction
+from numgan.errors import ArgumentError, between, fraction
 from numgan.hints import Config, Rng, Rows, Shape
 from numgan.kernels import batch_norm as kernels
 from numgan.nn.layer import Layer
@@ -34,6 +34,7 @@ class BatchNorm(Layer):
     in_place_backward = True
     reads_output = False
     featurewise = True
+    statistics = ("running_mean", "running_variance")
 
     def __init__(self, momentum: float = 0.99, epsilon: float = 1e-3) -> None:
         self.momentum = fraction("BatchNorm(momentum)", momentum)
@@ -57,6 +58,13 @@ class BatchNorm(Layer):
             self._bind_training(io)
         else:
             self._bind_inference(io)
+
+    def bind_tangent(self, io: Buffers, primal: Buffers) -> None:
+        raise ArgumentError(
+            f"a gradient penalty cannot pass through BatchNorm '{self.name}': it is on the gradient of each score by "
+            "its own sample, and in a batch norm every score depends on all samples of the batch; leave it out of the "
+            "discriminator"
+        )
 
     def _bind_training(self, io):
         gamma = io.per_feature(self.params["gamma"])

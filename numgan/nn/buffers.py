@@ -57,7 +57,10 @@ class Buffers:
     x1, y1, dy1, dx1  arrays (…, features + 1, N) whose last row belongs to the ones; dy1 and dx1 are None where no
                       gradient flows, dx1 alone where nobody reads the input's.
     scratch           a dictionary that all layers of a plan share.
-    training          whether parameters learn: batch statistics and parameter gradients.
+    training          whether to run as in training: batch statistics, dropout.
+    learning          whether parameters get gradients; as `training` unless said.
+    one               what stands in the last rows, 1. In a tangent pass 0: a constant has no derivative.
+    directions        what the two passes are called in a listing.
 
     `forward_calls` and `backward_calls` are what the layer has bound, `features` the slice of its features that these
     buffers hold: all of them, or a block.
@@ -75,12 +78,16 @@ class Buffers:
         *,
         scratch: dict[Any, Array],
         training: bool,
+        learning: bool | None = None,
+        one: float = 1.0,
+        directions: tuple[str, str] = ("forward", "backward"),
     ) -> None:
-        self.x1, self.out1, self.replicas = x1, dx1, network.replicas
+        self.x1, self.out1, self.replicas, self.one = x1, dx1, network.replicas, one
         shape_in, shape_out = ((s[0], -1) if layer.featurewise else (*s, x1.shape[-1]) for s in shapes)
         self.x, self.dx = (without_ones(a, self.replicas, shape_in) for a in (x1, dx1))
         self.y, self.dy = (without_ones(a, self.replicas, shape_out) for a in (y1, dy1))
-        self.training, self.features, self.block_name = training, slice(None), ""
+        self.training, self.learning = training, training if learning is None else learning
+        self.features, self.block_name, self._directions = slice(None), "", directions
         self.forward_calls, self.backward_calls = [], []
         self._names, self._scratch, self._own = (network.name, layer.name), scratch, {}
 
@@ -92,19 +99,19 @@ class Buffers:
 
     def forward(self, kernel: Kernel, **own: Any) -> None:
         """Bind a kernel of the forward pass; `own` are arguments for this call alone."""
-        self.forward_calls.append(self._call(kernel, own, "forward", out=self.y))
+        self.forward_calls.append(self._call(kernel, own, 0, out=self.y))
 
     def backward_parameters(self, kernel: Kernel, **own: Any) -> None:
         """Bind a kernel that writes parameter gradients. Dropped in a network that does not learn."""
         if self.dy is not None:
-            why = "" if self.training else "frozen, its parameters get no gradient"
-            self.backward_calls.append(self._call(kernel, own, "backward", skipped=why))
+            why = "" if self.learning else "frozen, its parameters get no gradient"
+            self.backward_calls.append(self._call(kernel, own, 1, skipped=why))
 
     def backward(self, kernel: Kernel, **own: Any) -> None:
         """Bind a kernel of the way to the input's gradient. Dropped where nobody reads that."""
         if self.dy is not None:
             why = "nobody reads the input's gradient" if self.dx is None else ""
-            self.backward_calls.append(self._call(kernel, own, "backward", out=self.dx, skipped=why))
+            self.backward_calls.append(self._call(kernel, own, 1, out=self.dx, skipped=why))
 
     def scratch(self, name: str, shape: Shape) -> Array:
         """Scratch of the data's dtype in a shape of the layer's own, for use within one pass of the layer; of that name
@@ -122,13 +129,13 @@ class Buffers:
 
     # --------------------------------------------------------------------------------------------------- by name
 
-    def _call(self, kernel, own, direction, out=None, skipped=""):
+    def _call(self, kernel, own, back, out=None, skipped=""):
         arguments = {}
         if not skipped:
             own = self._own | ({} if out is None else {"out": out}) | own
             for name in inspect.signature(kernel).parameters:
                 arguments[name] = self._find(name, own, arguments, kernel)
-        return Call(kernel, arguments, *self._names, direction, self.block_name, skipped)
+        return Call(kernel, arguments, *self._names, self._directions[back], self.block_name, skipped)
 
     def _find(self, name, own, found, kernel):
         """The argument of that name; `found` are those before it."""

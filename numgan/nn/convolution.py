@@ -137,6 +137,7 @@ class Convolution(Layer):
     """
 
     reads_output = False
+    linear = True
     initial = ("initializer",)
 
     def __init__(
@@ -172,8 +173,8 @@ class Convolution(Layer):
         rows, columns = channels * math.prod(self.windows.size), math.prod(self.positions) * samples
         shape = (*lead, rows + spare, columns)
         affordable(f"{self.name}: the patches of its windows", math.prod(shape) * image.itemsize)
-        patches = np.zeros(shape, image.dtype) if io.training else io.scratch("patches", shape)
-        patches[..., rows:, :] = 1
+        patches = np.zeros(shape, image.dtype) if io.learning else io.scratch("patches", shape)
+        patches[..., rows:, :] = io.one
         windows = (*lead, channels, *self.windows.size, *self.positions, samples)
         return patches, {
             "x": image,
@@ -304,13 +305,14 @@ class Conv2DTranspose(Convolution):
         x, dy, dx = map(flat, (io.x, io.dy, io.dx))
         for channels, taps, pieces, scattering in self.scattered(io, io.y):
             io.forward(dense.dense_backward_input, weight=weight[..., taps], dy=x, out1=pieces)
-            io.forward(kernels.scatter_add, start=bias[..., channels, :, :, :, :, :], **scattering)
+            start = bias[..., channels, :, :, :, :, :] if io.one else 0.0
+            io.forward(kernels.scatter_add, start=start, **scattering)
         if dy is None:
             return
-        ones = np.ones((dy.shape[-1], 1), dy.dtype)
+        ones = np.full((dy.shape[-1], 1), io.one, dy.dtype)
         io.backward_parameters(kernels.channel_sums, dy=dy, ones=ones, out=self.grads["bias"][..., None])
         patches, gathering = self.gathered(io, io.dy)
-        (io.backward_parameters if io.training else io.backward)(kernels.gather, **gathering)
+        (io.backward_parameters if io.learning else io.backward)(kernels.gather, **gathering)
         io.backward_parameters(dense.dense_backward_weight, dy=x, x1=patches, out=grad)
         io.backward(dense.dense_forward, weight=weight, x1=patches, out=dx)
 

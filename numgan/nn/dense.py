@@ -31,6 +31,7 @@ class Dense(Layer):
     """
 
     reads_output = False
+    linear = True
     initial = ("initializer",)
 
     def __init__(self, units: int, initializer: str | Initializer = "glorot_uniform") -> None:

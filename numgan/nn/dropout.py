@@ -31,6 +31,7 @@ class Dropout(Layer):
     in_place_forward = True
     in_place_backward = True
     reads_output = False
+    linear = True
 
     def __init__(self, rate: float) -> None:
         self.rate = fraction("Dropout(rate)", rate)

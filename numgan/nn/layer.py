@@ -20,6 +20,7 @@ from numgan.hints import Array, Config, Named, Rng, Rows, Shape
 
 if TYPE_CHECKING:
     from numgan.nn.buffers import Buffers
+    from numgan.nn.calls import Call
 
 
 class Layer:
@@ -36,12 +37,18 @@ class Layer:
     # are its channels, and io holds (…, channels, positions · N).
     featurewise = False
     is_view = False  # the output is the input in another shape; `bind` has nothing to do
+    # The output is linear in the input, but for constants that are bound by way of io.one: `bind` on a tangent, with
+    # io.one = 0, gives the tangent of the output. See `numgan.nn.second_order`.
+    linear = False
+    curved = False  # not linear on either side of a kink: has a second derivative, and `bind_curvature`
 
     initial: ClassVar[tuple[str, ...]] = ()  # arguments of the constructor that matter for starting values alone
 
     name = "layer"  # set by the network, for messages and parameter names
     shapes: ClassVar[dict] = {}  # trainable parameters, name -> shape, in arena order; set by build()
-    state_shapes: ClassVar[dict] = {}  # what is kept but not trained (running statistics)
+    state_shapes: ClassVar[dict] = {}  # what is kept but not trained, such as running statistics
+    # Those of the state that are means over batches: where weights are averaged, these are too, and all else is copied.
+    statistics: ClassVar[tuple[str, ...]] = ()
 
     def build(self, shape: Shape) -> Shape:
         """Fix the parameters' shapes for inputs of `shape`, (features,) or (channels, height, width), and return the
@@ -80,6 +87,31 @@ class Layer:
         if self.shapes:
             io.backward_parameters(self.backward_parameters)
         io.backward(self.backward_input, out=dx)
+
+    def bind_tangent(self, io: Buffers, primal: Buffers) -> None:
+        """Bind the kernels that carry a tangent ẋ = io.x on to ẏ = (∂y/∂x)·ẋ = io.y, at the activations of `primal`, in
+        inference mode; and io.backward_parameters of the weights' share of ∂/∂W of Σ ẏ·io.dy. What does not follow from
+        `linear` is an error.
+        """
+        if not self.linear:
+            raise MissingMethodError(
+                f"{type(self).__name__} '{self.name}' has no tangent pass, which a gradient penalty takes; it must say "
+                "linear = True or define bind_tangent"
+            )
+        self.bind(io)
+
+    def bind_curvature(self, io: Buffers, tangent: Buffers) -> None:
+        """Where `curved`: bind the kernel that adds f″(x)·ẋ·δ to io.dx, with ẋ = tangent.x and δ = tangent.dy."""
+        raise MissingMethodError(f"{type(self).__name__} '{self.name}' is curved and must define bind_curvature")
+
+    def after_update(self) -> list[Call]:
+        """Calls that follow every update of the parameters: the last to change anything before the next pass."""
+        return []
+
+    @property
+    def kind(self) -> str:
+        """What a summary calls it."""
+        return type(self).__name__
 
     @classmethod
     def examples(cls) -> list[tuple[Layer, Shape]]:

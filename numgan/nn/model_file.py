@@ -194,7 +194,7 @@ class ModelFile:
     def build_optimizer(self, key: str) -> Optimizer:
         """The optimiser that settings[key] describes."""
         kind, arguments = self.settings[key]
-        return OPTIMIZERS[kind](**arguments)
+        return OPTIMIZERS[kind].from_config(arguments)
 
 
 @contextlib.contextmanager

@@ -38,6 +38,7 @@ from numgan.nn.losses import BinaryCrossEntropy, trusting
 from numgan.nn.plan import Plan
 
 if TYPE_CHECKING:
+    from numgan.nn.calls import Call
     from numgan.nn.losses import Loss
     from numgan.nn.optimizers import Optimizer
 
@@ -126,6 +127,10 @@ class Sequential:
         self.values = np.zeros((*self.replicas, _length(self.slices)), self.dtype)
         self.grads = np.zeros_like(self.values)
         self.state = np.zeros((*self.replicas, _length(self.state_slices)), self.dtype)
+        self._attach()
+
+    def _attach(self):
+        """Hand the layers their views of the arenas."""
         for layer in self.layers:
             layer.attach(
                 _views(self.values, self.slices, layer),
@@ -289,6 +294,15 @@ class Sequential:
         self._optimizer.step()
         return value, accuracy
 
+    def after_update(self) -> list[Call]:
+        """The calls that its layers make after every update of the parameters. `Optimizer.step` runs them; whoever
+        changes parameters by other means does it here.
+        """
+        calls = [call for layer in self.layers for call in layer.after_update()]
+        for call in calls:
+            call.network = self.name
+        return calls
+
     # ------------------------------------------------------------------------------------------------ its contents
 
     def parameters(self) -> Named:
@@ -346,6 +360,17 @@ class Sequential:
             twin.values[...], twin.state[...] = self.values, self.state
         return twin
 
+    def shadow(self) -> Sequential:
+        """This network once more, its parameters and state the very same memory, with gradients of its own: for a share
+        of the gradient that is worked out apart and then added.
+        """
+        shadow = Sequential.__new__(Sequential)
+        layers, replicas = [copy_layer(layer) for layer in self.layers], self.replicas[0] if self.replicas else None
+        shadow._assemble(layers, self.shapes[0], None, self.dtype, replicas, self.name)
+        shadow.values, shadow.state = self.values, self.state
+        shadow._attach()
+        return shadow
+
     def __getstate__(self):
         """For `copy` and `pickle`: everything but what is bound to this network's arrays, which the copy binds anew."""
         with self.in_use():
@@ -370,7 +395,7 @@ class Sequential:
     def summary(self) -> str:
         """A table of layers, output shapes and parameter counts, as Keras prints it; returned as a string."""
         rows = [
-            (f"{layer.name} ({type(layer).__name__})", _batch(shape), _count(layer.shapes, layer.state_shapes))
+            (f"{layer.name} ({layer.kind})", _batch(shape), _count(layer.shapes, layer.state_shapes))
             for layer, shape in zip(self.layers, self.shapes[1:], strict=True)
         ]
         head = ("layer (type)", "output shape", "parameters")
@@ -389,7 +414,7 @@ class Sequential:
                 rule,
                 *lines[1:],
                 rule,
-                f"{trained + kept:,} parameters: {trained:,} trained, {kept:,} running statistics",
+                f"{trained + kept:,} parameters: {trained:,} trained, {kept:,} kept",
             ]
         )
 

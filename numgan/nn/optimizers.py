@@ -28,6 +28,7 @@ from numgan.errors import (
 from numgan.hints import Array, Config, Kernel, Named, Numbers
 from numgan.kernels import optimizers as kernels
 from numgan.nn.calls import Call, in_order, runs
+from numgan.nn.rates import Rate
 
 if TYPE_CHECKING:
     from numgan.nn.network import Sequential
@@ -58,9 +59,10 @@ class Optimizer(ABC):
     A kernel's arguments are found by name: theta, gradient, temp, the arrays of `state_names`, the numbers of
     `_scalars`.
 
-    learning_rate  may be set between any two steps, as a schedule does, and holds from the next step on. It is part of
-                   the state, so that whoever loads, copies or resumes goes on with the present one; `config` gives the
-                   one that the optimiser was made with. Every other setting is `Fixed`.
+    learning_rate  the rate of the next step. What the optimiser is made with is a number, or a `Rate`, which tells the
+                   rate from the count of steps; `config` gives that. It may be set between any two steps to a number,
+                   which holds from the next step on, in place of either. That is part of the state, so that whoever
+                   loads, copies or resumes goes on with the present rate. Every other setting is `Fixed`.
     """
 
     state_names = ()
@@ -68,17 +70,25 @@ class Optimizer(ABC):
     network = None
     steps = 0
 
-    def __init__(self, learning_rate: float) -> None:
-        self.learning_rate = learning_rate
+    def __init__(self, learning_rate: float | Rate) -> None:
+        if isinstance(learning_rate, Rate):
+            self._rate = learning_rate
+        else:
+            self.learning_rate = learning_rate
         self._first_rate = self._rate
 
     @property
     def learning_rate(self) -> float:
-        return self._rate
+        return self._rate_at(self.steps + 1)
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
+        if isinstance(value, Rate):
+            raise ArgumentError(f"{self}: learning_rate can be set to a number; make the optimiser with {value}")
         self._rate = positive(f"{type(self).__name__} learning_rate", value)
+
+    def _rate_at(self, step):
+        return self._rate.at(step) if isinstance(self._rate, Rate) else self._rate
 
     def attach(self, network: Sequential) -> None:
         """Take over a network's parameters: allocate the state and bind the update. One network per optimiser."""
@@ -94,7 +104,7 @@ class Optimizer(ABC):
         self._chunks = [
             self._bind({name: a[c] for name, a in flat.items()} | {"temp": temp[: c.stop - c.start]}) for c in chunks
         ]
-        self._runs = runs(self._chunks)
+        self._runs, self._after = runs(self._chunks), runs(network.after_update())
 
     def check_free(self, network: Sequential) -> None:
         """Raise unless this optimiser can be attached to `network`."""
@@ -104,7 +114,15 @@ class Optimizer(ABC):
             raise ArgumentError(f"{self} already trains '{self.network.name}'; make a new one for '{network.name}'")
 
     def step(self) -> None:
-        """Update the parameters from the gradients."""
+        """Update the parameters from the gradients, and have the layers do what follows an update."""
+        self.update()
+        for run in self._after:
+            run()
+
+    def update(self) -> None:
+        """The update alone. A training step that changes the parameters once more, as by clipping, ends in
+        `network.after_update()` itself.
+        """
         self._check_attached()
         self.steps += 1
         self._before_step()
@@ -121,11 +139,11 @@ class Optimizer(ABC):
 
     @property
     def call(self) -> Call:
-        """The whole update as one line of a training step."""
+        """The whole `update` as one line of a training step."""
         self._check_attached()
         arrays = {"theta": self.network.values, "gradient": self.network.grads} | self.state
         return Call(
-            self.kernel, arrays, self.network.name, "all parameters", "update", run=self.step, parts=self._chunks
+            self.kernel, arrays, self.network.name, "all parameters", "update", run=self.update, parts=self._chunks
         )
 
     @abstractmethod
@@ -147,7 +165,17 @@ class Optimizer(ABC):
 
     def free(self) -> Optimizer:
         """One like it that trains no network yet."""
-        return type(self)(**self.config())
+        return type(self).from_config(self.config())
+
+    @classmethod
+    def from_config(cls, config: Config) -> Optimizer:
+        """The optimiser whose `config` this is."""
+        rate = config.get("learning_rate")
+        return cls(**config | ({"learning_rate": Rate(**rate)} if isinstance(rate, dict) else {}))
+
+    def _first_config(self):
+        """What `config` has for the learning rate."""
+        return self._first_rate.config() if isinstance(self._first_rate, Rate) else self._first_rate
 
     def __reduce_ex__(self, protocol):
         """For `copy` and `pickle`: what is attached is bound to the network's arrays, which no copy could keep."""
@@ -159,9 +187,12 @@ class Optimizer(ABC):
         return super().__reduce_ex__(protocol)
 
     def state_dict(self) -> Named:
-        """steps, learning_rate, and a copy of every state array."""
+        """steps, learning_rate, and a copy of every state array. learning_rate is 0 where that of the `Rate` holds that
+        the optimiser was made with.
+        """
         self._check_attached()
-        numbers = {"steps": np.array(self.steps), "learning_rate": np.array(self._rate)}
+        rate = 0.0 if isinstance(self._rate, Rate) else self._rate
+        numbers = {"steps": np.array(self.steps), "learning_rate": np.array(rate)}
         return numbers | {k: v.copy() for k, v in self.state.items()}
 
     def load_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
@@ -170,7 +201,8 @@ class Optimizer(ABC):
 
     def check_state_dict(self, arrays: Mapping[str, Numbers]) -> Named:
         """The arrays to set, or an error unless `arrays` has exactly the names and shapes of `state_dict`, its numbers
-        finite, sums of squares at least 0, steps a whole number from 0 to 2⁵³, and learning_rate positive.
+        finite, sums of squares at least 0, steps a whole number from 0 to 2⁵³, and learning_rate positive, or 0 for the
+        `Rate` that the optimiser was made with.
         """
         self._check_attached()
         shapes = {"steps": (), "learning_rate": ()} | {name: value.shape for name, value in self.state.items()}
@@ -185,14 +217,16 @@ class Optimizer(ABC):
                 raise ArgumentError(f"{self}: {name} must be at least 0, got {array.min()}")
             checked[name] = array
         checked["steps"] = whole(f"{self}: steps", checked["steps"][()], 0)
-        checked["learning_rate"] = positive(f"{self}: learning_rate", float(checked["learning_rate"]))
+        rate = float(checked["learning_rate"])
+        by_count = rate == 0 and isinstance(self._first_rate, Rate)
+        checked["learning_rate"] = self._first_rate if by_count else positive(f"{self}: learning_rate", rate)
         return checked
 
     def set_state(self, checked: Named) -> None:
         """Set the state from what `check_state_dict` returned."""
         for name, value in self.state.items():
             value[...] = checked[name]
-        self.steps, self.learning_rate = checked["steps"], checked["learning_rate"]
+        self.steps, self._rate = checked["steps"], checked["learning_rate"]
 
     def __repr__(self):
         settings = self.config() | {"learning_rate": self._rate}
@@ -202,14 +236,17 @@ class Optimizer(ABC):
 class SGD(Optimizer):
     """v ← momentum·v − rate·g; θ ← θ + v.
 
-    learning_rate  positive; default 0.01. May be set at any time.
+    Each gradient goes in with the rate of its own step, as in Keras; PyTorch multiplies the whole of v by the present
+    rate, which is the same while the rate is.
+
+    learning_rate  positive, or a `Rate`; default 0.01. May be set at any time.
     momentum       in [0, 1); default 0.
     """
 
     state_names = ("velocity",)
     momentum = Fixed()
 
-    def __init__(self, learning_rate: float = 0.01, momentum: float = 0.0) -> None:
+    def __init__(self, learning_rate: float | Rate = 0.01, momentum: float = 0.0) -> None:
         super().__init__(learning_rate)
         self._momentum = fraction("SGD momentum", momentum)
 
@@ -217,21 +254,21 @@ class SGD(Optimizer):
         return {"rate": 0.0, "momentum": self._momentum}
 
     def _before_step(self):
-        self._constants["rate"][()] = self._rate
+        self._constants["rate"][()] = self._rate_at(self.steps)
 
     @property
     def kernel(self) -> Kernel:
         return kernels.sgd_update
 
     def config(self) -> Config:
-        return {"learning_rate": self._first_rate, "momentum": self._momentum}
+        return {"learning_rate": self._first_config(), "momentum": self._momentum}
 
 
 class Adam(Optimizer):
     """Adam, Kingma & Ba 2015; see `kernels.adam_update` for the derivation.
 
     learning_rate, beta1, beta2, epsilon   α, β₁, β₂, ε; defaults 10⁻³, 0.9, 0.999, 10⁻⁷ (the paper's ε is 10⁻⁸).
-           learning_rate may be set at any time.
+           learning_rate may be a `Rate`, and may be set at any time.
     form   "keras" (default): the paper's ε̂ form, ε added before the bias correction of √v, as Keras does.
            "paper": algorithm 1 itself, ε added after it, as PyTorch does.
 
@@ -245,7 +282,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 1e-3,
+        learning_rate: float | Rate = 1e-3,
         beta1: float = 0.9,
         beta2: float = 0.999,
         epsilon: float = 1e-7,
@@ -264,8 +301,8 @@ class Adam(Optimizer):
 
     def _before_step(self):
         # c of the derivation: √((1 − β₂)/(1 − β₂ᵗ))
-        c = math.sqrt((1 - self._beta2) / (1 - self._beta2**self.steps))
-        self._constants["rate"][()] = self._rate * (1 - self._beta1) / (1 - self._beta1**self.steps) / c
+        rate, c = self._rate_at(self.steps), math.sqrt((1 - self._beta2) / (1 - self._beta2**self.steps))
+        self._constants["rate"][()] = rate * (1 - self._beta1) / (1 - self._beta1**self.steps) / c
         self._constants["epsilon"][()] = self._epsilon / (c if self._form == "paper" else math.sqrt(1 - self._beta2))
 
     def moments(self) -> tuple[Array, Array]:
@@ -275,7 +312,7 @@ class Adam(Optimizer):
 
     def config(self) -> Config:
         fixed = {name: getattr(self, name) for name in ("beta1", "beta2", "epsilon", "form")}
-        return {"learning_rate": self._first_rate} | fixed
+        return {"learning_rate": self._first_config()} | fixed
 
 
 OPTIMIZERS = {cls.__name__: cls for cls in (SGD, Adam)}

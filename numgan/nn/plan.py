@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from numgan.errors import affordable
-from numgan.hints import Array
+from numgan.hints import Array, Shape
 from numgan.nn.buffers import Buffers, without_ones
 from numgan.nn.calls import runs
 
 if TYPE_CHECKING:
+    from numgan.nn.layer import Layer
     from numgan.nn.network import Sequential
 
 
@@ -51,17 +53,11 @@ class Plan:
     ) -> None:
         layers = network.layers[:depth]
         shapes = network.shapes[: len(layers) + 1]
-        held = sum(math.prod(shape) + 1 for shape in shapes) * (2 if backward else 1)  # activations and their gradients
-        held *= batch * math.prod(network.replicas) * network.dtype.itemsize
-        affordable(f"{network.name}: {batch:,} rows and what its layers make of them", held)
-
-        def columns(i):
-            return np.zeros((*network.replicas, math.prod(shapes[i]) + 1, batch), network.dtype)
-
-        activations = self._activations(layers, columns, x1)
+        columns = boundaries(network, shapes, batch, 2 if backward else 1)
+        activations = activation_buffers(layers, columns, x1)
         gradients = [None] * len(activations)
         if backward:
-            gradients = self._gradients(layers, columns, input_gradient, dx1)
+            gradients = gradient_buffers(layers, columns, input_gradient, dx1)
         scratch, pairs = {}, []
         for i, layer in enumerate(layers):
             arrays = activations[i], activations[i + 1], gradients[i + 1], gradients[i]
@@ -93,31 +89,6 @@ class Plan:
             backward += calls_of_block
         self.backward[:0] = backward
 
-    @staticmethod
-    def _activations(layers, columns, x1):
-        """A buffer per boundary. A view's output is its input. A layer that can writes its output over its input,
-        unless that is the network's own, or the layer it comes from reads it in the backward pass (an in-place pass
-        moves half the memory: 0.12 against 0.2 to 0.4 ns an element).
-        """
-        buffers, source = [_with_ones(columns(0)) if x1 is None else x1], None  # the layer that the last buffer is from
-        for i, layer in enumerate(layers):
-            over = layer.in_place_forward and source is not None and not source.reads_output
-            buffers.append(buffers[-1] if layer.is_view or over else _with_ones(columns(i + 1)))
-            source = source if layer.is_view else layer
-        return buffers
-
-    @staticmethod
-    def _gradients(layers, columns, input_gradient, dx1):
-        """A buffer per boundary that the backward pass reaches: down to the input, or the lowest with parameters."""
-        lowest = (
-            0 if input_gradient else 1 + next((i for i, layer in enumerate(layers) if layer.shapes), len(layers) - 1)
-        )
-        buffers = [None] * lowest + [columns(lowest) if dx1 is None else dx1]
-        for i in range(lowest, len(layers)):
-            same = layers[i].is_view or layers[i].in_place_backward
-            buffers.append(buffers[-1] if same else columns(i + 1))
-        return buffers
-
     def run_forward(self) -> None:
         for run in self._forward:
             run()
@@ -127,7 +98,44 @@ class Plan:
             run()
 
 
-def _with_ones(a1):
-    """The array with a last row that is and stays 1."""
-    a1[..., -1, :] = 1
+def boundaries(network: Sequential, shapes: Sequence[Shape], batch: int, times: int) -> Callable[[int], Array]:
+    """The function that makes a buffer [x; 1] for boundary i of a network, (…, features + 1, batch), all zeros; `times`
+    says how many of each there will be at most, which has to fit into memory.
+    """
+    held = sum(math.prod(shape) + 1 for shape in shapes) * times
+    held *= batch * math.prod(network.replicas) * network.dtype.itemsize
+    affordable(f"{network.name}: {batch:,} rows and what its layers make of them", held)
+    return lambda i: np.zeros((*network.replicas, math.prod(shapes[i]) + 1, batch), network.dtype)
+
+
+def activation_buffers(
+    layers: Sequence[Layer], columns: Callable[[int], Array], x1: Array | None = None, one: float = 1.0
+) -> list[Array]:
+    """A buffer per boundary. A view's output is its input. A layer that can writes its output over its input, unless
+    that is the network's own, or the layer it comes from reads it in the backward pass (an in-place pass moves half the
+    memory: 0.12 against 0.2 to 0.4 ns an element). `one` stands in their last rows.
+    """
+    buffers, source = [_with_last_row(columns(0), one) if x1 is None else x1], None  # the layer the last buffer is from
+    for i, layer in enumerate(layers):
+        over = layer.in_place_forward and source is not None and not source.reads_output
+        buffers.append(buffers[-1] if layer.is_view or over else _with_last_row(columns(i + 1), one))
+        source = source if layer.is_view else layer
+    return buffers
+
+
+def gradient_buffers(
+    layers: Sequence[Layer], columns: Callable[[int], Array], input_gradient: bool, dx1: Array | None = None
+) -> list[Array | None]:
+    """A buffer per boundary that the backward pass reaches: down to the input, or the lowest with parameters."""
+    lowest = 0 if input_gradient else 1 + next((i for i, layer in enumerate(layers) if layer.shapes), len(layers) - 1)
+    buffers = [None] * lowest + [columns(lowest) if dx1 is None else dx1]
+    for i in range(lowest, len(layers)):
+        same = layers[i].is_view or layers[i].in_place_backward
+        buffers.append(buffers[-1] if same else columns(i + 1))
+    return buffers
+
+
+def _with_last_row(a1, one):
+    """The array with a last row that is and stays 1, or what else is said."""
+    a1[..., -1, :] = one
     return a1

@@ -29,6 +29,7 @@ class UpSampling2D(Layer):
     """
 
     reads_output = False
+    linear = True
 
     def __init__(self, size: int | Sequence[int] = 2) -> None:
         self.size = pair("UpSampling2D(size)", size)
@@ -69,6 +70,7 @@ class AveragePooling2D(Layer):
     """
 
     reads_output = False
+    linear = True
 
     def __init__(
         self,

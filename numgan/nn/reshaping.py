@@ -20,6 +20,7 @@ class Reshape(Layer):
     """The same numbers in another shape, in row-major order as in Keras. `shape` is a tuple of positive integers."""
 
     is_view = True
+    linear = True
 
     def __init__(self, shape: int | Sequence[int]) -> None:
         self.shape = as_shape("Reshape(shape)", shape)
@@ -47,6 +48,7 @@ class Flatten(Layer):
     """All axes as one axis of features."""
 
     is_view = True
+    linear = True
 
     def build(self, shape: Shape) -> Shape:
         return (math.prod(shape),)

@@ -7,11 +7,15 @@ The same network in PyTorch is an `nn.Sequential` with one module for each numga
                                                          weight and bias, our γ and β; running_mean; running_var
     Conv2D(n, k, s, p)        nn.Conv2d(c, n, k, s, p)   weight, bias
     Conv2DTranspose(…)        nn.ConvTranspose2d(…)      weight, bias
+    SpectralNorm(Dense(n))    nn.utils.parametrizations.spectral_norm(nn.Linear(n_in, n)), and so with convolutions
+                                                         parametrizations.weight.original, bias, and the vectors
+                                                         parametrizations.weight.0._u and parametrizations.weight.0._v
     LeakyReLU(slope)          nn.LeakyReLU(slope)        nothing, and so with the other layers; nn.BatchNorm2d as above
 
 What a `state_dict` does not hold must be set equal on both sides: batch norm's eps, LeakyReLU's slope, padding (what
 "same" comes to, see `Conv2D`) and, to train on, the momentum. Training on, PyTorch adds to running_var the unbiased
-variance, N/(N − 1) times the one numgan adds.
+variance, N/(N − 1) times the one numgan adds. And in train mode it iterates spectral norms in every pass, with weights
+as they are then; numgan once after every update. In eval mode, both give the same outputs.
 """
 
 from __future__ import annotations
@@ -28,11 +32,18 @@ from numgan.nn.convolution import Conv2D, Conv2DTranspose
 from numgan.nn.dense import Dense
 from numgan.nn.dropout import Dropout
 from numgan.nn.network import Sequential
+from numgan.nn.spectral_norm import SpectralNorm
 
 # PyTorch's name -> numgan's, for each layer that has contents.
 NAMES = {
     **{kind: {"weight": "weight", "bias": "bias"} for kind in (Dense, Conv2D, Conv2DTranspose)},
     BatchNorm: {"weight": "gamma", "bias": "beta", "running_mean": "running_mean", "running_var": "running_variance"},
+    SpectralNorm: {
+        "bias": "bias",
+        "parametrizations.weight.original": "weight",
+        "parametrizations.weight.0._u": "u",
+        "parametrizations.weight.0._v": "v",
+    },
     Dropout: {},  # its key names a stream of random numbers that PyTorch does not have
 }
 # How many batches an nn.BatchNorm1d has seen. numgan does not count, and PyTorch only reads it when momentum is None.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numgan.data import DataError, SinePoints
+from numgan.data import DataError, RingPoints, SinePoints
 from numgan.data.idx import SIDE
 from numgan.data.mnist import to_unit_range
 from numgan.errors import generator, real_array, rows_of
@@ -42,6 +42,15 @@ POINT_MEASURES = {
     "x_std": "1, the standard deviation of t",
     "x_ks": "lower: x spreads as t does",
     "energy_distance": "lower: points spread as real ones do",
+}
+
+RING_SAMPLES = 2_500  # as in the literature
+RING_MEASURES = {
+    "modes": "higher: with a tenth of their share of good points",
+    "modes_hit": "higher: with any good point",
+    "good_share": "higher: within 3 deviations of a centre",
+    "kl_divergence": "lower: every mode as often as in the data",
+    "spread": "like real: far less is a point for a mode",
 }
 
 
@@ -258,11 +267,7 @@ def evaluate_points(samples: Array, rng: Rng) -> Evaluation:
 
     Raises DataError for fewer than 100 points, whose deviation may be far from 1 by chance.
     """
-    samples, rng = rows_of("the points", samples), generator("evaluate_points: rng", rng)
-    if samples.shape[1] != 2:
-        raise DataError(f"points have the shape (n, 2), got {samples.shape}")
-    if len(samples) < LEAST_POINTS:
-        raise DataError(f"cannot evaluate {len(samples)} points; expected at least {LEAST_POINTS}")
+    samples, rng = _points(samples), generator("evaluate_points: rng", rng)
     real = np.empty((1 + REAL_DRAWS, len(samples), 2))
     for points in real:
         SinePoints().sample(len(points), rng, points)
@@ -276,11 +281,54 @@ def evaluate_points(samples: Array, rng: Rng) -> Evaluation:
         collapsed = f"x has the standard deviation {ours['x_std']:.3g}, where real points have 1"
     elif not ours["curve_error"] <= CURVE_ERROR:
         collapsed = f"the points are off the curve, mean |y − sin x| is {ours['curve_error']:.3g}"
-    measures = [
-        Measure(name, ours[name], math.fsum(figures[name] for figures in theirs) / REAL_DRAWS, better)
-        for name, better in POINT_MEASURES.items()
+    compared = [f"{len(samples):,} {SinePoints.source}"]
+    return Evaluation(_beside_real(ours, theirs, POINT_MEASURES), compared, collapsed)
+
+
+def evaluate_ring(samples: Array, rng: Rng) -> Evaluation:
+    """Compare generated points (n, 2) with those of `RingPoints`, a mixture of eight normal distributions.
+
+    Real data: n of its points, drawn from `rng`; the mean over 5 such draws.
+        modes, modes_hit, good_share, kl_divergence, spread   see `metrics.mixture_quality`.
+
+    Collapsed are points that leave out a mode: fewer than a tenth of its share lie within three deviations of its
+    centre. That is the rule of the digits' classes; points that are near no centre break it too.
+
+    Raises DataError for fewer than 100 points, of which a mode may have few by chance.
+    """
+    samples, rng = _points(samples), generator("evaluate_ring: rng", rng)
+    theirs, points, source = [], np.empty(samples.shape), RingPoints()
+    ours = _ring_figures(samples)
+    for _ in range(REAL_DRAWS):
+        source.sample(len(points), rng, points)
+        theirs.append(_ring_figures(points))
+    collapsed, k = None, len(source.centres)
+    if ours["modes"] < k:
+        collapsed = f"points leave out {k - ours['modes']:.0f} of {k} modes; {ours['good_share']:.1%} are near any"
+    compared = [f"{len(samples):,} {source.source}"]
+    return Evaluation(_beside_real(ours, theirs, RING_MEASURES), compared, collapsed)
+
+
+def _ring_figures(points):
+    return metrics.mixture_quality(points, RingPoints.centres, RingPoints.deviation)
+
+
+def _beside_real(ours, theirs, better):
+    """A `Measure` for each name in `better`: our figure, and the mean of theirs over the draws of real points."""
+    return [
+        Measure(name, ours[name], math.fsum(figures[name] for figures in theirs) / REAL_DRAWS, words)
+        for name, words in better.items()
     ]
-    return Evaluation(measures, [f"{len(samples):,} {SinePoints.source}"], collapsed)
+
+
+def _points(samples):
+    """Generated points of the plane, enough of them to be judged."""
+    samples = rows_of("the points", samples)
+    if samples.shape[1] != 2:
+        raise DataError(f"points have the shape (n, 2), got {samples.shape}")
+    if len(samples) < LEAST_POINTS:
+        raise DataError(f"cannot evaluate {len(samples)} points; expected at least {LEAST_POINTS}")
+    return samples
 
 
 def _point_figures(points, reference, within_reference):

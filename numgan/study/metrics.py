@@ -9,15 +9,19 @@ Sources
             Models, 2019, arXiv:1904.06991.
     [NOU]   Naeem, Oh, Uh, Choi & Yoo, Reliable Fidelity and Diversity Metrics for Generative Models, 2020,
             arXiv:2002.09797.
+    [SVR]   Srivastava, Valkov, Russell, Gutmann & Sutton, VEEGAN: Reducing Mode Collapse in GANs using Implicit
+            Variational Learning, 2017, arXiv:1705.07761.
     [SR]    Székely & Rizzo, Energy Statistics: A Class of Statistics Based on Distances, 2013,
             Journal of Statistical Planning and Inference 143(8).
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from numgan.errors import ArgumentError, between, rows_of, whole
+from numgan.errors import ArgumentError, between, positive, rows_of, whole
 from numgan.hints import Array
 
 ROWS = 128  # of the first set, whose distances to the second are held at a time: 61 MB to 60,000 digits in float64
@@ -163,7 +167,7 @@ def _squares(a, b):
     return np.abs(squares, out=squares)
 
 
-# -------------------------------------------------------------------------------------------------- points on the sine
+# --------------------------------------------------------------------------------------------------------------- points
 
 
 @np.errstate(all="ignore")
@@ -184,6 +188,41 @@ def sine_quality(points: Array) -> dict[str, float]:
         "x_mean": float(x.mean()),
         "x_std": float(x.std()),
         "x_ks": _ks_to_standard_normal(x),
+    }
+
+
+@np.errstate(all="ignore")
+def mixture_quality(points: Array, centres: Array, deviation: float) -> dict[str, float]:
+    """How well points (n, d) follow a mixture of equally likely normal distributions about centres (k, d), each of the
+    standard deviation `deviation` along every axis: name -> float.
+
+    A point belongs to the nearest centre, and is good if it lies within three deviations of it: [SVR], whose "high
+    quality samples" these are. In the plane 1 − e^(−9/2) = 98.9 % of real points are good.
+    modes          centres that have at least a tenth of their share, n/10k, in good points.
+    modes_hit      centres that have any good point: the count of [SVR], who take 2,500 points. Samples strewn all over
+                   the plane, or drawn out into a line through the centres, hit many.
+    good_share     of all points.
+    kl_divergence  KL(generated ‖ real) in nats, of the centres' shares of all points to 1/k: 0 to log k. n real points
+                   have about (k − 1)/2n.
+    spread         the standard deviation of good points about the mean of their own centre's, per axis, over
+                   `deviation`: 0.97 for real points of the plane, as those beyond three deviations are left out; 0
+                   where every mode is one point; NaN without any good point.
+    """
+    points, centres = _both(points, centres)
+    deviation = positive("deviation", deviation)
+    n, k = len(points), len(centres)
+    distances = _distances(points, centres)
+    nearest = distances.argmin(axis=1)
+    good = distances.min(axis=1) <= 3 * deviation
+    points, owners = points[good], nearest[good]
+    counts = np.bincount(owners, minlength=k)
+    means = np.stack([np.bincount(owners, x, k) for x in points.T], axis=1) / np.maximum(counts, 1)[:, None]
+    return {
+        "modes": float((counts >= n / (10 * k)).sum()),
+        "modes_hit": float((counts > 0).sum()),
+        "good_share": len(points) / n,
+        "kl_divergence": kl_divergence(np.bincount(nearest, minlength=k) / n, np.full(k, 1 / k)),
+        "spread": float(np.sqrt(((points - means[owners]) ** 2).mean())) / deviation if len(points) else math.nan,
     }
 
 

@@ -130,14 +130,25 @@ def draw_game(axes: Axes, moment: Any) -> AxesImage:
     return image
 
 
-def game(real: Array, generated: Any, surface: Surface, title: str, path: FileName) -> None:
-    """One picture of `draw_game`, with its scale."""
+def draw_centres(axes: Axes, centres: Array) -> None:
+    """Rings about the centres of a mixture, and the axes to one scale, so that a circle is one."""
+    axes.scatter(*centres.T, s=70, facecolors="none", edgecolors="0.2", linewidths=0.8)
+    axes.set_aspect("equal")
+
+
+def game(
+    real: Array, generated: Any, surface: Surface, title: str, path: FileName, centres: Array | None = None
+) -> None:
+    """One picture of `draw_game`, with its scale; the centres of a mixture marked where given."""
     figure = new_figure(figsize=(8, 6), layout="constrained")
     axes = figure.subplots()
     meaning = "a critic's score" if surface.undecided is None else "probability of being real"
     figure.colorbar(draw_game(axes, (real, generated, surface)), label=f"D(x, y): {meaning}")
     for name, color in (("real", REAL), ("fake", GENERATED)):
         axes.scatter([], [], s=12, color=color, label=name)
+    if centres is not None:
+        draw_centres(axes, centres)
+        axes.scatter([], [], s=70, facecolors="none", edgecolors="0.2", linewidths=0.8, label="centre of a mode")
     axes.set(title=title, xlabel="x", ylabel="y")
     axes.legend(loc="upper left")
     save(figure, path)
@@ -242,7 +253,7 @@ def history(record: History, path: FileName) -> None:
     """history.png: the objective's panels, each with the values that theory gives. Gaps stay gaps: a side that does
     not play leaves its panels empty, and says so.
     """
-    panels = record.objective.panels
+    panels = [*record.objective.panels, *(record.penalty.panels if record.penalty else [])]
     columns = min(len(panels), 3)
     figure, axes = _panels(-(-len(panels) // columns), columns, (5.3, 3.5), (0.75, 0.1, 0.5, 0.3))
     for ax in axes[len(panels) :]:
@@ -290,8 +301,11 @@ def seeds(runs: Any, path: FileName) -> None:
 
 
 def _curve(axes, record, column, label, color):
-    """One column of the history, averaged over equal stretches where it has more points than a picture can show."""
-    values, steps = record[column], record["step"]
+    """One column of the history without its gaps, averaged over equal stretches where it has more points than a picture
+    can show.
+    """
+    known = ~np.isnan(record[column])
+    values, steps = record[column][known], record["step"][known]
     stretch = max(1, len(values) // HISTORY_POINTS)
     used = len(values) // stretch * stretch
     means = values[:used].reshape(-1, stretch).mean(axis=1)

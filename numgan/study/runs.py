@@ -35,6 +35,7 @@ from numgan.study.signals import stop_status
 from numgan.study.watch import Watch
 
 if TYPE_CHECKING:
+    from numgan.gan.average import Average
     from numgan.gan.history import History
 
 JUDGED = 1_000  # of these, beside as many real rows, to see whether the training is lost
@@ -56,6 +57,7 @@ class Run:
     equilibrium  None, or the `Equilibrium` that was watched for, as its last check found it.
     stop         None, or what ended it before all was done: NonFiniteError, an interrupt, any other failure.
     kept         the steps after which model.npz holds it.
+    average      None, or the `Average` that its samples are of.
     """
 
     directory: Path
@@ -67,6 +69,7 @@ class Run:
     equilibrium: Equilibrium | None
     stop: BaseException | None
     kept: int
+    average: Average | None
 
     @property
     def stopped(self) -> str | None:
@@ -184,7 +187,13 @@ def resume(
     if length.keys() - {by}:
         raise RunError(f"{directory} is a run of {getattr(settings, by):,} {by}; its length is given by --{by}")
     if length:
-        settings = with_overrides(settings, length)
+        asked = with_overrides(settings, length)
+        if settings.decay != "none" and asked != settings:
+            raise RunError(
+                f"{directory} is a run of {getattr(settings, by):,} {by} and cannot be of {getattr(asked, by):,}: its "
+                f"learning rates fall to 0 by its end (decay={settings.decay}), and would have been others"
+            )
+        settings = asked
     with locked(directory):
         remove_leftovers(directory)
         game = _Game(
@@ -246,7 +255,8 @@ class _Game:
         except BaseException as error:
             stop = stop or error
         rate = (len(record or ()) - checkpoint.begun) * self.settings.batch_size / seconds
-        return Run(directory, record, seconds, rate, quality, lost, self.equilibrium, stop, checkpoint.kept)
+        ended = self.equilibrium, stop, checkpoint.kept, self.gan.average
+        return Run(directory, record, seconds, rate, quality, lost, *ended)
 
     def _finish(self, directory, record, moments):
         """The history and the pictures of a run; returns the closing figures, and the ends that it came to."""
@@ -254,7 +264,7 @@ class _Game:
         with atomic_write(directory / "history.csv") as temporary:
             record.write_csv(temporary)
         moments = moments.up_to(len(record))
-        title = f"{recipe.name}: samples after {len(record):,} steps, seed {self.seed}"
+        title = f"{recipe.name}: samples after {len(record):,} steps, seed {self.seed}" + of_average(gan, "\n")
         recipe.picture(gan.sample(recipe.sample_count, rng), gan, title, directory / "samples.png", rng)
         plots.evolution(moments, recipe.draw, directory / "evolution.png")
         if len(record):
@@ -358,8 +368,14 @@ def open_run(path: FileName) -> tuple[Any, dict[str, Any], GAN]:
     return recipe, config, gan
 
 
-def sample(path: FileName, n: int | None = None, seed: int = 0, out: FileName | None = None) -> tuple[Path, int]:
-    """Write n new samples of a run to `out`, a .png picture or a .npy array; returns (path written, n).
+def of_average(gan: GAN, before: str = " ") -> str:
+    """What is said behind samples of an averaged generator; "" where none is."""
+    return f"{before}of the {gan.average}" if gan.average else ""
+
+
+def sample(path: FileName, n: int | None = None, seed: int = 0, out: FileName | None = None) -> tuple[Path, str]:
+    """Write n new samples of a run to `out`, a .png picture or a .npy array; returns (path written, "n samples", and of
+    what where it is an average).
 
     n defaults to the recipe's own count, `out` to sample-seedN.png in the run directory. The array is float32
     (n, *shape) in the generator's own range. NonFiniteError for a generator that makes infinities or NaNs.
@@ -380,8 +396,9 @@ def sample(path: FileName, n: int | None = None, seed: int = 0, out: FileName | 
             with atomic_write(target) as temporary, open(temporary, "wb") as file:
                 np.save(file, samples.astype(np.float32, copy=False))
         else:
-            recipe.picture(samples, gan, f"{recipe.name}: {n:,} samples, seed {seed}", target, picture_rng)
-    return target, n
+            title = f"{recipe.name}: {n:,} samples, seed {seed}" + of_average(gan, "\n")
+            recipe.picture(samples, gan, title, target, picture_rng)
+    return target, f"{n:,} samples{of_average(gan)}"
 
 
 def finite_samples(gan: GAN, n: int, rng: Rng) -> Array:

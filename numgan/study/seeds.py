@@ -234,7 +234,7 @@ def stop_with_parent() -> None:
 
 def table(runs: Any) -> str:
     """The spread as text: a row per measure, a column per seed, their median and extremes, and real data's value; a
-    line for every seed that collapsed, and how many did.
+    line for every seed that collapsed, and how many did; what is sampled, where it is an average.
     """
     evaluated = [run for run in runs if run.evaluation]
     if not evaluated:
@@ -245,6 +245,8 @@ def table(runs: Any) -> str:
         known = [value for value in values if value is not None] or [math.nan]
         lines.append([measure["name"], *values, median(known), min(known), max(known), measure["real"]])
     text = aligned([[_text(cell) for cell in line] for line in lines], left=(0,))
+    if average := evaluated[0].evaluation.get("average"):
+        text.append(f"samples are of the averaged generators, decay {average:g}")
     collapsed = [run for run in evaluated if run.evaluation["collapsed"]]
     text += [f"seed {run.seed} collapsed: {run.evaluation['collapsed']}" for run in collapsed]
     missing = len(runs) - len(evaluated)

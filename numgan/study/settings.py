@@ -14,16 +14,26 @@ import numpy as np
 from numgan.errors import Error
 from numgan.gan.model import GAN
 from numgan.gan.objectives import MEAN_OR_SUM, OBJECTIVES
-from numgan.gan.steps import JOINT, SCHEDULES, SEPARATE, refusal
+from numgan.gan.penalty import PENALTIES
+from numgan.gan.steps import JOINT, SCHEDULES, SEPARATE, UPDATES, refusal
+from numgan.gan.stretches import endless, epoch, updates
+from numgan.nn.convolution import Conv2D
+from numgan.nn.dense import Dense
 from numgan.nn.optimizers import Adam
+from numgan.nn.rates import DECAYS, Rate
+from numgan.nn.spectral_norm import SpectralNorm
 
 if TYPE_CHECKING:
     from numgan.gan.objectives import Objective
+    from numgan.gan.penalty import Penalty
+    from numgan.gan.stretches import Portion
+    from numgan.nn.layer import Layer
     from numgan.nn.network import Sequential
 
 MOST = 1_000_000_000  # of any count: what numgan multiplies of two of them still fits NumPy's sizes
 WIDEST, DEEPEST = 1_000_000, 100  # hidden layers, as several of them multiply
 RULES = {name for rules in OBJECTIVES.values() for name in rules.takes}  # settings that are the objective's
+PAID = ("penalty_weight", "penalty_every")  # and those that are the penalty's
 
 
 class SettingError(Error, ValueError):
@@ -45,6 +55,10 @@ def natural(default: Any, help: str) -> Any:
 
 def positive(default: Any, help: str) -> Any:
     return setting(default, help, lambda v: 0 < v < np.inf, "a positive number")
+
+
+def positive_or_0(default: Any, help: str) -> Any:
+    return setting(default, help, lambda v: 0 <= v < np.inf, "a positive number, or 0")
 
 
 def fraction(default: Any, help: str, top: float = 1.0) -> Any:
@@ -70,6 +84,10 @@ class TrainingSettings:
         100, "steps between two summaries and moments of evolution.png; by epochs, there is one after each"
     )
     learning_rate: float = positive(1e-3, "Adam's α")
+    generator_rate: float = positive_or_0(0.0, "Adam's α for the generator; 0: learning_rate")
+    discriminator_rate: float = positive_or_0(0.0, "Adam's α for the discriminator; 0: learning_rate")
+    warm_up: int = natural(0, "training steps at the start, over which the learning rates grow to what they are")
+    decay: str = choice("none", "how the learning rates fall after that, to 0 by the end of the run", ("none", *DECAYS))
     beta1: float = fraction(0.9, "Adam's β₁")
     beta2: float = fraction(0.999, "Adam's β₂")
     epsilon: float = positive(1e-7, "Adam's ε")
@@ -84,19 +102,66 @@ class TrainingSettings:
         lambda v: 0 <= v < np.inf,
         "a number from 0 up",
     )
+    penalty: str = choice("none", "what the discriminator pays for being steep", ("none", *PENALTIES))
+    penalty_weight: float = positive(10.0, "λ or γ of the penalty")
+    penalty_every: int = positive_int(1, "k: the penalty is part of every k-th discriminator step, k-fold")
+    spectral_norm: str = choice("no", "whether the discriminator's weights are divided by their norms", ("yes", "no"))
     discriminator_steps: int = natural(1, "discriminator steps in a training step; 0 freezes the discriminator")
     generator_steps: int = natural(1, "generator steps in a training step; 0 freezes the generator")
+    average: float = fraction(0.0, "d: samples are of the generator's weights averaged with this decay; 0: as they are")
 
-    def adam(self) -> Adam:
-        return Adam(self.learning_rate, self.beta1, self.beta2, self.epsilon, self.adam_form)
+    def adam(self, rate: float | Rate) -> Adam:
+        return Adam(rate, self.beta1, self.beta2, self.epsilon, self.adam_form)
 
     def game(self) -> Objective:
         """The objective, with those of its settings that it takes."""
         rules = OBJECTIVES[self.objective]
         return rules(**{name: getattr(self, name) for name in rules.takes})
 
+    def paid(self) -> Penalty | None:
+        """The penalty, if there is one."""
+        kind = PENALTIES.get(self.penalty)
+        return kind(self.penalty_weight, self.penalty_every) if kind else None
+
+    def normed(self, layers: list[Layer]) -> list[Layer]:
+        """A discriminator's layers, those that have weights in a `SpectralNorm` each if the settings say so."""
+        if self.spectral_norm == "no":
+            return layers
+        return [SpectralNorm(layer) if isinstance(layer, Dense | Conv2D) else layer for layer in layers]
+
     def gan(self, generator: Sequential, discriminator: Sequential) -> GAN:
-        return GAN(generator, discriminator, self.adam(), self.adam(), self.game(), self.schedule)
+        sides = generator, discriminator, *map(self.adam, self.rates())
+        return GAN(*sides, self.game(), self.schedule, self.paid(), average=self.average or None)
+
+    def rates(self) -> list[float | Rate]:
+        """The learning rates of generator and discriminator. Each counts the updates of its own side, so that warm-up
+        and decay end with the same training step, the decay with the last.
+        """
+        peaks: list[float | Rate] = [
+            rate or self.learning_rate for rate in (self.generator_rate, self.discriminator_rate)
+        ]
+        if not self.rates_change:
+            return peaks
+        portions, steps = self.course()
+        decay = None if self.decay == "none" else self.decay
+        if decay and self.warm_up >= steps:
+            raise SettingError(
+                f"warm_up={self.warm_up} is not possible with decay={decay}: the whole run has {steps:,} steps"
+            )
+        warm_ups, totals = (updates(portions, n, self.generator_steps, self.schedule) for n in (self.warm_up, steps))
+        return [
+            Rate(peak, warm_up, decay, total if decay else None) if total else peak  # a frozen side makes no update
+            for peak, warm_up, total in zip(peaks, warm_ups, totals, strict=True)
+        ]
+
+    @property
+    def rates_change(self) -> bool:
+        """Whether the learning rates are others in the course of a run."""
+        return self.warm_up > 0 or self.decay != "none"
+
+    def course(self) -> tuple[list[Portion], int]:
+        """What a run consists of: portions, repeated, and how many training steps in all."""
+        return endless(self.batch_size, self.discriminator_steps), self.steps
 
     def for_data(self, data: Any) -> Any:
         """The same settings, those that depend on the data filled in. Default: none does."""
@@ -113,6 +178,23 @@ class EpochSettings(TrainingSettings):
 
     steps: int = natural(2000, "training steps on random batches; 0 where epochs are given")
     epochs: int = natural(0, "passes over the shuffled training images, in place of steps")
+    rows: int = natural(0, "training images, for warm_up and decay by epochs; 0: as many as there are")
+
+    def course(self) -> tuple[list[Portion], int]:
+        if not self.epochs:
+            return super().course()
+        if not self.rows:
+            raise SettingError("warm_up and decay by epochs depend on how many training images there are; set rows")
+        rows = self.batch_size // UPDATES[self.schedule]
+        portions = epoch(rows, self.rows, self.batch_size, self.discriminator_steps)
+        return portions, self.epochs * sum(portion.times for portion in portions)
+
+    def for_data(self, data: Any) -> Any:
+        if not (self.epochs and self.rates_change):
+            return self
+        if self.rows not in (0, len(data)):
+            raise SettingError(f"rows={self.rows} is not possible; there are {len(data):,} training images")
+        return dataclasses.replace(self, rows=len(data))
 
     def length(self) -> dict[str, Any]:
         by_epochs = {"steps": None, "epochs": self.epochs} if self.epochs else {}
@@ -131,7 +213,8 @@ class DigitSettings(EpochSettings):
 def with_overrides(settings: Any, overrides: Mapping[str, Any]) -> Any:
     """Settings with some replaced: `overrides` maps names to texts, as the command line has them, or to values.
 
-    An objective that compares pairs brings its one schedule along, unless another is asked for.
+    An objective that compares pairs brings its one schedule along, and a penalty on a Wasserstein critic clip=0, unless
+    another is asked for.
 
     Raises SettingError for a name that is none, a value of another kind or out of bounds, or values that do not go
     together.
@@ -153,7 +236,13 @@ def with_overrides(settings: Any, overrides: Mapping[str, Any]) -> Any:
         raise SettingError(f"give steps or epochs, not both; got steps={values['steps']}, epochs={values['epochs']}")
     if "epochs" in fields and (values.get("epochs") or values.get("steps")):
         values = {"steps": 0, "epochs": 0} | values
-    settings = dataclasses.replace(settings, **values)
+    return _together(dataclasses.replace(settings, **values), values)
+
+
+def _together(settings, values):
+    """The settings with what follows from `values`, which are those that were asked for; or an error where they do not
+    go together.
+    """
     rules = OBJECTIVES[settings.objective]
     if rules.pairs and "schedule" not in values:
         settings = dataclasses.replace(settings, schedule=JOINT)
@@ -165,6 +254,10 @@ def with_overrides(settings: Any, overrides: Mapping[str, Any]) -> Any:
             raise SettingError(
                 f"{name} is no setting of the objective {rules.name}, which has {', '.join(rules.takes) or 'none'}"
             )
+        if name in PAID and settings.penalty == "none":
+            raise SettingError(f"{name} is no setting without a penalty; penalty can be {', '.join(PENALTIES)}")
+    if settings.penalty != "none" and "clip" in rules.takes and "clip" not in values:
+        settings = dataclasses.replace(settings, clip=0.0)  # a penalty takes its place
     if settings.discriminator_steps == settings.generator_steps == 0:
         raise SettingError("discriminator_steps=0 and generator_steps=0 leave nothing to train")
     if settings.steps == getattr(settings, "epochs", 0) == 0:
@@ -174,16 +267,19 @@ def with_overrides(settings: Any, overrides: Mapping[str, Any]) -> Any:
             f"batch_size={settings.batch_size} is not possible; the separate schedule halves the batch, "
             "so expected an even number"
         )
+    if not getattr(settings, "epochs", 0):
+        settings.rates()
     return settings
 
 
 def stored(settings: Any, values: Mapping[str, Any]) -> Any:
     """Settings with `values` as a run's file keeps them, each checked as by `with_overrides`.
 
-    The file keeps what its objective does not take too, at the default, where it is no contradiction.
+    The file keeps what its objective or penalty does not take too, at the default, where it is no contradiction.
     """
     defaults = dataclasses.asdict(settings)
-    return with_overrides(settings, {k: v for k, v in values.items() if k not in RULES or v != defaults.get(k)})
+    silent = {k for k in (*RULES, *PAID) if values.get(k) == defaults.get(k)}
+    return with_overrides(settings, {k: v for k, v in values.items() if k not in silent})
 
 
 def _parse(value, kind):

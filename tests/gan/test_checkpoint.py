@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from numgan import GAN, Dense, Error, ModelFileError, Sequential, Sigmoid
+from numgan import GAN, SGD, Adam, Dense, Error, ModelFileError, Rate, Sequential, Sigmoid
 from numgan.gan import checkpoint as checkpoint_module
 from numgan.gan import steps as steps_module
 from numgan.gan.checkpoint import Checkpoint
@@ -107,6 +107,46 @@ def test_however_the_sides_play(length, options, tmp_path):
     half = {name: n // 2 for name, n in length.items()}
     play(tmp_path / "model.npz", half, **options)
     assert everything(play(tmp_path / "model.npz", length, **options)) == everything(through)
+
+
+@LENGTHS
+@pytest.mark.parametrize("optimizer", [SGD, Adam])
+def test_learning_rates_go_on_as_the_steps_do_and_a_rate_that_was_set_stays(optimizer, length, tmp_path):
+    """Each side's own, stopped at odd steps; from the 20th step on the generator's is set by the callback."""
+    rates = Rate(0.02, 5, "cosine", 37), Rate(0.05, 9, "linear", 37)
+
+    def played(path, length, **options):
+        gan, draw, used = make_gan(), rng(3), []
+        gan = GAN(gan.generator, gan.discriminator, *(optimizer(rate) for rate in rates), gan.objective)
+
+        def callback(done, history):
+            used.append((done, gan.generator_optimizer.learning_rate, gan.discriminator_optimizer.learning_rate))
+            if done >= 20:
+                gan.generator_optimizer.learning_rate = 0.001
+
+        history = gan.fit(
+            POINTS, rng=draw, every=EVERY, batch_size=6, callback=callback, checkpoint=Checkpoint(path, 3),
+            resume=True, **length,
+        )  # fmt: skip
+        return (state(gan), columns(history)), used
+
+    through, used = played(tmp_path / "through.npz", length)
+    told = {done: (g, d) for done, g, d in used}
+    assert told[15] == tuple(rate.at(16) for rate in rates) and told[25] == (0.001, rates[1].at(26))
+    for part in (1, 2, 3):
+        resumed, _ = played(tmp_path / "model.npz", {name: n * part // 3 for name, n in length.items()})
+    assert resumed == through
+
+
+def test_a_training_with_other_rates_is_not_gone_on_with(tmp_path):
+    def played(steps, rate):
+        gan = make_gan(optimizer=lambda _: Adam(rate))
+        return gan.fit(POINTS, steps, 12, rng(3), checkpoint=tmp_path / "model.npz", resume=True)
+
+    played(5, Rate(0.01, 2, "linear", 10))
+    with pytest.raises(ModelFileError, match="the training of a GAN with another generator optimizer"):
+        played(20, Rate(0.01, 2, "linear", 20))
+    assert len(played(10, Rate(0.01, 2, "linear", 10))) == 10
 
 
 @pytest.mark.parametrize("first", [0, 1, 5, 12, 36, 37])

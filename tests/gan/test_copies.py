@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numgan import SGD, Adam, BatchNorm, Dense, Error, ReLU, Sequential, Sigmoid, normal
+from numgan import SGD, Adam, BatchNorm, Dense, Error, Rate, ReLU, Sequential, Sigmoid, normal
 from numgan.errors import StateError
 from numgan.nn.losses import BinaryCrossEntropy
 from tests.gan.test_checkpoint import Averaging, averaging
@@ -39,7 +39,7 @@ def taught(network, steps=5):
 
 @WAYS
 @pytest.mark.parametrize("replicas", [None, 2])
-@pytest.mark.parametrize("optimizer", [SGD, Adam])
+@pytest.mark.parametrize("optimizer", [SGD, Adam, lambda rate: Adam(Rate(rate, 3, "linear", 8))])
 def test_a_copied_network_learns_as_its_original_does(copied, replicas, optimizer):
     network = compiled(replicas, optimizer)
     taught(network)

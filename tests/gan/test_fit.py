@@ -500,14 +500,14 @@ def test_a_step_is_so_many_of_the_discriminator_then_so_many_of_the_generator(re
 @settings(max_examples=60, deadline=None)
 def test_the_parts_of_an_epoch_take_every_row_once(length, half, discriminator_steps, schedule):
     gan, batch_size = linear_gan((GAMES[0][0], schedule, {})), 2 * half
-    parts = epoch(gan, length, batch_size, discriminator_steps)
+    parts = epoch(gan.rows_per_step(batch_size), length, batch_size, discriminator_steps)
     assert all(isinstance(part, Portion) and part.times > 0 and part.batch_size > 0 for part in parts)
     assert gan.steps_per_epoch(length, batch_size, discriminator_steps) == sum(part.times for part in parts)
     if discriminator_steps:
         rows = [gan.rows_per_step(p.batch_size) * p.discriminator_steps * p.times for p in parts]
         assert sum(rows) == length
     else:  # as many steps as if there were one
-        ones = epoch(gan, length, batch_size, 1)
+        ones = epoch(gan.rows_per_step(batch_size), length, batch_size, 1)
         assert [(p.batch_size, p.times) for p in parts] == [(p.batch_size, p.times) for p in ones]
         assert all(part.discriminator_steps == 0 for part in parts)
     assert [part.batch_size for part in parts[:-1]] == [batch_size] * (len(parts) - 1)
@@ -516,8 +516,8 @@ def test_the_parts_of_an_epoch_take_every_row_once(length, half, discriminator_s
 
 def test_an_epoch_of_forty_rows_in_parts():
     def parts(batch_size, discriminator_steps, schedule="concatenated"):
-        gan = linear_gan((GAMES[0][0], schedule, {}))
-        return [tuple(part) for part in epoch(gan, 40, batch_size, discriminator_steps)]
+        rows = linear_gan((GAMES[0][0], schedule, {})).rows_per_step(batch_size)
+        return [tuple(part) for part in epoch(rows, 40, batch_size, discriminator_steps)]
 
     assert parts(8, 1) == [(8, 1, 5)]
     assert parts(12, 1) == [(12, 1, 3), (4, 1, 1)]
@@ -578,7 +578,7 @@ def test_a_training_step_and_its_log_have_one_shape(game, replicas):
         step = TrainingStep(gan, as_source(gan, POINTS), 8, rng(1), *sides)
         log = step.log(4)
         found = [None if a is None else (a.shape, a.dtype) for a in log.arrays]
-        assert found == [None if n is None else ((4, *lead, n, 1), np.float32) for n in shapes]
+        assert found == [None if n is None else ((4, *lead, n, 1), np.float32) for n in (*shapes, None)]
         step.run()
         log.write(step.scores)
         kept = [a[0] for a in log.take() if a is not None]

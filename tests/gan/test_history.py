@@ -26,7 +26,7 @@ def cross_entropy(logits, target):
 def log_of(*steps):
     """A ScoreLog holding the given (real, fake, generator) scores; None for what a side that does not play lacks."""
     dtype = next(a.dtype for a in steps[0] if a is not None)
-    log = ScoreLog(len(steps), [None if a is None else a.shape for a in steps[0]], dtype)
+    log = ScoreLog(len(steps), [*(None if a is None else a.shape for a in steps[0]), None], dtype)  # and no penalty
     for scores in steps:
         log.write([a for a in scores if a is not None])
     return log
@@ -166,7 +166,7 @@ def test_columns():
 
 
 def test_the_log_is_empty_after_a_look_and_takes_the_same_number_again():
-    log, history = ScoreLog(2, [(1, 1)] * 3, np.float32), History()
+    log, history = ScoreLog(2, [*[(1, 1)] * 3, None], np.float32), History()
     one = [np.full((1, 1), z, np.float32) for z in (1, 2, 3)]
     for _ in range(3):
         log.write(one)
@@ -321,12 +321,12 @@ def test_an_empty_history_has_no_column(objective):
 
 
 def test_a_log_knows_who_plays():
-    log = ScoreLog(3, [None, None, (4, 1)], np.float32)
+    log = ScoreLog(3, [None, None, (4, 1), None], np.float32)
     log.write([np.ones((4, 1), np.float32)])
     with pytest.raises(ValueError):
         log.write([np.ones((4, 1), np.float32)] * 3)
-    real, fake, generator = log.take()
-    assert real is fake is None and generator.shape == (1, 4, 1) and (generator == 1).all()
+    real, fake, generator, norms = log.take()
+    assert real is fake is norms is None and generator.shape == (1, 4, 1) and (generator == 1).all()
 
 
 # ---------------------------------------------------------------- the CSV

@@ -146,7 +146,7 @@ def test_the_generator_s_step_computes_no_gradient_of_the_frozen_parameters(game
         "batch_norm_inference": 2 + 2 * real,  # the discriminator's
         "batch_norm_inference_backward": 2,
     } | gradient_kernels(gan, "generator")
-    assert [c.run for c in updates_of(step)] == [gan.generator_optimizer.step]
+    assert [c.run for c in updates_of(step)] == [gan.generator_optimizer.update]
     assert touches(step, gan.generator.grads)
     assert not touches(step, gan.discriminator.grads)
     assert not any(touches(step, a) for a in gan.discriminator_optimizer.state.values())
@@ -174,7 +174,7 @@ def test_the_discriminator_s_step_computes_no_gradient_of_its_input(game):
     } | gradient_kernels(gan, "discriminator")
     clips = isinstance(gan.objective, Wasserstein)
     assert [c.name for c in updates_of(step)] == ["adam_update", *["clip_weights"] * clips] * passes
-    assert [c.run for c in updates_of(step)[:: 1 + clips]] == [gan.discriminator_optimizer.step] * passes
+    assert [c.run for c in updates_of(step)[:: 1 + clips]] == [gan.discriminator_optimizer.update] * passes
     assert touches(step, gan.discriminator.grads)
     assert not touches(step, gan.generator.grads)
     assert not any(touches(step, a) for a in gan.generator_optimizer.state.values())
@@ -281,7 +281,7 @@ def test_a_call_is_its_kernel_on_its_arguments(game):
     step = pieces.discriminator_step(8)
     step.real[...], step.noise[...] = real, noise
     for call in step.calls:
-        if call.run == pieces.discriminator_optimizer.step:
+        if call.run == pieces.discriminator_optimizer.update:
             call.run()
         elif not call.skipped:
             call.kernel(*call.arguments.values())

@@ -23,6 +23,7 @@ from numgan import (
     Reshape,
     Sequential,
     Sigmoid,
+    SpectralNorm,
     Tanh,
     Wasserstein,
     check_gradients,
@@ -144,7 +145,7 @@ def test_every_coordinate_of_a_layer_is_certified(example, training):
     report.raise_for_failure()
     assert all(row.certified == row.checked == np.prod(row.shape) for row in report.rows), str(report)
     names = [*Sequential([copy_layer(layer)], shape, rng()).parameters(), "input"]
-    assert len(names) == 1 + 2 * isinstance(layer, (Dense, BatchNorm, Conv2D, Conv2DTranspose))
+    assert len(names) == 1 + 2 * isinstance(layer, (Dense, BatchNorm, Conv2D, Conv2DTranspose, SpectralNorm))
     assert [row.tensor for row in report.rows] == (names if training else ["input"])
 
 

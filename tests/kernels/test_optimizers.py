@@ -30,6 +30,11 @@ def clip(n, seed=0):
     return kernels.clip_weights, {"theta": normal(seed, n)} | constants(low=-0.5, high=0.25)
 
 
+def averaging(n, seed=0):
+    arrays = {name: normal(seed + i, n) for i, name in enumerate(("average", "theta"))} | {"temp": blank(n)}
+    return kernels.average_update, arrays | constants(rest=0.1)
+
+
 @given(size=lengths)
 @quickly
 def test_sgd_is_heavy_ball_momentum(size):
@@ -77,6 +82,14 @@ def test_clipping_keeps_what_lies_between_the_bounds(size):
     assert_computes(kernel, a, {"theta": elementwise(lambda t: min(max(t, -0.5), 0.25), a["theta"])}, tolerance=0)
 
 
-@pytest.mark.parametrize("make", [sgd, adam, clip])
+@given(size=lengths)
+@quickly
+def test_an_average_keeps_d_of_itself(size):
+    kernel, a = averaging(*size)
+    average = elementwise(lambda old, new: 0.9 * old + 0.1 * new, a["average"], a["theta"])
+    assert_computes(kernel, a, {"average": average}, {"temp"})
+
+
+@pytest.mark.parametrize("make", [sgd, adam, clip, averaging])
 def test_a_call_takes_no_memory(make):
     assert_takes_no_memory(*make(80_000))

@@ -467,6 +467,8 @@ def test_a_layer_computes_what_its_plain_formula_says(example, training):
     network = Sequential([copy_layer(layer)], shape, rng(), "float64")
     network.values[...] = rng(1).normal(0, 0.7, network.values.shape)
     network.state[...] = rng(2).uniform(0.5, 1.5, network.state.shape)
+    for call in network.after_update():
+        call.run()
     x = rng(3).normal(0.2, 1.3, (6, *shape))
     plain = network.layers[0].plain(x.reshape(6, -1).tolist(), training)
     y = network.forward(x, training)

@@ -25,6 +25,7 @@ from numgan import (
     Minimax,
     ModelFileError,
     NonSaturating,
+    Rate,
     ReLU,
     Reshape,
     Sequential,
@@ -152,6 +153,7 @@ VARIANTS = {
     "replicas": {"replicas": 3},
     "sgd": {"optimizer": lambda rate: SGD(rate, momentum=0.7)},
     "adam of the paper": {"optimizer": lambda rate: Adam(rate, 0.5, 0.99, 1e-8, "paper")},
+    "rates by count": {"optimizer": lambda rate: Adam(Rate(rate, 2, "cosine", 9, rate / 8))},
     "separate, smoothed": {"schedule": "separate", "objective": NonSaturating(label_smoothing=0.1)},
     "summed, minimax": {"objective": Minimax(discriminator_loss="sum")},
     "another clip": {"objective": Wasserstein(clip=0.25)},
@@ -683,6 +685,10 @@ def swap_parts(s):
     s["generator"], s["discriminator"] = s["discriminator"], s["generator"]
 
 
+def set_rate(**config):
+    return lambda s: s["generator_optimizer"][1].update(learning_rate=config)
+
+
 WRONG = {
     "no generator": drop("generator"),
     "no optimizer": drop("discriminator_optimizer"),
@@ -716,6 +722,15 @@ WRONG = {
     "neither mean nor sum": set_rule("discriminator_loss", "median"),
     "a rate of nan": lambda s: s["generator_optimizer"][1].update(learning_rate=float("nan")),
     "a negative rate": lambda s: s["generator_optimizer"][1].update(learning_rate=-1),
+    "a rate of a peak below 0": set_rate(peak=-1.0),
+    "a rate without a peak": set_rate(),
+    "a rate with a speed": set_rate(peak=0.1, speed=3),
+    "a decay that is none": set_rate(peak=0.1, decay="step", steps=3),
+    "a decay without an end": set_rate(peak=0.1, decay="cosine"),
+    "a decay of half a step": set_rate(peak=0.1, decay="cosine", steps=2.5),
+    "a decay that is over before it begins": set_rate(peak=0.1, warm_up=3, decay="cosine", steps=3),
+    "a rate that rises": set_rate(peak=0.1, decay="linear", steps=3, final=0.2),
+    "a rate that is a list": lambda s: s["generator_optimizer"][1].update(learning_rate=[0.1]),
     "a wrong form": lambda s: s["generator_optimizer"][1].update(form="pytorch"),
     "another optimizer": lambda s: s.update(generator_optimizer=["SGD", {"learning_rate": 0.1, "momentum": 0.0}]),
     "networks swapped": swap_parts,
@@ -747,7 +762,7 @@ JSON = st.recursive(
 def test_no_settings_get_past_model_file_error(tmp_path_factory, data):
     """Whatever stands in place of one value: a GAN that works, or a ModelFileError."""
     path = tmp_path_factory.mktemp("settings") / "model.npz"
-    make_gan().save(path)
+    make_gan(optimizer=lambda rate: Adam(Rate(rate, 1, "linear", 5))).save(path)
 
     def change(s):
         holder = s

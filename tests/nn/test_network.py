@@ -179,7 +179,7 @@ def test_summary_has_a_line_per_layer_and_adds_up():
     counts = [30, 0, 24, 35, 0, 6, 0]
     assert [line[-1] for line in table] == [str(n) for n in counts]
     assert table[0] == ["dense_1", "(Dense)", "(batch,", "6)", "30"]
-    assert lines[-1] == f"{sum(counts)} parameters: {sum(counts) - 12} trained, 12 running statistics"
+    assert lines[-1] == f"{sum(counts)} parameters: {sum(counts) - 12} trained, 12 kept"
     assert Sequential.parameter_count(small_layers(), 4) == sum(counts)
     assert "replicas" not in make_network().summary()
 

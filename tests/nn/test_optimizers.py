@@ -96,7 +96,7 @@ def test_an_update_is_one_call_whose_parts_walk_the_arena_chunk_by_chunk(optimiz
     ours.attach(network)
     call = ours.call
     assert (call.kernel, call.network, call.direction, call.skipped) == (ours.kernel, network.name, "update", "")
-    assert call.run == ours.step and call.arguments["theta"] is network.values
+    assert call.run == ours.update and call.arguments["theta"] is network.values
     assert len(call.parts) == -(-network.values.size // optimizers.CHUNK) > 1
     for name in ("theta", "gradient", *optimizer.state_names):
         arena = call.arguments[name]

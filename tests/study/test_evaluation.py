@@ -11,10 +11,25 @@ import numpy as np
 import pytest
 
 from numgan import GAN, Dense, Sequential, Sigmoid, cli
-from numgan.data import DataError, Digits, Images, SinePoints, StackedDigits, load_emoji_split, load_mnist_split
+from numgan.data import (
+    DataError,
+    Digits,
+    Images,
+    RingPoints,
+    SinePoints,
+    StackedDigits,
+    load_emoji_split,
+    load_mnist_split,
+)
 from numgan.data.mnist import to_unit_range
 from numgan.study import classifier, metrics, recipes
-from numgan.study.evaluation import evaluate_digits, evaluate_pictures, evaluate_points, evaluate_stacked
+from numgan.study.evaluation import (
+    evaluate_digits,
+    evaluate_pictures,
+    evaluate_points,
+    evaluate_ring,
+    evaluate_stacked,
+)
 from numgan.study.settings import with_overrides
 from tests.helpers import idx_images, rng
 
@@ -102,6 +117,10 @@ def test_too_many_samples_or_too_few_of_anything_is_refused():
         evaluate_digits(np.zeros((20, 784)), TRAINING, Digits(HELD_OUT.images[:5]), rng())
     with pytest.raises(DataError, match="cannot evaluate 99 points; expected at least 100"):
         evaluate_points(np.zeros((99, 2)), rng())
+    with pytest.raises(DataError, match="cannot evaluate 99 points; expected at least 100"):
+        evaluate_ring(np.zeros((99, 2)), rng())
+    with pytest.raises(DataError, match=r"points have the shape \(n, 2\), got \(100, 3\)"):
+        evaluate_ring(np.zeros((100, 3)), rng())
 
 
 # -------------------------------------------------------------------------------------------- stacks of digits
@@ -250,6 +269,52 @@ def test_collapsed_points(points, why):
     assert collapsed.startswith(why)
     energy = by_name["energy_distance"]
     assert not energy.value <= 10 * energy.real
+
+
+def ring_evaluation(points):
+    evaluation = evaluate_ring(points, rng(1))
+    return {m.name: m for m in evaluation.measures}, evaluation
+
+
+def ring(n=2_500, seed=0):
+    points = np.empty((n, 2))
+    RingPoints().sample(n, rng(seed), points)
+    return points
+
+
+def test_real_points_of_the_ring_score_as_real_points_do():
+    by_name, evaluation = ring_evaluation(ring())
+    assert evaluation.collapsed is None and evaluation.compared == [f"2,500 {RingPoints.source}"]
+    assert by_name["modes"].value == by_name["modes"].real == by_name["modes_hit"].real == 8
+    for name, tolerance in (("good_share", 0.01), ("spread", 0.02), ("kl_divergence", 0.003)):
+        assert by_name[name].value == pytest.approx(by_name[name].real, abs=tolerance)
+    assert by_name["kl_divergence"].real == pytest.approx(7 / 5_000, rel=0.7)
+
+
+@pytest.mark.parametrize("n", [100, 300])
+def test_a_few_real_points_of_the_ring_are_no_collapse(n):
+    assert [ring_evaluation(ring(n, seed))[1].collapsed for seed in range(50)] == [None] * 50
+
+
+def without_the_first_mode():
+    points = ring(4_000)
+    return points[points[:, 0] < 1.9]
+
+
+@pytest.mark.parametrize(
+    ("points", "why"),
+    [
+        (np.tile(RingPoints.centres[3], (500, 1)), "points leave out 7 of 8 modes; 100.0% are near any"),
+        (without_the_first_mode(), "points leave out 1 of 8 modes; 99."),
+        (1.1 * ring(), "points leave out 8 of 8 modes; 0.0% are near any"),
+        (1e300 * ring(), "points leave out 8 of 8 modes; 0.0% are near any"),
+    ],
+    ids=["one point", "all but one", "off the ring", "enormous"],
+)
+def test_points_that_leave_out_a_mode_have_collapsed(points, why):
+    _, evaluation = ring_evaluation(points)
+    assert evaluation.collapsed.startswith(why)
+    json.dumps(evaluation.to_dict(), allow_nan=False)
 
 
 # ---------------------------------------------------------------------------------------------------- the command line

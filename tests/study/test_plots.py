@@ -37,6 +37,14 @@ def test_a_decision_surface_is_bright_where_the_real_points_are():
         assert says(t, math.sin(t)) > 0.5 > says(t, 2 * t)
 
 
+def test_the_centres_of_a_mixture_are_ringed_and_a_circle_is_a_circle():
+    centres, axes = rng().normal(0, 1, (5, 2)), Figure().subplots()
+    plots.draw_centres(axes, centres)
+    (rings,) = axes.collections
+    np.testing.assert_array_equal(rings.get_offsets(), centres)
+    assert axes.get_aspect() == 1 and len(rings.get_facecolors()) == 0
+
+
 @every_game
 def test_a_critic_s_map_goes_from_its_lowest_to_its_highest_score_and_answers_that_aim_at_0_and_1_between_these(game):
     surface = plots.decision_surface(make_gan(game), (-2.0, 2.0, -1.0, 3.0), cells=(12, 9))

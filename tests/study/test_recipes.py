@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from numgan import BatchNorm, Dense, LeakyReLU, Sigmoid, Tanh
+from numgan import GAN, BatchNorm, Dense, LeakyReLU, Sigmoid, SpectralNorm, Tanh
 from numgan.data import SinePoints
 from numgan.gan.objectives import OBJECTIVES
 from numgan.study import recipes
@@ -112,6 +112,23 @@ def test_an_objective_of_pairs_brings_its_schedule_along_whatever_the_recipe_s_i
     assert {recipe.settings.schedule for recipe in recipes.RECIPES.values()} > {"concatenated"}
 
 
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_spectral_norms_are_around_every_layer_of_the_discriminator_that_has_weights_where_asked_for(name):
+    recipe = recipes.get(name)
+    plain, normed = (
+        recipe.build(
+            with_overrides(recipe.settings, {**SMALL.get(name, {}), "spectral_norm": answer}), rng(), "float32"
+        )
+        for answer in ("no", "yes")
+    )
+    assert not any(isinstance(a, SpectralNorm) for gan in (plain, normed) for a in gan.generator.layers)
+    assert normed.generator.values.tobytes() == plain.generator.values.tobytes()
+    for one, other in zip(plain.discriminator.layers, normed.discriminator.layers, strict=True):
+        assert repr(other) == (f"SpectralNorm({one!r})" if one.shapes else repr(one))
+    with pytest.raises(SettingError, match="spectral_norm=maybe is not possible; expected one of yes, no"):
+        with_overrides(recipe.settings, {"spectral_norm": "maybe"})
+
+
 @pytest.mark.parametrize("setting, values, message", [
     ("clip", {"objective": "minimax", "clip": "0.1"}, "clip is no setting of the objective minimax, which has "
      "label_smoothing, discriminator_loss"),
@@ -133,3 +150,15 @@ def test_settings_of_the_game_that_cannot_be_are_refused(setting, values, messag
         with pytest.raises(SettingError) as caught:
             with_overrides(recipe.settings, values)
         assert message in str(caught.value)
+
+
+def test_a_run_keeps_its_penalty_and_shows_what_was_paid(call, tmp_path):
+    status, said, _ = call(
+        "train", "sine", "--out", "run", "--steps", "40", "--set", "penalty=r1", "--set", "penalty_every=2"
+    )
+    assert status == 0 and "model" in said
+    assert (
+        (tmp_path / "run" / "history.csv").read_text(encoding="utf-8").split("\n")[0].endswith("gradient_norm,penalty")
+    )
+    assert repr(GAN.load(tmp_path / "run" / "model.npz").penalty) == "R1(weight=10.0, every=2)"
+    assert call("train", "--resume", "run", "--steps", "60")[0] == 0

@@ -1,6 +1,7 @@
 """Runs that are stopped, by whatever it is, and gone on with: the directory ends as that of one that ran through."""
 
 import itertools
+import json
 import os
 import random
 import re
@@ -15,17 +16,25 @@ import pytest
 from numgan.files import locked
 from numgan.gan import steps as steps_module
 from numgan.study import watch
+from tests.study.test_run_config import config_of
 
 FILES = {"config.json", "model.npz", "history.csv", "samples.png", "evolution.png", "history.png"}
 SMALL = ["--set", "hidden=12,9"]
 TINY = ["--set", "filters=3,4", "--batch-size=8", "--set", "snapshot_every=5"]
 RUNS = {
     "sine": ["sine", "--steps", "230", "--set", "snapshot_every=40"],
-    "sine, off the grid, until undecided": [
+    "sine, off the grid, until undecided, rates of each side's own that change": [
         "sine", "--steps", "333", "--set", "snapshot_every=50", "--until-equilibrium", "0.2", "--dtype", "float64",
+        "--set", "generator_rate=2e-3", "--set", "discriminator_rate=4e-3", "--set", "decay=cosine", "--set",
+        "warm_up=25",
     ],
     "wasserstein": ["sine", "--steps", "120", "--set", "snapshot_every=50", "--set", "objective=wasserstein"],
+    "rates by epochs": [
+        "mnist-epochs", "--epochs", "2", "--set", "batch_size=170", *SMALL, "--set", "decay=linear", "--set",
+        "warm_up=13", "--set", "discriminator_steps=3",
+    ],
     "sine-discriminator": ["sine-discriminator", "--steps", "170"],
+    "ring": ["ring", "--steps", "170", "--set", "snapshot_every=30", "--set", "hidden=12,9"],
     "mnist": ["mnist", "--steps", "90", "--set", "batch_size=20", *SMALL],
     "mnist by epochs, float64": ["mnist", "--epochs", "2", "--set", "batch_size=150", "--dtype", "float64", *SMALL],
     "mnist-epochs": ["mnist-epochs", "--epochs", "3", "--set", "batch_size=170", *SMALL],
@@ -68,7 +77,9 @@ def assert_same(one, other):
     assert [name for name in one if one[name] != other[name]] == []
 
 
-QUICK = ("sine, off the grid, until undecided",)  # all others are marked slow, for their pictures
+QUICK = (
+    "sine, off the grid, until undecided, rates of each side's own that change",
+)  # all others are marked slow, for their pictures
 
 
 @pytest.mark.parametrize(
@@ -115,6 +126,28 @@ def test_a_run_of_epochs_can_be_made_longer(call, tmp_path):
     assert_same(tmp_path / "through", tmp_path / "run")
     status, _, err = call("train", "--resume", "run", "--steps", 400)
     assert status == 2 and "run is a run of 4 epochs; its length is given by --epochs" in err
+    assert_same(tmp_path / "through", tmp_path / "run")
+
+
+@pytest.mark.parametrize("settings, by", [({}, "steps"), ({"steps": 0, "epochs": 30, "rows": 9}, "epochs")])
+def test_a_run_whose_rates_decay_keeps_its_length(settings, by, call, tmp_path):
+    """A longer one would have had other rates."""
+    (tmp_path / "run").mkdir()
+    config = json.dumps(config_of(**{"steps": 30, "decay": "linear", "warm_up": 9} | settings))
+    (tmp_path / "run" / "config.json").write_text(config)
+    for length in (20, 40):
+        status, out, err = call("train", "--resume", "run", f"--{by}", length)
+        assert (status, out) == (2, "")
+        assert f"run is a run of 30 {by} and cannot be of {length}: its learning rates fall to 0 by its end" in err
+    assert (tmp_path / "run" / "config.json").read_text() == config
+
+
+@pytest.mark.slow
+def test_a_run_whose_rates_only_warm_up_can_be_made_longer(call, tmp_path):
+    rates = ["--set", "warm_up=25", "--quiet", "--out"]
+    assert call("train", "sine", "--steps", 60, *rates, "through")[0] == 0
+    assert call("train", "sine", "--steps", 20, *rates, "run")[0] == 0
+    assert call("train", "--resume", "run", "--steps", 60, "--quiet") == (0, "", "")
     assert_same(tmp_path / "through", tmp_path / "run")
 
 

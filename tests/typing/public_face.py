@@ -31,6 +31,7 @@ from numgan import (
     ModelFileError,
     NonFiniteError,
     NonSaturating,
+    Rate,
     Relativistic,
     ReLU,
     Reshape,
@@ -38,6 +39,7 @@ from numgan import (
     Sigmoid,
     SiLU,
     SoftmaxCrossEntropy,
+    SpectralNorm,
     Tanh,
     UpSampling2D,
     Wasserstein,
@@ -51,6 +53,7 @@ from numgan.data import (
     Digits,
     Emoji,
     Images,
+    RingPoints,
     SinePoints,
     StackedDigits,
     load_emoji_split,
@@ -86,11 +89,11 @@ def networks(rng: np.random.Generator) -> tuple[Sequential, Sequential]:
         Conv2D(1, (3, 3), (1, 2), "same", "he_normal"),
     ]
     d = [
-        Conv2D(4, 3, padding=((1, 1), (0, 0))),
+        SpectralNorm(Conv2D(4, 3, padding=((1, 1), (0, 0)))),
         AveragePooling2D(2, strides=(1, 2), padding=1),
         Dropout(0.3),
         Flatten(),
-        Dense(8),
+        SpectralNorm(("Dense", {"units": 8})),
         ReLU(),
         Cube(),
         Dense(1),
@@ -119,7 +122,9 @@ def a_game(rng: np.random.Generator, path: Path) -> History:
     for objective in (NonSaturating(0.1), Minimax(discriminator_loss="sum"), Wasserstein(clip=0.01), "non-saturating"):
         print(objective)
     print(LeastSquares(), Hinge(), Relativistic().pairs)
-    gan = GAN(g, d, Adam(), SGD(0.1, momentum=0.9), NonSaturating(0.1), schedule="separate")
+    rate = Rate(1e-3, warm_up=10, decay="cosine", steps=100, final=1e-5)
+    optimizers = Adam(rate), SGD(rate.at(1), momentum=0.9)
+    gan = GAN(g, d, *optimizers, NonSaturating(0.1), schedule="separate", average=0.999)
 
     def callback(step: int, history: History) -> bool:
         return step > 10 and bool(history["d_loss"][-1] > 1)
@@ -131,11 +136,12 @@ def a_game(rng: np.random.Generator, path: Path) -> History:
     except (NonFiniteError, Error) as error:
         raise SystemExit(str(error)) from error
     samples: Array = gan.sample(16, rng)
+    sampler: Sequential = gan.sampler
     answers: Array = gan.predict(rng.standard_normal((16, gan.latent_dim)))
     print(
         gan.train_discriminator(rows[:8], rng.standard_normal((8, 3))).loss, gan.train_generator(np.ones((8, 3))).loss
     )
-    print(gan.discriminator_step(4), gan.generator_step(8), samples.shape, answers.shape, len(history))
+    print(gan.discriminator_step(4), gan.generator_step(8), sampler, samples.shape, answers.shape, len(history))
     gan.save(path)
     try:
         GAN.load(path, layers=[Cube]).load_state_dict(gan.state_dict())
@@ -171,4 +177,5 @@ def data(rng: np.random.Generator) -> None:
     digits.sample(8, rng, out)
     training.take(np.arange(8), out)
     SinePoints().sample(8, rng, np.empty((8, 2)))
+    RingPoints().sample(8, rng, np.empty((8, 2)))
     print(len(held_out), len(images), len(parts), emoji[0].names, batch.shape, modes.shape)

@@ -14,6 +14,7 @@ from numgan.errors import ArgumentError
 from numgan.gradcheck import targets
 from numgan.gradcheck.faults import (  # noqa: F401
     activations,
+    average,
     batch_norm,
     convolution,
     dense,
@@ -22,7 +23,10 @@ from numgan.gradcheck.faults import (  # noqa: F401
     losses,
     objectives,
     optimizers,
+    penalties,
+    rates,
     resampling,
+    spectral_norm,
     steps,
 )
 from numgan.gradcheck.faults.catalogue import FAULTS, Fault, planted

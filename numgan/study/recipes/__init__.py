@@ -1,5 +1,5 @@
-"""Recipes: the systems of the source documents as data — networks, optimiser, schedule, data set — with every number a
-setting that can be overridden. A family a file.
+"""Recipes: the systems of the source documents, and test beds of the field, as data — networks, optimiser, schedule,
+data set — with every number a setting that can be overridden. A family a file.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from typing import Any
 
 from numgan.study.recipes.digits import Mnist, MnistEpochs
 from numgan.study.recipes.images import Emoji, MnistDcgan, Pictures, StackedMnist
-from numgan.study.recipes.points import Sine, SineDiscriminator
+from numgan.study.recipes.points import Ring, Sine, SineDiscriminator
 from numgan.study.settings import SettingError
 
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Mnist(), MnistEpochs(), MnistDcgan(), StackedMnist(), Emoji(), Pictures(), Sine(), SineDiscriminator()
+        Mnist(), MnistEpochs(), MnistDcgan(), StackedMnist(), Emoji(), Pictures(), Sine(), SineDiscriminator(), Ring()
     )
 }  # fmt: skip
 

@@ -64,14 +64,13 @@ class Mnist:
                     yield BatchNorm(s.momentum)
 
         generator = Sequential([*hidden(True), Dense(784), Tanh()], s.latent_dim, rng, dtype, name="generator")
-        discriminator = Sequential(
-            [*hidden(False), Dense(1), *s.game().closing()], 784, rng, dtype, name="discriminator"
-        )
+        layers = s.normed([*hidden(False), Dense(1), *s.game().closing()])
+        discriminator = Sequential(layers, 784, rng, dtype, name="discriminator")
         return s.gan(generator, discriminator)
 
     def moment(self, gan: GAN, noise: Array, rng: Rng) -> Named:
         """What `draw` shows of a moment of the training, arrays by name."""
-        return {"samples": gan.generator.predict(noise)}
+        return {"samples": gan.sampler.predict(noise)}
 
     def draw(self, axes: Axes, moment: Named) -> None:
         plots.draw_digits(axes, moment["samples"])
@@ -119,5 +118,6 @@ class MnistEpochs(Mnist):
         grow = [layer for n in s.hidden for layer in (Dense(n), LeakyReLU(s.slope), BatchNorm(s.momentum))]
         shrink = [layer for n in reversed(s.hidden) for layer in (Dense(n), LeakyReLU(s.slope))]
         generator = Sequential([*grow, Dense(784), Tanh()], s.latent_dim, rng, dtype, name="generator")
-        discriminator = Sequential([*shrink, Dense(1), *s.game().closing()], 784, rng, dtype, name="discriminator")
+        layers = s.normed([*shrink, Dense(1), *s.game().closing()])
+        discriminator = Sequential(layers, 784, rng, dtype, name="discriminator")
         return s.gan(generator, discriminator)

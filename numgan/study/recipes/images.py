@@ -88,7 +88,7 @@ class Dcgan:
         shrink = []
         for filters in s.filters:
             shrink += [Conv2D(filters, **how), LeakyReLU(s.slope), *([Dropout(s.dropout)] if s.dropout else [])]
-        shrink += [Flatten(), Dense(1, how["initializer"])]
+        shrink = s.normed([*shrink, Flatten(), Dense(1, how["initializer"])])
         generator = Sequential([*grow, Tanh()], s.latent_dim, rng, dtype, name="generator")
         discriminator = Sequential(
             [*shrink, *s.game().closing()], (channels, height, width), rng, dtype, name="discriminator"
@@ -97,7 +97,7 @@ class Dcgan:
 
     def moment(self, gan: GAN, noise: Array, rng: Rng) -> Named:
         """What `draw` shows of a moment of the training, arrays by name."""
-        return {"pixels": to_pixels(gan.generator.predict(noise))}
+        return {"pixels": to_pixels(gan.sampler.predict(noise))}
 
     def draw(self, axes: Axes, moment: Named) -> None:
         plots.draw_images(axes, moment["pixels"])
@@ -223,7 +223,7 @@ class PicturesSettings(EmojiSettings):
         channels = data.shape[0]
         if self.channels not in (0, channels):
             raise SettingError(f"channels={self.channels} is not possible; the pictures have {channels}")
-        return dataclasses.replace(self, channels=channels)
+        return dataclasses.replace(super().for_data(data), channels=channels)
 
 
 class Pictures(Emoji):

@@ -1,4 +1,4 @@
-"""GANs for points of the plane: the sine article's, and its discriminator alone."""
+"""GANs for points of the plane: the sine article's, its discriminator alone, and the ring of eight modes."""
 
 from __future__ import annotations
 
@@ -7,15 +7,25 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from numgan.data import SinePoints
+from numgan.data import RingPoints, SinePoints
 from numgan.gan.steps import SCHEDULES
 from numgan.hints import Array, DType, FileName, Named, Rng, Shape
 from numgan.nn import initializers
-from numgan.nn.activations import ReLU, Sigmoid
+from numgan.nn.activations import LeakyReLU, ReLU, Sigmoid
 from numgan.nn.dense import Dense
 from numgan.nn.network import Sequential
 from numgan.study import evaluation, metrics, plots
-from numgan.study.settings import SettingError, TrainingSettings, choice, natural, positive_int, setting
+from numgan.study.settings import (
+    SettingError,
+    TrainingSettings,
+    choice,
+    fraction,
+    natural,
+    positive,
+    positive_int,
+    setting,
+    widths,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,19 +50,20 @@ class SineSettings(TrainingSettings):
     )
 
 
-class Sine:
-    """The sine article's GAN: points on a curve from networks of one hidden layer."""
+class Points:
+    """What the recipes of this family share: where the points come from, and how a moment of the game is shown.
 
-    name = "sine"
-    title = "points (t, sin t): the sine article's GAN with one hidden layer, 100,000 steps"
-    settings = SineSettings()
+    source  class of the real points.
+    frame   left, right, bottom, top of pictures.
+    """
+
+    source: ClassVar = SinePoints
+    frame = plots.SINE_FRAME
     look_every = 1000
     sample_count = 1000
     snapshot_count = 500
     quality_count = 5_000  # samples that the closing figures are computed from
     gradient_check: ClassVar = {"rows": 16}  # every coordinate
-
-    frame = plots.SINE_FRAME
 
     def shape(self, s: Any) -> Shape:
         """The shape of a row under settings `s`."""
@@ -62,7 +73,37 @@ class Sine:
         """(training, held-out) points: always fresh, so nothing need be held out."""
         if source is not None:
             raise SettingError(f"the {self.name} recipe draws its own points and takes no --data, got {source!r}")
-        return SinePoints(), SinePoints()
+        return self.source(), self.source()
+
+    def real(self, n: int, rng: Rng) -> Array:
+        """n real points, float32 (n, 2)."""
+        points = np.empty((n, 2), np.float32)
+        self.source().sample(n, rng, points)
+        return points
+
+    def moment(self, gan: GAN, noise: Array, rng: Rng) -> Named:
+        """Real and generated points, and what the discriminator says of the plane behind them."""
+        points, surface = gan.sampler.predict(noise), plots.decision_surface(gan, self.frame)
+        undecided = np.array(np.nan if surface.undecided is None else surface.undecided)
+        real = self.real(len(points), rng)
+        return {"real": real, "points": points, "answers": surface.answers, "undecided": undecided}
+
+    def draw(self, axes: Axes, moment: Named) -> None:
+        undecided = None if np.isnan(moment["undecided"]) else float(moment["undecided"])
+        surface = plots.Surface(self.frame, moment["answers"], undecided)
+        plots.draw_game(axes, (moment["real"], moment["points"], surface))
+
+    def evaluation_count(self, training: Any, held_out: Any) -> int:
+        """How many samples to evaluate unless told."""
+        return 5_000
+
+
+class Sine(Points):
+    """The sine article's GAN: points on a curve from networks of one hidden layer."""
+
+    name = "sine"
+    title = "points (t, sin t): the sine article's GAN with one hidden layer, 100,000 steps"
+    settings = SineSettings()
 
     def build(self, s: Any, rng: Rng, dtype: DType) -> GAN:
         """The GAN for settings `s`, its weights drawn from `rng`."""
@@ -75,29 +116,13 @@ class Sine:
     @staticmethod
     def discriminator(s: Any, rng: Rng, dtype: DType) -> Sequential:
         layers = [Dense(s.hidden, s.initializer), ReLU(), Dense(1), *s.game().closing()]
-        return Sequential(layers, 2, rng, dtype, name="discriminator")
-
-    def moment(self, gan: GAN, noise: Array, rng: Rng) -> Named:
-        """Real and generated points, and what the discriminator says of the plane behind them."""
-        points, surface = gan.generator.predict(noise), plots.decision_surface(gan, self.frame)
-        undecided = np.array(np.nan if surface.undecided is None else surface.undecided)
-        real = _real_points(len(points), rng)
-        return {"real": real, "points": points, "answers": surface.answers, "undecided": undecided}
-
-    def draw(self, axes: Axes, moment: Named) -> None:
-        undecided = None if np.isnan(moment["undecided"]) else float(moment["undecided"])
-        surface = plots.Surface(self.frame, moment["answers"], undecided)
-        plots.draw_game(axes, (moment["real"], moment["points"], surface))
+        return Sequential(s.normed(layers), 2, rng, dtype, name="discriminator")
 
     def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng) -> None:
-        plots.point_samples(samples, _real_points(len(samples), rng), title, path)
+        plots.point_samples(samples, self.real(len(samples), rng), title, path)
 
     def quality(self, samples: Array, gan: GAN, rng: Rng) -> dict[str, float]:
         return metrics.sine_quality(samples)
-
-    def evaluation_count(self, training: Any, held_out: Any) -> int:
-        """How many samples to evaluate unless told."""
-        return 5_000
 
     def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng) -> Evaluation:
         """The `Evaluation` of generated points beside fresh real ones."""
@@ -134,13 +159,13 @@ class SineDiscriminator(Sine):
 
     def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng) -> None:
         surface = plots.decision_surface(gan, self.frame)
-        plots.game(_real_points(len(samples), rng), samples, surface, title, path)
+        plots.game(self.real(len(samples), rng), samples, surface, title, path)
 
     def quality(self, samples: Array, gan: GAN, rng: Rng) -> dict[str, float]:
         """Accuracy on fresh points of either kind, as the article reports it; where theory names no answer that is
         undecided, as of most critics, the mean scores instead.
         """
-        real = gan.discriminator.predict(_real_points(len(samples), rng))
+        real = gan.discriminator.predict(self.real(len(samples), rng))
         fake = gan.discriminator.predict(samples)
         middle = gan.objective.undecided
         if middle is None:
@@ -163,7 +188,54 @@ class SineDiscriminator(Sine):
         return evaluation.Evaluation(measures, [f"{len(samples):,} {held_out.source}"], None)
 
 
-def _real_points(n, rng):
-    real = np.empty((n, 2), np.float32)
-    SinePoints().sample(n, rng, real)
-    return real
+@dataclass(frozen=True)
+class RingSettings(TrainingSettings):
+    steps: int = positive_int(60_000, "training steps: each a discriminator step, then a generator step")
+    batch_size: int = positive_int(128, "points in the generator's batch")
+    snapshot_every: int = positive_int(3_000, "steps between two summaries and moments of evolution.png")
+    learning_rate: float = positive(3e-4, "Adam's α")
+    beta1: float = fraction(0.5, "Adam's β₁")
+    latent_dim: int = positive_int(2, "noise values per point")
+    hidden: tuple = widths((64, 64), "widths of the hidden layers, the same in both networks")
+    slope: float = fraction(0.2, "LeakyReLU's slope below zero")
+
+
+class Ring(Points):
+    """Eight modes on a circle, and no two touch: how many of them does a GAN find, and does it stay with them?"""
+
+    name = "ring"
+    title = "eight normal distributions on a circle: how many of the modes does a small dense GAN find? 60,000 steps"
+    settings = RingSettings()
+    source = RingPoints
+    frame = (-2.8, 2.8, -2.8, 2.8)
+    # Every coordinate of the same networks, but narrow: whole, they have twelve times as many.
+    gradient_check: ClassVar = {"rows": 16, "settings": {"hidden": (16, 16)}}
+
+    def build(self, s: Any, rng: Rng, dtype: DType) -> GAN:
+        """The GAN for settings `s`, its weights drawn from `rng`."""
+
+        def hidden():
+            return [layer for n in s.hidden for layer in (Dense(n, "he_uniform"), LeakyReLU(s.slope))]
+
+        generator = Sequential([*hidden(), Dense(2)], s.latent_dim, rng, dtype, name="generator")
+        discriminator = Sequential([*hidden(), Dense(1), *s.game().closing()], 2, rng, dtype, name="discriminator")
+        return s.gan(generator, discriminator)
+
+    def draw(self, axes: Axes, moment: Named) -> None:
+        super().draw(axes, moment)
+        plots.draw_centres(axes, RingPoints.centres)
+
+    def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng) -> None:
+        surface = plots.decision_surface(gan, self.frame, (240, 240))  # the modes are narrow
+        plots.game(self.real(len(samples), rng), samples, surface, title, path, RingPoints.centres)
+
+    def quality(self, samples: Array, gan: GAN, rng: Rng) -> dict[str, float]:
+        return metrics.mixture_quality(samples, RingPoints.centres, RingPoints.deviation)
+
+    def evaluation_count(self, training: Any, held_out: Any) -> int:
+        """How many samples to evaluate unless told: as many as the literature takes."""
+        return evaluation.RING_SAMPLES
+
+    def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng) -> Evaluation:
+        """The `Evaluation` of generated points beside fresh real ones."""
+        return evaluation.evaluate_ring(samples, rng)

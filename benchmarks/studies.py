@@ -1,0 +1,116 @@
+"""What `arms` can try: studies as data. An arm's name is what tables call it; to add one, add a line.
+
+An arm is the settings under which it is trained, as `--set` takes them, and as "recipe" what it trains, where that is
+not the study's own.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Study:
+    """Arms, and which of their measures are shown.
+
+    title   of the table.
+    recipe  what an arm trains unless it says.
+    arms    name -> settings.
+    each    (measure, its heading, how a value is formatted): seed by seed.
+    spans   measure -> its heading: median and extremes over the seeds.
+    axes    measure -> (label, where its axis ends or None), for the picture.
+    told    settings that have a column.
+    """
+
+    title: str
+    recipe: str
+    arms: dict
+    each: tuple
+    spans: dict
+    axes: dict
+    told: tuple = ()
+
+
+AVERAGE = {"average": 0.999}
+# Five critic steps to one of the generator: Arjovsky, Chintala & Bottou 2017, arXiv:1701.07875, algorithm 1, and
+# Gulrajani, Ahmed, Arjovsky, Dumoulin & Courville 2017, arXiv:1704.00028, algorithm 1.
+CRITIC = {"objective": "wasserstein", "discriminator_steps": 5}
+WGAN_GP = CRITIC | {"penalty": "wgan-gp"}
+LAZY_R1 = {"penalty": "r1", "penalty_weight": 1, "penalty_every": 4}
+R1_R2 = {"objective": "relativistic", "penalty": "r1+r2"}
+HINGE = {"objective": "hinge"}
+NORMED = {"spectral_norm": "yes"}
+
+RING = Study(
+    title="eight modes on a circle",
+    recipe="ring",
+    arms={
+        "non-saturating": {},
+        "minimax": {"objective": "minimax"},
+        "least-squares": {"objective": "least-squares"},
+        "hinge": HINGE,
+        "wasserstein": CRITIC,
+        "relativistic": {"objective": "relativistic"},
+        "wasserstein+wgan-gp": WGAN_GP,
+        "non-saturating+r1": {"penalty": "r1"},
+        "relativistic+r1+r2": R1_R2,
+        "non-saturating+average": AVERAGE,
+    },
+    each=("modes", "modes of 8", ".0f"),
+    spans={"good_share": "good share", "kl_divergence": "KL", "spread": "spread"},
+    axes={"modes": ("modes covered, of 8", 8), "good_share": ("share of good points", 1)},
+)
+
+LONG = {"steps": 8000}
+DCGAN = {"recipe": "mnist-dcgan"}
+DIGITS = Study(
+    title="handwritten digits",
+    recipe="mnist",
+    arms={
+        "mnist": {},
+        "mnist-long": LONG,
+        "mnist-long+average": LONG | AVERAGE,
+        "mnist-long+r1": LONG | {"penalty": "r1", "penalty_weight": 1},
+        "mnist-long+wgan-gp": LONG | WGAN_GP,
+        "mnist-long+hinge+spectral-norm": LONG | HINGE | NORMED,
+        "mnist-long+least-squares": LONG | {"objective": "least-squares"},
+        "mnist-long+relativistic+r1+r2": LONG | R1_R2 | {"penalty_weight": 1},
+        # a discriminator that learns faster: Heusel et al. 2017, arXiv:1706.08500; four times: Zhang et al. 2018,
+        # arXiv:1805.08318
+        "mnist-long+two-rates": LONG | {"generator_rate": 1e-4, "discriminator_rate": 4e-4},
+        "mnist-long+cosine": LONG | {"decay": "cosine"},
+        "dcgan": DCGAN,
+        "dcgan+average": DCGAN | AVERAGE,
+        "dcgan+average+lazy-r1": DCGAN | AVERAGE | LAZY_R1,
+        "dcgan+average+linear": DCGAN | AVERAGE | {"decay": "linear"},
+        "dcgan+wgan-gp": DCGAN | WGAN_GP,
+        "dcgan+average+relativistic+r1+r2": DCGAN | AVERAGE | R1_R2 | {"penalty_weight": 1},
+    },
+    each=("frechet_distance", "Fréchet distance", ".1f"),
+    spans={
+        "frechet_distance": "Fréchet distance",
+        "precision": "precision",
+        "coverage": "coverage",
+        "confident_share": "confident",
+    },
+    axes={"frechet_distance": ("Fréchet distance, less is better", None), "coverage": ("coverage", 1)},
+    told=("steps",),
+)
+
+STACKED = Study(
+    title="stacks of three digits",
+    recipe="stacked-mnist",
+    arms={
+        "non-saturating": {},
+        "average": AVERAGE,
+        "lazy-r1": LAZY_R1,
+        "no-dropout": {"dropout": 0},
+        "relativistic+r1+r2": R1_R2 | {"penalty_weight": 1},
+        "spectral-norm": NORMED,
+        "hinge+spectral-norm": HINGE | NORMED,
+    },
+    each=("modes", "modes of 1,000", ".0f"),
+    spans={"modes": "modes", "kl_divergence": "KL", "confident_share": "confident"},
+    axes={"modes": ("modes hit, of 1,000", 1000), "kl_divergence": ("KL divergence in nats, less is better", None)},
+    told=("steps",),
+)
+
+STUDIES = {"ring": RING, "digits": DIGITS, "stacked-mnist": STACKED}
