@@ -122,7 +122,8 @@ def hinge_backward(z, sign, slope, out):
     sample, n the rows of its side. All (1, N).
     """
     np.multiply(z, sign, out=out)
-    np.less(out, 1, out=out, casting="unsafe")
+    np.subtract(1, out, out=out)
+    np.heaviside(out, 0, out=out)  # 1 where 1 − s·z > 0; a comparison would be cast, through a buffer of NumPy's own
     np.multiply(out, slope, out=out)
 
 

@@ -83,6 +83,62 @@ def critic_backward(lead, n, samples, seed):
     )
 
 
+def scores(lead, n, samples, seed):
+    """Scores, some beyond every margin, and as many numbers."""
+    return 2 * normal(seed, *lead, 1, samples), normal(seed + 1, *lead, 1, samples)
+
+
+def signs(z, seed):
+    return rng(seed).choice([-1.0, 1.0], z.shape)
+
+
+def least_squares_forward(*size):
+    z, target = scores(*size)
+    arguments = {"z": z, "target": target, "out": blank(*z.shape)}
+    expected = elementwise(lambda z, t: 0.5 * (z - t) ** 2, z, target)
+    return kernels.least_squares_forward, arguments, {"out": expected}, set(), None
+
+
+def least_squares_backward(*size):
+    z, target = scores(*size)
+    share = 1 / (2 + np.arange(target.size).reshape(target.shape))
+    arguments = {"z": z, "target": target, "share": share, "out": blank(*z.shape)}
+    expected = elementwise(lambda z, t, w: (z - t) * w, z, target, share)
+    return kernels.least_squares_backward, arguments, {"out": expected}, set(), None
+
+
+def hinge_forward(lead, n, samples, seed):
+    z = scores(lead, n, samples, seed)[0]
+    sign = signs(z, seed)
+    arguments = {"z": z, "sign": sign, "out": blank(*z.shape)}
+    expected = elementwise(lambda z, s: max(0.0, 1 - s * z), z, sign)
+    return kernels.hinge_forward, arguments, {"out": expected}, set(), None
+
+
+def hinge_backward(lead, n, samples, seed):
+    z, slope = scores(lead, n, samples, seed)
+    sign = signs(z, seed)
+    z.flat[0] = sign.flat[0]  # at the kink itself
+    arguments = {"z": z, "sign": sign, "slope": slope, "out": blank(*z.shape)}
+    expected = elementwise(lambda z, s, w: w if s * z < 1 else 0.0, z, sign, slope)
+    return kernels.hinge_backward, arguments, {"out": expected}, set(), None
+
+
+def pairing_forward(lead, n, samples, seed):
+    better, worse = (scores(lead, n, samples, seed + i)[0] for i in (0, 9))
+    arguments = {"better": better, "worse": worse, "out": blank(*better.shape)}
+    expected = elementwise(lambda b, w: math.log1p(math.exp(w - b)), better, worse)
+    return kernels.pairing_forward, arguments, {"out": expected}, set(), None
+
+
+def pairing_backward(lead, n, samples, seed):
+    better, worse = (scores(lead, n, samples, seed + i)[0] for i in (0, 9))
+    arguments = {"better": better, "worse": worse, "out": blank(*better.shape)}
+    arguments |= constants(half=0.5, half_slope=-0.5 / samples)
+    expected = elementwise(lambda b, w: -1 / (1 + math.exp(b - w)) / samples, better, worse)
+    return kernels.pairing_backward, arguments, {"out": expected}, set(), None
+
+
 def columns_of(function):
     """The function of a sample's column (and its target's), as one of nested lists (classes, samples)."""
 
@@ -137,6 +193,8 @@ CASES = {
     case.__name__: case
     for case in (
         *(bce_forward, bce_backward, bce_logits_forward, bce_logits_backward, critic_forward, critic_backward),
+        *(least_squares_forward, least_squares_backward, hinge_forward, hinge_backward),
+        *(pairing_forward, pairing_backward),
         *(softmax_forward, softmax_cross_entropy_forward, softmax_cross_entropy_backward),
     )
 }

@@ -118,8 +118,7 @@ class LeastSquares(_MeanLosses):
     )
 
     def discriminator_gradient(self, z: Array, out: Array, reals: int) -> list[Call]:
-        target = np.repeat(np.array([1, 0], z.dtype), [reals, z.shape[-1] - reals])
-        arguments = {"z": z, "target": target, "share": _per_row(z, reals, 1, 1), "out": out}
+        arguments = {"z": z, "target": _sides(z, reals, 1, 0), "share": _per_row(z, reals, 1, 1), "out": out}
         return [Call(kernels.least_squares_backward, arguments, layer="loss", direction="backward")]
 
     def generator_gradient(self, z: Array, out: Array, real: Array | None = None) -> list[Call]:
@@ -157,8 +156,7 @@ class Hinge(_MeanLosses):
     )
 
     def discriminator_gradient(self, z: Array, out: Array, reals: int) -> list[Call]:
-        sign = np.repeat(np.array([1, -1], z.dtype), [reals, z.shape[-1] - reals])
-        arguments = {"z": z, "sign": sign, "slope": _per_row(z, reals, -1, 1), "out": out}
+        arguments = {"z": z, "sign": _sides(z, reals, 1, -1), "slope": _per_row(z, reals, -1, 1), "out": out}
         return [Call(kernels.hinge_backward, arguments, layer="loss", direction="backward")]
 
     def generator_gradient(self, z: Array, out: Array, real: Array | None = None) -> list[Call]:
@@ -237,10 +235,17 @@ class Relativistic(Objective):
 # -------------------------------------------------------------------------------------------------------- in common
 
 
+def _sides(z, reals, real, fake):
+    """An array like z: `real` in the first `reals` columns, `fake` in all others. (One row for several replicas would
+    go through a buffer of NumPy's own at every step.)
+    """
+    row = np.repeat(np.array([real, fake], z.dtype), [reals, z.shape[-1] - reals])
+    return np.array(np.broadcast_to(row, z.shape))
+
+
 def _per_row(z, reals, real, fake):
     """What each row has of its side's mean: real/reals for the first `reals` columns, fake/fakes for all others."""
-    fakes = z.shape[-1] - reals
-    return np.repeat(np.array([real / max(reals, 1), fake / max(fakes, 1)], z.dtype), [reals, fakes])
+    return _sides(z, reals, real / max(reals, 1), fake / max(z.shape[-1] - reals, 1))
 
 
 def _slopes(out, slope):
