@@ -5,6 +5,7 @@ from numgan.gan.fit import NonFiniteError
 from numgan.gan.history import History
 from numgan.gan.model import GAN
 from numgan.gan.objectives import Hinge, LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
+from numgan.gan.penalty import R1, R1R2, R2, WassersteinPenalty
 from numgan.gradcheck.check import check_adjoint, check_gradients
 from numgan.gradcheck.report import GradientError
 from numgan.nn import (
@@ -40,6 +41,9 @@ from numgan.nn.torch_layout import from_torch_layout, to_torch_layout
 __version__ = "0.1.0"
 __all__ = [
     "GAN",
+    "R1",
+    "R1R2",
+    "R2",
     "Error",
     "GradientError",
     "Hinge",
@@ -53,6 +57,7 @@ __all__ = [
     "Relativistic",
     "Sequential",
     "Wasserstein",
+    "WassersteinPenalty",
     "check_adjoint",
     "check_gradients",
     "from_torch_layout",

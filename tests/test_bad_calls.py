@@ -113,6 +113,13 @@ def averaged():
     return GAN(plain.generator.copy(), plain.discriminator.copy(), average=0.9)
 
 
+def critics(**kwargs):
+    g = Sequential([Dense(5), ReLU(), Dense(4)], 3, rng(0), name="g", **kwargs)
+    return GAN(
+        g, Sequential([Dense(6), LeakyReLU(), Dense(1)], 4, rng(1), name="d", **kwargs), objective="relativistic"
+    )
+
+
 def trained(x, target, **kwargs):
     ours = network(**kwargs)
     ours.compile(SGD(0.01))
@@ -176,6 +183,10 @@ CALLS = {
     "BinaryCrossEntropy": (BinaryCrossEntropy, {"from_logits": False, "label_smoothing": 0.1, "epsilon": 1e-7}),
     "NonSaturating": (NonSaturating, {"label_smoothing": 0.1, "discriminator_loss": "mean"}),
     "Wasserstein": (Wasserstein, {"clip": 0.1}),
+    "train_generator in pairs": (
+        lambda **more: critics(dtype="float64").train_generator(**more),
+        {"noise": NOISE, "real": X},
+    ),
     "History": (History, {"objective": "minimax"}),
     "Checkpoint": (Checkpoint, {"path": "x.npz", "every": 3}),
     "Rows": (Rows, {"rows": X}),
@@ -344,6 +355,7 @@ def test_every_public_name_is_called():
     elsewhere = {
         "Error", "GradientError", "ModelFileError", "NonFiniteError",  # raised, not called
         "Flatten", "ReLU", "SiLU", "Sigmoid", "SoftmaxCrossEntropy", "Tanh",  # take no arguments
+        "Hinge", "LeastSquares", "Relativistic",  # nor do these
         "Layer", "Minimax",  # a base class; what NonSaturating is
     }  # fmt: skip
     called = {"check_adjoint", "check_gradients", "from_torch_layout", "to_torch_layout"}

@@ -3,6 +3,7 @@
 Read in this order:
 
     objectives   the rules: what either side minimises, and what theory says of the end
+    penalty      what the discriminator pays for being steep
     steps        one step of either side at one batch size, as a list of kernel calls
     average      the generator's weights averaged, for better samples
     stretches    how a training is cut into stretches of equal steps, and how many updates those make
@@ -10,6 +11,8 @@ Read in this order:
     parts        all that a run consists of, in one list; checkpoint: the file it is kept in
     model        `GAN`, the two networks and all of the above
     history      what a run reports; equilibrium: when to stop
+
+A penalty of your own subclasses `penalty.Penalty` and is listed in `penalty.PENALTIES`.
 
 To add an objective, subclass `objectives.Unpaired` or `objectives.Objective` and list it in `objectives.OBJECTIVES`:
 settings, steps, history, pictures, model files and gradient checks find it there.

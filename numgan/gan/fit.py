@@ -68,7 +68,7 @@ class TrainingStep:
     drawn   the batches that are drawn and not used yet, as parts.
     scores  those that a log keeps: of the last discriminator step on real and on fake rows, and of the last generator
             step, in pairs on its real rows too. A side that does not play has none.
-    norms   a list likewise: of the gradients that a penalty looked at last, if there is one.
+    norms   a list likewise: of the gradients that a penalty looks at, if there is one.
     """
 
     def __init__(

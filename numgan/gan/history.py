@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 class ScoreLog:
     """Room for the scores of `steps` training steps: on real rows, on fakes, and in the generator's step on its fakes
-    and, where the objective compares pairs, on its real rows; and for the norms of the gradients that a penalty looked
-    at last. Each is (steps, *shape); what there is not has None in place of a shape.
+    and, where the objective compares pairs, on its real rows; and for the norms of the gradients that a penalty looks
+    at. Each is (steps, *shape); what there is not has None in place of a shape.
     """
 
     def __init__(self, steps: int, shapes: Sequence[Shape | None], dtype: DType) -> None:
@@ -60,7 +60,7 @@ class History:
     Worked out on asking: step, d_accuracy (the mean of both) and d_loss (their mean, or their sum where the objective
     says so). The columns of a side that does not play are gaps: NaN, and empty in the CSV.
 
-    With a penalty, of the last step that worked it out:
+    With a penalty, gaps at steps that do not pay it:
     gradient_norm                     mean ‖∇ₓ score‖ over the points it looks at.
     penalty                           what it adds to the discriminator's loss.
 
@@ -100,7 +100,7 @@ class History:
             values = columns.get(name, gap)
             self._append(name, values)
             finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
-            if name in columns and not finite.all():
+            if name in columns and name in self.objective.columns and not finite.all():
                 bad.append((start + int(finite.argmin()) + 1, name))
         self._length += len(gap)
         return min(bad, key=lambda found: found[0], default=None)

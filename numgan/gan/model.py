@@ -373,7 +373,7 @@ class GAN:
             settings = {"average": model.settings["average"]} if "average" in model.settings else {}
             if "penalty" in model.settings:
                 name, arguments = model.settings["penalty"]
-                settings["penalty"] = type(penalties.get(name))(**arguments)
+                settings["penalty"] = type(penalties.get(str(name)))(**arguments)
             gan = cls(*networks, *optimizers, objective, model.settings["schedule"], **settings)
             gan.load_state_dict(model.read_arrays({k: a.shape for k, a in gan.state_dict().items()}))
         return gan

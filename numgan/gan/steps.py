@@ -135,6 +135,7 @@ class DiscriminatorStep(Step):
         if self._optimizer.steps // self._updates % self._every == 0:
             self._run()
         else:
+            self.norms[...] = np.nan  # none is worked out
             for run in self._plain_runs:
                 run()
 

@@ -4,10 +4,11 @@ Read in this order:
 
     differences  `check_gradients`: the method and its error analysis
     problems     layers, networks, losses and GAN steps as functions to differentiate; `functions`, anyone's
+    second_order gradient penalties: differences of the penalty itself
     paths        what training does and the check does not: each held against the pass that was checked
     patterns     what a wrong gradient looks like, and the classic mistake's name
     report       what was found, as a table and as data
-    formulas     what no gradient check can see: values, statistics, updates
+    formulas     what no gradient check can see: values, statistics, updates; `penalty_formulas`, of penalties
     targets      the named checks behind `numgan gradcheck`
     faults       mistakes planted one by one, each of which a check has to notice
 

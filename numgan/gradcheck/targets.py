@@ -1,4 +1,4 @@
-"""The named checks behind `numgan gradcheck`, by target: every layer, loss, optimiser, and a GAN's two steps.
+"""The named checks behind `numgan gradcheck`, by target: layers, losses, optimisers, objectives, a GAN's two steps.
 
 A check is a function (seed, tolerance) -> Report.
 """
@@ -321,9 +321,9 @@ TARGETS |= {
         *(partial(formulas.rates_of_the_sides, schedule) for schedule in SCHEDULES),
         *(partial(formulas.counted_updates, schedule) for schedule in SCHEDULES),
     ],
+    "scores": [partial(score_gradients, rules()) for rules in OBJECTIVES.values()],
     "chain": [
         *(partial(chain_gradients, rules(), how) for rules in OBJECTIVES.values() for how in schedules(rules)),
-        *(partial(score_gradients, rules()) for rules in OBJECTIVES.values()),
         partial(chain_gradients, NonSaturating(label_smoothing=0.1), "concatenated"),
         partial(chain_gradients, NonSaturating(label_smoothing=0.1), "separate"),
         partial(chain_gradients, Minimax(label_smoothing=0.1, discriminator_loss="sum"), "concatenated"),

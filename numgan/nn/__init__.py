@@ -8,6 +8,7 @@ Read in this order:
     buffers      the arrays of a layer, and how kernels are bound to them by the names of their arguments
     calls        a bound kernel: one line of a training step, and the step as a listing
     plan         a network at one batch size: buffers shared where they can be, calls in order
+    second_order the passes of a gradient penalty: the gradient of a gradient
     network      `Sequential`: layers over one flat arena of parameters
     losses, rates, optimizers, initializers
     registry, model_file, torch_layout          what there is by name; models on disk; PyTorch's weights

@@ -301,8 +301,11 @@ def seeds(runs: Any, path: FileName) -> None:
 
 
 def _curve(axes, record, column, label, color):
-    """One column of the history, averaged over equal stretches where it has more points than a picture can show."""
-    values, steps = record[column], record["step"]
+    """One column of the history without its gaps, averaged over equal stretches where it has more points than a picture
+    can show.
+    """
+    known = ~np.isnan(record[column])
+    values, steps = record[column][known], record["step"][known]
     stretch = max(1, len(values) // HISTORY_POINTS)
     used = len(values) // stretch * stretch
     means = values[:used].reshape(-1, stretch).mean(axis=1)

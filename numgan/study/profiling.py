@@ -89,13 +89,17 @@ def profile(gan: GAN, data: Source, batch_size: int, rng: Rng, steps: int = 30) 
     """(rows, seconds of a whole step run without the clock) for a GAN on a data source; medians over `steps` steps."""
     step = TrainingStep(gan, data, batch_size, rng)
     d_step, g_step = step.discriminator, step.generator
+    g_inputs = ("noise", g_step.noise), ("real rows", g_step.real)  # the latter where the objective compares pairs
     for _ in range(3):
         step.run()
     rows = [
         _input("discriminator", "real rows", step.real, d_step.real),
         _input("discriminator", "noise", step.noise, d_step.noise),
         *_step("discriminator", d_step),
-        _input("generator", "noise", step.generator_noise, g_step.noise),
+        *(
+            _input("generator", name, stream, buffer)
+            for stream, (name, buffer) in zip(step.generator_inputs, g_inputs, strict=False)
+        ),
         *_step("generator", g_step),
     ]
     runs = [row.call.run for row in rows]

@@ -11,7 +11,7 @@ from numgan.gan import steps as steps_module
 from numgan.gan.checkpoint import Checkpoint
 from numgan.gan.parts import Parts, RandomState
 from numgan.nn.model_file import write_model
-from tests.helpers import GAMES, POINTS, columns, every_game, make_gan, rng, state
+from tests.helpers import GAMES, POINTS, columns, every_kind, make_gan, rng, state
 
 LENGTHS = pytest.mark.parametrize("length", [{"steps": 37}, {"epochs": 6}], ids=["steps", "epochs"])
 EVERY = 5
@@ -26,13 +26,13 @@ def stop_in(monkeypatch):
     """stop_in(n): the n-th generator step from now raises Stop halfway through; stop_in(None): none does."""
     right, left = steps_module.GeneratorStep.run, [None]
 
-    def run(self, noise):
+    def run(self, *inputs):
         if left[0] is not None:
             left[0] -= 1
             if left[0] == 0:
                 self.calls[0].run()
                 raise Stop
-        right(self, noise)
+        right(self, *inputs)
 
     monkeypatch.setattr(steps_module.GeneratorStep, "run", run)
     return lambda n: left.__setitem__(0, n)
@@ -80,7 +80,7 @@ def everything(played):
 
 @LENGTHS
 @pytest.mark.parametrize(("dtype", "replicas"), [("float32", None), ("float64", 2)])
-@every_game
+@every_kind
 def test_a_training_stopped_again_and_again_ends_as_one_that_ran_through(
     game, replicas, dtype, length, stop_in, tmp_path
 ):

@@ -15,7 +15,7 @@ from numgan import SGD, Adam, BatchNorm, Dense, Error, Rate, ReLU, Sequential, S
 from numgan.errors import StateError
 from numgan.nn.losses import BinaryCrossEntropy
 from tests.gan.test_checkpoint import Averaging, averaging
-from tests.helpers import GAMES, POINTS, columns, every_game, make_gan, rng, state
+from tests.helpers import GAMES, POINTS, columns, every_kind, make_gan, rng, state
 
 WAYS = pytest.mark.parametrize(
     "copied", [copy.copy, copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing))],
@@ -82,7 +82,7 @@ def test_what_was_added_to_a_network_or_gan_comes_along(copied):
 
 @WAYS
 @pytest.mark.parametrize("replicas", [None, 2])
-@every_game
+@every_kind
 def test_a_copied_gan_trains_as_its_original_does(copied, game, replicas):
     gan = make_gan(game, "float32", replicas)
     gan.fit(POINTS, 5, 8, rng(1))

@@ -19,12 +19,13 @@ from tests.helpers import (
     DTYPES,
     FEATURES,
     GAMES,
+    KINDS,
     LATENT,
     POINTS,
     PROBABILITIES,
     columns,
     critic,
-    every_game,
+    every_kind,
     game_name,
     linear_gan,
     make_gan,
@@ -36,7 +37,7 @@ from tests.helpers import (
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 
-UNPAIRED = [game for game in GAMES if not OBJECTIVES[game[0]].pairs]
+UNPAIRED = [game for game in KINDS if not OBJECTIVES[game[0]].pairs]
 every_probability = pytest.mark.parametrize("game", PROBABILITIES, ids=game_name)
 
 # ---------------------------------------------------------------- helpers
@@ -124,7 +125,7 @@ def named(gan, kind, metrics):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@every_game
+@every_kind
 def test_fit_is_the_same_to_the_bit_for_the_same_seed(game, dtype):
     def run(seed):
         gan = make_gan(game, dtype)
@@ -138,7 +139,7 @@ def test_fit_is_the_same_to_the_bit_for_the_same_seed(game, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("replicas", [None, 2])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@every_game
+@every_kind
 def test_fit_is_its_steps_one_after_the_other(recorded, game, smoothing, replicas, dtype):
     """The batches that a fit draws, caught on their way in, give the same bits and numbers when trained on by hand."""
     fitted, by_hand = (make_gan(game, dtype, replicas, label_smoothing=smoothing) for _ in range(2))
@@ -163,7 +164,7 @@ def test_fit_is_its_steps_one_after_the_other(recorded, game, smoothing, replica
     assert (maker(by_hand), critic(by_hand)) == (maker(fitted), critic(fitted))
 
 
-@every_game
+@every_kind
 def test_every_step_sees_fresh_noise_and_real_rows_of_the_data(recorded, game):
     fit(make_gan(game), 40)
     steps = [arrays for kind, arrays, _ in recorded if kind == "D"]
@@ -173,7 +174,7 @@ def test_every_step_sees_fresh_noise_and_real_rows_of_the_data(recorded, game):
     assert len(np.unique(noise)) == len(noise) == 40 * LATENT * (8 + len(steps[0][0]))
 
 
-@every_game
+@every_kind
 def test_the_number_of_looks_does_not_change_the_training(game):
     gan, history = trained(20, game, every=10)
     for every in (1, 7, 20, 1000):
@@ -382,7 +383,7 @@ def columns_of(side, objective):
 
 @pytest.mark.parametrize("length", [{"steps": 9}, {"epochs": 2}], ids=["steps", "epochs"])
 @pytest.mark.parametrize("setting, frozen, learner", FROZEN)
-@every_game
+@every_kind
 def test_not_a_bit_of_a_frozen_side_changes_and_its_columns_are_gaps(game, setting, frozen, learner, length):
     gan = make_gan(game)
     gan.fit(POINTS, 3, 8, rng(0))  # moments, gradients and statistics are all something
@@ -411,7 +412,7 @@ def test_against_a_frozen_generator_the_discriminator_learns_to_tell_and_back():
 
 
 @pytest.mark.parametrize("replicas", [None, 2])
-@every_game
+@every_kind
 def test_with_a_frozen_generator_only_discriminator_steps_are_made_and_told_of(recorded, game, replicas, tmp_path):
     gan, twin = (make_gan(game, replicas=replicas) for _ in range(2))
     history = gan.fit(POINTS, 4, 8, rng(1), every=3, generator_steps=0)
@@ -425,7 +426,7 @@ def test_with_a_frozen_generator_only_discriminator_steps_are_made_and_told_of(r
 
 
 @pytest.mark.parametrize("replicas", [None, 2])
-@every_game
+@every_kind
 def test_with_a_frozen_discriminator_only_generator_steps_are_made_and_told_of(recorded, game, replicas):
     gan, twin = (make_gan(game, replicas=replicas) for _ in range(2))
     gan.discriminator.state += 0.3  # so that inference is not training
@@ -460,7 +461,7 @@ def test_no_real_rows_are_drawn_for_a_frozen_discriminator(game, length):
     assert drawn.bit_generator.state == replay_of_noise.bit_generator.state  # one block of noise, and nothing else
 
 
-@every_game
+@every_kind
 def test_no_noise_is_drawn_for_a_frozen_generator_s_own_step(game):
     """A run with a frozen generator takes from the random numbers only what the discriminator's steps need."""
     gan, drawn, again = make_gan(game), rng(1), rng(1)
@@ -472,7 +473,7 @@ def test_no_noise_is_drawn_for_a_frozen_generator_s_own_step(game):
 
 
 @pytest.mark.parametrize("sides", [(3, 1), (1, 2), (2, 3)], ids=str)
-@every_game
+@every_kind
 def test_a_step_is_so_many_of_the_discriminator_then_so_many_of_the_generator(recorded, game, sides):
     gan, twin = make_gan(game), make_gan(game)
     discriminator_steps, generator_steps = sides
@@ -563,7 +564,7 @@ def test_no_steps_have_no_stretches():
 
 
 @pytest.mark.parametrize("replicas", [None, 3])
-@every_game
+@every_kind
 def test_a_training_step_and_its_log_have_one_shape(game, replicas):
     gan = make_gan(game, "float32", replicas)
     lead, rows = gan.generator.replicas, gan.rows_per_step(8)
@@ -614,7 +615,7 @@ def test_every_row_comes_once_in_every_epoch(rows, batch_size, epochs, every, se
 
 
 @pytest.mark.parametrize("batch_size", [8, 12, 100], ids=["dividing", "partial", "larger than the set"])
-@every_game
+@every_kind
 def test_an_epoch_is_its_batches_one_after_the_other(recorded, game, batch_size):
     """An array of distinct rows; the last batch of an epoch holds what is left, of noise as of rows."""
     gan, twin = (make_gan(game, label_smoothing=0.1) for _ in range(2))
@@ -669,7 +670,7 @@ def test_an_epoch_with_a_frozen_generator_shows_every_row_once():
     assert (np.sort(data.epochs(), axis=1) == np.arange(11)).all()
 
 
-@every_game
+@every_kind
 def test_replicas_go_through_an_epoch_together(recorded, game):
     gan = make_gan(game, replicas=2)
     history = gan.fit(POINTS, batch_size=12, rng=rng(0), epochs=1)
@@ -679,7 +680,7 @@ def test_replicas_go_through_an_epoch_together(recorded, game):
     np.testing.assert_array_equal(rows[np.lexsort(rows.T)], POINTS[np.lexsort(POINTS.T)])
 
 
-@every_game
+@every_kind
 def test_epochs_are_the_same_to_the_bit_for_the_same_seed_however_often_they_are_looked_at(game):
     def run(seed, every):
         gan = single(game)
@@ -734,7 +735,7 @@ class PlantedNaN:
         out[self.row] = np.nan  # a stream draws more rows at once than these tests take steps
 
 
-JOINT = [game for game in GAMES if game[1] == "concatenated"]
+JOINT = [game for game in KINDS if game[1] == "concatenated"]
 
 
 @pytest.mark.parametrize("step, kept", [(1, 0), (10, 0), (11, 10), (27, 20), (30, 20)])
@@ -774,7 +775,7 @@ def test_training_goes_on_after_a_nan():
     assert state(gan) == state(twin)
 
 
-@every_game
+@every_kind
 def test_a_diverging_fit_warns_of_nothing_but_its_error(recwarn, game):
     gan = single(game)
     gan.generator_optimizer.learning_rate = 1e30
@@ -785,7 +786,7 @@ def test_a_diverging_fit_warns_of_nothing_but_its_error(recwarn, game):
 
 
 @pytest.mark.parametrize("setting, frozen, learner", FROZEN)
-@every_game
+@every_kind
 def test_a_nan_beside_a_frozen_side_is_found_though_that_side_s_columns_are_nan(game, setting, frozen, learner):
     gan = single(game)
 
@@ -808,7 +809,7 @@ def interrupt_at(wanted):
 
 
 @pytest.mark.parametrize("stop", [10, 20])
-@every_game
+@every_kind
 def test_an_interrupt_in_a_callback_keeps_the_look_before_it(game, stop):
     gan = single(game)
     with pytest.raises(KeyboardInterrupt) as caught:
@@ -832,8 +833,8 @@ def test_an_interrupt_within_a_step_goes_back_to_the_last_look():
     step = gan.generator_step(8)
     run = step.run
 
-    def interrupted(noise):
-        run(noise)
+    def interrupted(*inputs):
+        run(*inputs)
         if next(count) == 17:
             raise KeyboardInterrupt
 
@@ -886,8 +887,8 @@ def test_an_interrupt_within_an_epoch_keeps_the_last_look(monkeypatch):
     gan, right = make_gan(), steps_module.GeneratorStep.run
     seen = iter(range(1, 100))
 
-    def interrupted(self, noise):
-        right(self, noise)
+    def interrupted(self, *inputs):
+        right(self, *inputs)
         if next(seen) == 11:  # in the third epoch, two steps after the look at step 9
             raise KeyboardInterrupt
 

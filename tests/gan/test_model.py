@@ -32,7 +32,7 @@ from tests.helpers import (
     PROBABILITIES,
     batch,
     critic,
-    every_game,
+    every_kind,
     game_name,
     linear_gan,
     make_gan,
@@ -41,6 +41,7 @@ from tests.helpers import (
     rng,
     rules,
     state,
+    train_generator,
 )
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
@@ -150,7 +151,7 @@ def test_a_critic_learns_to_score_real_rows_higher_and_the_generator_to_be_score
 # -------------------------------------------------------------------------------------------- batches and replicas
 
 
-@every_game
+@every_kind
 def test_batch_sizes_take_turns(game):
     """Buffers of one batch size leave no trace in the steps of another."""
     gan, fresh = make_gan(game), make_gan(game)
@@ -159,7 +160,7 @@ def test_batch_sizes_take_turns(game):
         fresh._steps.clear()
         assert gan.train_discriminator(real, noise) == fresh.train_discriminator(real, noise)
         noise = batch(rows, i + 20)[1]
-        assert gan.train_generator(noise) == fresh.train_generator(noise)
+        assert train_generator(gan, noise) == train_generator(fresh, noise)
     assert (maker(gan), critic(gan)) == (maker(fresh), critic(fresh))
 
 
@@ -176,18 +177,19 @@ def test_a_gan_forgets_its_oldest_steps():
     assert len(gan._steps) == 2 * STEPS_KEPT
 
 
-@every_game
+@every_kind
 def test_many_batch_sizes_train_as_if_nothing_was_ever_forgotten(game):
     gan, twin = make_gan(game), make_gan(game)
     held = {rows: (twin.discriminator_step(rows), twin.generator_step(rows)) for rows in range(2, STEPS_KEPT + 5)}
     for rows in [*held, *held]:
         real, noise = batch(rows, rows)
-        gan.train_discriminator(real, noise), gan.train_generator(noise)
-        held[rows][0].run(real, noise), held[rows][1].run(noise)
+        judged = [noise, real] if gan.objective.pairs else [noise]
+        gan.train_discriminator(real, noise), gan.train_generator(*judged)
+        held[rows][0].run(real, noise), held[rows][1].run(*judged)
     assert state(gan) == state(twin)
 
 
-@every_game
+@every_kind
 def test_replicas_train_like_separate_gans(game):
     stack = make_gan(game, replicas=3, label_smoothing=0.1)
     gans = [make_gan(game, label_smoothing=0.1) for _ in range(3)]
@@ -196,7 +198,8 @@ def test_replicas_train_like_separate_gans(game):
             ours.values[...], ours.state[...] = theirs.values[r], theirs.state[r]
     for i in range(5):
         real, noise = batch(6, i, (3,))
-        for which, data in (("train_discriminator", (real, noise)), ("train_generator", (noise,))):
+        judged = (noise, real) if stack.objective.pairs else (noise,)
+        for which, data in (("train_discriminator", (real, noise)), ("train_generator", judged)):
             together = getattr(stack, which)(*data)
             assert all(np.shape(value) == (3,) for value in together)
             for r, gan in enumerate(gans):
@@ -209,7 +212,7 @@ def test_replicas_train_like_separate_gans(game):
 
 
 @pytest.mark.parametrize("replicas", [None, 2])
-@every_game
+@every_kind
 def test_a_gan_of_images_is_the_gan_of_their_numbers(game, replicas):
     """Reshape at the generator's end and Flatten at the discriminator's start move nothing, and change no bit."""
 
@@ -235,7 +238,11 @@ def test_a_gan_of_images_is_the_gan_of_their_numbers(game, replicas):
     assert sample.tobytes() == flat.sample(7, rng(5)).tobytes()
     noise = rng(6).normal(0, 1, (*lead, 4, 1, 3))
     assert images.predict(noise).tobytes() == flat.predict(noise.reshape(*lead, 4, 3)).tobytes()
-    for metrics in zip(images.train_generator(noise), flat.train_generator(noise.reshape(*lead, 4, 3)), strict=True):
+    against = [rng(7).normal(0, 1, (*lead, 4, 12))] * flat.objective.pairs
+    in_images = [a.reshape(*lead, 4, 2, 3, 2) for a in against]
+    flat_noise = noise.reshape(*lead, 4, 3)
+    pairs = images.train_generator(noise, *in_images), flat.train_generator(flat_noise, *against)
+    for metrics in zip(*pairs, strict=True):
         np.testing.assert_array_equal(*metrics)
     assert state(flat) == state(images)
 
@@ -356,7 +363,7 @@ def test_one_optimizer_for_both_networks_is_refused():
         ),
     ],
 )
-@every_game
+@every_kind
 def test_data_that_does_not_fit_is_refused_and_changes_nothing(game, train, message):
     gan = make_gan(game)
     before = maker(gan), critic(gan)
@@ -371,7 +378,7 @@ def test_data_that_does_not_fit_is_refused_and_changes_nothing(game, train, mess
 
 @pytest.mark.parametrize("replicas", [None, 2])
 @pytest.mark.parametrize("dtype", DTYPES)
-@every_game
+@every_kind
 def test_samples_have_their_shape_and_are_decided_by_the_generator_of_noise(game, dtype, replicas):
     gan = make_gan(game, dtype, replicas)
     lead = gan.generator.replicas

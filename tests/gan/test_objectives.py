@@ -77,7 +77,7 @@ def test_settings_that_an_objective_cannot_have_are_refused():
 def test_the_lines_in_the_panels_are_what_is_measured_at_the_equilibrium(name, loss):
     """Every score 0, and so every probability ½; of least squares ½, and of hinge anything between the margins."""
     objective = rules((name, None, {}), discriminator_loss=loss)
-    scores = np.full((1, 6, 1), 0.5 if name == "least-squares" else -0.3 if name == "hinge" else 0)
+    scores = np.full((1, 6, 1), 0.5 if name == "least-squares" else -0.3 if name == "hinge" else 0.0)
     found = objective.measure_discriminator(scores, scores) | objective.measure_generator(scores, scores)
     found |= {column: function(found) for column, function in objective.derived.items()}
     assert any(panel.lines for panel in objective.panels)
@@ -341,13 +341,13 @@ def test_pairs_need_both_rows_in_one_batch():
     )
 
 
-def test_real_rows_are_given_to_a_generator_s_step_where_it_compares_with_them_and_nowhere_else():
+def test_a_generator_s_step_takes_real_rows_where_it_compares_with_them_and_nowhere_else():
     real, noise = batch(6)
     pairs, alone = (make_gan((name, "concatenated", {})) for name in ("relativistic", "hinge"))
     before = state(pairs), state(alone)
     for gan, arguments, message in (
-        (pairs, (noise,), "the objective relativistic compares generated rows with real ones; give as many real rows as "
-         "noise rows"),
+        (pairs, (noise,), "the objective relativistic compares generated rows with real ones; give as many real rows "
+         "as noise rows"),
         (pairs, (noise, real[:4]), "4 real rows but 6 noise rows"),
         (alone, (noise, real), "the objective hinge looks at generated rows alone; give no real rows"),
     ):  # fmt: skip

@@ -21,7 +21,7 @@ from numgan import (
 )
 from numgan.gradcheck.targets import gan_with_batch_norm
 from numgan.kernels import activations
-from tests.helpers import DTYPES, every_game, rng, rules, train_generator
+from tests.helpers import DTYPES, every_kind, rng, rules, train_generator
 
 
 def points(rows=5, features=4, seed=0):
@@ -652,7 +652,7 @@ def test_a_network_is_checked_in_float64_and_left_alone(dtype, training):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@every_game
+@every_kind
 def test_a_gan_is_left_alone(game, dtype):
     gan = gan_with_batch_norm(rules(game, clip=1.0), game[1], dtype=dtype)
     real, noise = points(6, 4).astype(dtype), points(6, 3).astype(dtype)

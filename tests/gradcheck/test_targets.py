@@ -34,7 +34,7 @@ from numgan.gradcheck.targets import gan_with_batch_norm
 from numgan.nn.network import copy_layer, snake_case
 from numgan.nn.registry import LAYERS
 from numgan.study.checks import TARGETS
-from tests.helpers import GAMES, every_game, examples, game_name, rng, rules
+from tests.helpers import KINDS, every_game, examples, game_name, rng, rules
 
 GRADIENT_ONLY = (*map(snake_case, LAYERS), "bce", "bce_logits")
 R = 3
@@ -50,7 +50,7 @@ def smoothings(game):
     return (0, 0.2) if "label_smoothing" in OBJECTIVES[game[0]].takes else (0,)
 
 
-SMOOTHED = [(game, smoothing) for game in GAMES for smoothing in smoothings(game)]
+SMOOTHED = [(game, smoothing) for game in KINDS for smoothing in smoothings(game)]
 
 
 def every_check_but(*left_out):
@@ -223,7 +223,7 @@ def test_a_gan_in_every_game(game, smoothing):
 
 def test_a_gan_whose_discriminator_starts_with_an_in_place_layer():
     """The two networks then share buffers across their border."""
-    for game in GAMES:
+    for game in KINDS:
         objective = rules(game)
         g = network_of([Dense(5), Tanh(), Dense(4), LeakyReLU(0.3)], 3)
         stack = [LeakyReLU(0.2), BatchNorm(0.8), Dense(3), Tanh(), Dense(1), *objective.closing()]

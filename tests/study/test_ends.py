@@ -6,7 +6,7 @@ import pytest
 from numgan import cli
 from numgan.gan import objectives
 from numgan.gan.history import History
-from numgan.gan.objectives import OBJECTIVES
+from numgan.gan.objectives import OBJECTIVES, NonSaturating
 from numgan.study import recipes, runs
 from numgan.study.ends import LEAST, WINDOW, ends
 from numgan.study.settings import with_overrides
@@ -109,7 +109,7 @@ def test_data_that_is_all_alike_is_no_collapse():
 def test_a_frozen_side_is_not_an_end():
     frozen = {"g_loss": np.nan, "g_accuracy": np.nan}
     assert told(**frozen, d_real=0.9999, d_fake=1e-6, samples=1e-6 * FAKE) == []
-    frozen = {name: np.nan for name in HEALTHY if name.startswith("d_") or name == "value"}
+    frozen = {name: np.nan for name in NonSaturating.columns if name.startswith("d_") or name == "value"}
     assert told(**frozen) == told(**frozen, g_loss=1e-9, samples=0 * FAKE) == []
 
 

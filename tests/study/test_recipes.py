@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from numgan import BatchNorm, Dense, LeakyReLU, Sigmoid, SpectralNorm, Tanh
+from numgan import GAN, BatchNorm, Dense, LeakyReLU, Sigmoid, SpectralNorm, Tanh
 from numgan.data import SinePoints
 from numgan.gan.objectives import OBJECTIVES
 from numgan.study import recipes
@@ -140,8 +140,8 @@ def test_spectral_norms_are_around_every_layer_of_the_discriminator_that_has_wei
     ("objective", {"objective": "chess"}, "objective=chess is not possible; expected one of non-saturating, minimax, "
      "wasserstein, least-squares, hinge, relativistic"),
     ("range", {"objective": "wasserstein", "clip": "-1"}, "clip=-1 is not possible; expected a number from 0 up"),
-    ("pairs", {"objective": "relativistic", "schedule": "separate"}, "the objective relativistic compares each real row "
-     "with a generated one, so both must be in one batch: its schedule can only be concatenated, not separate"),
+    ("pairs", {"objective": "relativistic", "schedule": "separate"}, "the objective relativistic compares each real "
+     "row with a generated one, so both must be in one batch: its schedule can only be concatenated, not separate"),
     ("half", {"label_smoothing": "0.5"}, "label_smoothing=0.5 is not possible"),
     ("odd", {"schedule": "separate", "batch_size": "7"}, "batch_size=7 is not possible; the separate schedule halves"),
 ], ids=lambda value: value if isinstance(value, str) and " " not in value else "")  # fmt: skip
@@ -150,3 +150,15 @@ def test_settings_of_the_game_that_cannot_be_are_refused(setting, values, messag
         with pytest.raises(SettingError) as caught:
             with_overrides(recipe.settings, values)
         assert message in str(caught.value)
+
+
+def test_a_run_keeps_its_penalty_and_shows_what_was_paid(call, tmp_path):
+    status, said, _ = call(
+        "train", "sine", "--out", "run", "--steps", "40", "--set", "penalty=r1", "--set", "penalty_every=2"
+    )
+    assert status == 0 and "model" in said
+    assert (
+        (tmp_path / "run" / "history.csv").read_text(encoding="utf-8").split("\n")[0].endswith("gradient_norm,penalty")
+    )
+    assert repr(GAN.load(tmp_path / "run" / "model.npz").penalty) == "R1(weight=10.0, every=2)"
+    assert call("train", "--resume", "run", "--steps", "60")[0] == 0

@@ -22,14 +22,17 @@ from numgan import (
     Error,
     Flatten,
     GradientError,
+    Hinge,
     History,
     Layer,
     LeakyReLU,
+    LeastSquares,
     Minimax,
     ModelFileError,
     NonFiniteError,
     NonSaturating,
     Rate,
+    Relativistic,
     ReLU,
     Reshape,
     Sequential,
@@ -118,6 +121,7 @@ def a_game(rng: np.random.Generator, path: Path) -> History:
     g, d = networks(rng)
     for objective in (NonSaturating(0.1), Minimax(discriminator_loss="sum"), Wasserstein(clip=0.01), "non-saturating"):
         print(objective)
+    print(LeastSquares(), Hinge(), Relativistic().pairs)
     rate = Rate(1e-3, warm_up=10, decay="cosine", steps=100, final=1e-5)
     optimizers = Adam(rate), SGD(rate.at(1), momentum=0.9)
     gan = GAN(g, d, *optimizers, NonSaturating(0.1), schedule="separate", average=0.999)

@@ -106,44 +106,46 @@ def _(theta, low, high):
 # ------------------------------------------------------------------------------------------------- least squares
 
 
-@fault("least squares: gradient of (z − t)², the ½ forgotten", "chain", "least_squares_backward", owner=kernels)
+@fault("least squares: gradient of (z − t)², the ½ forgotten", "scores", "least_squares_backward", owner=kernels)
 def _(z, target, share, out):
     np.copyto(out, 2 * (z - target) * share)
 
 
-@fault("least squares: t − z instead of z − t", "chain", "least_squares_backward", owner=kernels)
+@fault("least squares: t − z instead of z − t", "scores", "least_squares_backward", owner=kernels)
 def _(z, target, share, out):
     np.copyto(out, (target - z) * share)
 
 
-@fault("least squares: real and generated labels the wrong way round", "chain", "least_squares_backward", owner=kernels)
+@fault(
+    "least squares: real and generated labels the wrong way round", "scores", "least_squares_backward", owner=kernels
+)
 def _(z, target, share, out):
     np.copyto(out, (z - (1 - target)) * share)
 
 
-@fault("least squares: generated rows labelled −1 on the way back", "chain", "least_squares_backward", owner=kernels)
+@fault("least squares: generated rows labelled −1 on the way back", "scores", "least_squares_backward", owner=kernels)
 def _(z, target, share, out):
     np.copyto(out, (z - (2 * target - 1)) * share)
 
 
-@fault("least squares: not divided by the batch size", "chain", "least_squares_backward", owner=kernels)
+@fault("least squares: not divided by the batch size", "scores", "least_squares_backward", owner=kernels)
 def _(z, target, share, out):
     np.copyto(out, z - target)
 
 
-@fault("least squares: divided by the rows of both sides", "chain", "least_squares_backward", owner=kernels)
+@fault("least squares: divided by the rows of both sides", "scores", "least_squares_backward", owner=kernels)
 def _(z, target, share, out):
     np.copyto(out, (z - target) / z.shape[-1])
 
 
-@fault("least squares: the slope of σ multiplied in, as if D were a probability", "chain", "least_squares_backward",
+@fault("least squares: the slope of σ multiplied in, as if D were a probability", "scores", "least_squares_backward",
        owner=kernels)  # fmt: skip
 def _(z, target, share, out):
     s = 1 / (1 + np.exp(-z))
     np.copyto(out, (z - target) * s * (1 - s) * share)
 
 
-@fault("least squares: the generator aims at label 0", "chain", "generator_gradient", owner=critics.LeastSquares)
+@fault("least squares: the generator aims at label 0", "scores", "generator_gradient", owner=critics.LeastSquares)
 def _(self, z, out, real=None):
     return self.discriminator_gradient(z, out, 0)
 
@@ -151,37 +153,37 @@ def _(self, z, out, real=None):
 # --------------------------------------------------------------------------------------------------------- hinge
 
 
-@fault("hinge: rows beyond the margin still have a slope", "chain", "hinge_backward", owner=kernels)
+@fault("hinge: rows beyond the margin still have a slope", "scores", "hinge_backward", owner=kernels)
 def _(z, sign, slope, out):
     np.copyto(out, np.broadcast_to(slope, z.shape))
 
 
-@fault("hinge: the mask turned round", "chain", "hinge_backward", owner=kernels)
+@fault("hinge: the mask turned round", "scores", "hinge_backward", owner=kernels)
 def _(z, sign, slope, out):
     np.copyto(out, slope * (z * sign > 1))
 
 
-@fault("hinge: the margin at 0 instead of 1", "chain", "hinge_backward", owner=kernels)
+@fault("hinge: the margin at 0 instead of 1", "scores", "hinge_backward", owner=kernels)
 def _(z, sign, slope, out):
     np.copyto(out, slope * (z * sign < 0))
 
 
-@fault("hinge: the margin on the wrong side of 0", "chain", "hinge_backward", owner=kernels)
+@fault("hinge: the margin on the wrong side of 0", "scores", "hinge_backward", owner=kernels)
 def _(z, sign, slope, out):
     np.copyto(out, slope * (z * sign < -1))
 
 
-@fault("hinge: the margin of generated rows where that of real ones is", "chain", "hinge_backward", owner=kernels)
+@fault("hinge: the margin of generated rows where that of real ones is", "scores", "hinge_backward", owner=kernels)
 def _(z, sign, slope, out):
     np.copyto(out, slope * (z < 1))
 
 
-@fault("hinge: the generator has a margin too", "chain", "generator_gradient", owner=critics.Hinge)
+@fault("hinge: the generator has a margin too", "scores", "generator_gradient", owner=critics.Hinge)
 def _(self, z, out, real=None):
     return self.discriminator_gradient(z, out, z.shape[-1])
 
 
-@fault("hinge: the generator lowers its scores", "chain", "generator_gradient", owner=critics.Hinge)
+@fault("hinge: the generator lowers its scores", "scores", "generator_gradient", owner=critics.Hinge)
 def _(self, z, out, real=None):
     return [critics._slopes(out, critics._per_row(z, 0, -1, 1))]
 
@@ -193,48 +195,48 @@ _pairing = kernels.pairing_backward
 _real_and_fake = critics.Relativistic.discriminator_gradient
 
 
-@fault("relativistic: the difference turned round", "chain", "pairing_backward", owner=kernels)
+@fault("relativistic: the difference turned round", "scores", "pairing_backward", owner=kernels)
 def _(better, worse, half, half_slope, out):
     _pairing(worse, better, half, half_slope, out)
 
 
-@fault("relativistic: real rows scored low and generated ones high", "chain", "pairing_backward", owner=kernels)
+@fault("relativistic: real rows scored low and generated ones high", "scores", "pairing_backward", owner=kernels)
 def _(better, worse, half, half_slope, out):
     _pairing(better, worse, half, -half_slope, out)
 
 
-@fault("relativistic: compared with the mean score instead of row by row", "chain", "pairing_backward", owner=kernels)
+@fault("relativistic: compared with the mean score instead of row by row", "scores", "pairing_backward", owner=kernels)
 def _(better, worse, half, half_slope, out):
     _pairing(better, worse.mean(axis=-1, keepdims=True), half, half_slope, out)
 
 
-@fault("relativistic: row i paired with row i + 1", "chain", "pairing_backward", owner=kernels)
+@fault("relativistic: row i paired with row i + 1", "scores", "pairing_backward", owner=kernels)
 def _(better, worse, half, half_slope, out):
     _pairing(better, np.roll(worse, -1, axis=-1), half, half_slope, out)
 
 
-@fault("relativistic: tanh(δ) for tanh(δ/2)", "chain", "pairing_backward", owner=kernels)
+@fault("relativistic: tanh(δ) for tanh(δ/2)", "scores", "pairing_backward", owner=kernels)
 def _(better, worse, half, half_slope, out):
     _pairing(better, worse, 2 * half, half_slope, out)
 
 
-@fault("relativistic: the score alone, compared with nothing", "chain", "pairing_backward", owner=kernels)
+@fault("relativistic: the score alone, compared with nothing", "scores", "pairing_backward", owner=kernels)
 def _(better, worse, half, half_slope, out):
     _pairing(better, 0 * worse, half, half_slope, out)
 
 
-@fault("relativistic: not divided by the batch size", "chain", "pairing_backward", owner=kernels)
+@fault("relativistic: not divided by the batch size", "scores", "pairing_backward", owner=kernels)
 def _(better, worse, half, half_slope, out):
     _pairing(better, worse, half, half_slope * better.shape[-1], out)
 
 
-@fault("relativistic: real scores held fixed in the discriminator's step", "chain", "discriminator_gradient",
+@fault("relativistic: real scores held fixed in the discriminator's step", "scores", "discriminator_gradient",
        owner=critics.Relativistic)  # fmt: skip
 def _(self, z, out, reals):
     return _real_and_fake(self, z, out, reals)[1:]
 
 
-@fault("relativistic: the generator's real and generated scores exchanged", "chain", "generator_gradient",
+@fault("relativistic: the generator's real and generated scores exchanged", "scores", "generator_gradient",
        owner=critics.Relativistic)  # fmt: skip
 def _(self, z, out, real=None):
     return [critics._pairing(real, z, -1 / z.shape[-1], out)]
