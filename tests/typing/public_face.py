@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from numgan import (
     GAN,
+    R1,
+    R1R2,
+    R2,
     SGD,
     Adam,
     AveragePooling2D,
@@ -43,6 +46,7 @@ from numgan import (
     Tanh,
     UpSampling2D,
     Wasserstein,
+    WassersteinPenalty,
     check_adjoint,
     check_gradients,
     from_torch_layout,
@@ -125,6 +129,11 @@ def a_game(rng: np.random.Generator, path: Path) -> History:
     rate = Rate(1e-3, warm_up=10, decay="cosine", steps=100, final=1e-5)
     optimizers = Adam(rate), SGD(rate.at(1), momentum=0.9)
     gan = GAN(g, d, *optimizers, NonSaturating(0.1), schedule="separate", average=0.999)
+
+    paying = GAN(g, d, penalty=R1R2(1.0, every=4))
+    between = GAN(g, d, objective=Wasserstein(clip=0), penalty=WassersteinPenalty(10.0))
+    mixed = between.train_discriminator(np.ones((8, 1, 2, 2)), np.ones((8, 3)), mix=np.full(8, 0.5))
+    print(R1(), R2(weight=2), paying.penalty, GAN(g, d, penalty="r1").penalty, mixed.score_real)
 
     def callback(step: int, history: History) -> bool:
         return step > 10 and bool(history["d_loss"][-1] > 1)

@@ -218,8 +218,8 @@ class Ring(Points):
             return [layer for n in s.hidden for layer in (Dense(n, "he_uniform"), LeakyReLU(s.slope))]
 
         generator = Sequential([*hidden(), Dense(2)], s.latent_dim, rng, dtype, name="generator")
-        discriminator = Sequential([*hidden(), Dense(1), *s.game().closing()], 2, rng, dtype, name="discriminator")
-        return s.gan(generator, discriminator)
+        layers = s.normed([*hidden(), Dense(1), *s.game().closing()])
+        return s.gan(generator, Sequential(layers, 2, rng, dtype, name="discriminator"))
 
     def draw(self, axes: Axes, moment: Named) -> None:
         super().draw(axes, moment)
