@@ -45,6 +45,7 @@ from numgan.data import Digits, Images, RingPoints, SinePoints, StackedDigits
 from numgan.data.rows import Rows
 from numgan.gan.checkpoint import Checkpoint
 from numgan.gan.equilibrium import Equilibrium
+from numgan.gan.penalty import PENALTIES
 from numgan.study import classifier, evaluation, metrics
 from tests.helpers import rng
 
@@ -111,6 +112,11 @@ def gan(**kwargs):
 def averaged():
     plain = gan(dtype="float64")
     return GAN(plain.generator.copy(), plain.discriminator.copy(), average=0.9)
+
+
+def paying(penalty):
+    plain = gan(dtype="float64")
+    return GAN(plain.generator.copy(), plain.discriminator.copy(), penalty=penalty)
 
 
 def critics(**kwargs):
@@ -226,6 +232,12 @@ CALLS = {
         lambda **more: gan(dtype="float64").train_discriminator(**more), {"real": X, "noise": NOISE},
     ),
     "train_generator": (lambda noise: gan().train_generator(noise), {"noise": NOISE}),
+    "train_discriminator with a penalty": (
+        lambda **more: paying("wgan-gp").train_discriminator(**more),
+        {"real": X, "noise": NOISE, "mix": rng().uniform(size=len(X))},
+    ),
+    "penalty": (lambda penalty: paying(penalty).penalty, {"penalty": "r1"}),
+    **{kind.__name__: (kind, {"weight": 2.0, "every": 3}) for kind in PENALTIES.values()},
     "GAN.predict": (lambda noise: gan(dtype="float64").predict(noise), {"noise": NOISE}),
     "GAN.sample": (lambda **more: gan().sample(**more), {"n": 3, "rng": rng()}),
     "fit": (

@@ -364,7 +364,8 @@ def test_config_tells_what_was_run(mnist_run, sine):
         "beta1": 0.5, "beta2": 0.999, "epsilon": 1e-7, "adam_form": "keras", "schedule": "concatenated",
         "label_smoothing": 0.0, "objective": "non-saturating", "discriminator_steps": 1, "generator_steps": 1,
         "discriminator_loss": "mean", "clip": 0.01, "generator_rate": 0.0, "discriminator_rate": 0.0, "warm_up": 0,
-        "decay": "none", "rows": 0, "spectral_norm": "no",
+        "decay": "none", "rows": 0, "spectral_norm": "no", "average": 0.0,
+        "penalty": "none", "penalty_weight": 10.0, "penalty_every": 1,
         "latent_dim": 100, "slope": 0.2, "momentum": 0.8, "stddev": 0.02,
     }  # fmt: skip
     config = json.loads((sine[0] / "config.json").read_text(encoding="utf-8"))
@@ -780,7 +781,7 @@ NAMES = "steps, batch_size, snapshot_every, learning_rate"
     (["mnist", "--set", "objective=maximin"], ["objective=maximin", ", ".join(OBJECTIVES)]),
     (["mnist", "--set", "discriminator_loss=median"], ["discriminator_loss=median", "one of mean, sum"]),
     (["mnist", "--set", "clip=0.1"], ["clip is no setting of the objective non-saturating", "label_smoothing"]),
-    (["mnist", "--set", "objective=wasserstein", "--set", "clip=0"], ["clip=0", "a positive number"]),
+    (["mnist", "--set", "objective=wasserstein", "--set", "clip=-1"], ["clip=-1", "a number from 0 up"]),
     (["mnist", "--set", "objective=wasserstein", "--set", "label_smoothing=0.1"],
      ["label_smoothing is no setting of the objective wasserstein, which has clip"]),
     (["mnist", "--set", "schedule=summed"], ["schedule=summed", ", ".join(SCHEDULES)]),

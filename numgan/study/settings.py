@@ -278,7 +278,7 @@ def stored(settings: Any, values: Mapping[str, Any]) -> Any:
     The file keeps what its objective or penalty does not take too, at the default, where it is no contradiction.
     """
     defaults = dataclasses.asdict(settings)
-    silent = {k for k in (*RULES, *PAID) if values.get(k) == defaults.get(k)}
+    silent = {k for k in (*RULES, *PAID) if values.get(k) == defaults.get(k) and not isinstance(values.get(k), bool)}
     return with_overrides(settings, {k: v for k, v in values.items() if k not in silent})
 
 

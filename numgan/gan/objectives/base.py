@@ -41,6 +41,7 @@ class Objective(ABC):
     derived      column -> function of the history, worked out on asking.
     panels       of history.png, with the lines that theory gives the equilibrium.
     watched      the columns that a run's progress shows, in order: (heading, column, format).
+    clip         what the discriminator's parameters are clipped to after each update; 0: they are not.
     takes        the settings of the constructor.
     """
 
@@ -51,6 +52,7 @@ class Objective(ABC):
     derived: Mapping[str, Callable[[Any], Array]] = MappingProxyType({})
     panels: Sequence[Panel] = ()
     watched: Sequence[tuple[str, str, str]] = ()
+    clip = 0.0
     takes: tuple[str, ...] = ()
 
     def config(self) -> Config:
