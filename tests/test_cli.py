@@ -762,7 +762,7 @@ NAMES = "steps, batch_size, snapshot_every, learning_rate"
 
 
 @pytest.mark.parametrize("arguments, phrases", [
-    (["gan"], ["no recipe 'gan'", "mnist, mnist-epochs, mnist-dcgan"]),
+    (["gan"], ["no recipe 'gan'", "mnist, mnist-best, mnist-epochs, mnist-dcgan"]),
     (["mnist", "--set", "rate=1"], ["no setting 'rate'", NAMES, "slope, momentum, hidden, stddev"]),
     (["sine", "--set", "momentum=0.5"], ["no setting 'momentum'", NAMES, "initializer, output"]),
     (["mnist", "--set", "steps"], ["--set steps", "NAME=VALUE"]),

@@ -83,7 +83,7 @@ def test_settings_that_train_neither_side_are_refused():
 # ---------------------------------------------------------------- every recipe and every game
 
 
-SMALL = {key: {"hidden": "9,8"} for key in ("mnist", "mnist-epochs")}
+SMALL = {key: {"hidden": "9,8"} for key in ("mnist", "mnist-best", "mnist-epochs")}
 SMALL |= {key: {"filters": "3,4"} for key in ("mnist-dcgan", "stacked-mnist", "emoji", "pictures")}
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numgan.study.recipes.digits import Mnist, MnistEpochs
+from numgan.study.recipes.digits import Mnist, MnistBest, MnistEpochs
 from numgan.study.recipes.images import Emoji, MnistDcgan, Pictures, StackedMnist
 from numgan.study.recipes.points import Ring, Sine, SineDiscriminator
 from numgan.study.settings import SettingError
@@ -14,7 +14,8 @@ from numgan.study.settings import SettingError
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Mnist(), MnistEpochs(), MnistDcgan(), StackedMnist(), Emoji(), Pictures(), Sine(), SineDiscriminator(), Ring()
+        Mnist(), MnistBest(), MnistEpochs(), MnistDcgan(), StackedMnist(), Emoji(), Pictures(),
+        Sine(), SineDiscriminator(), Ring(),
     )
 }  # fmt: skip
 
