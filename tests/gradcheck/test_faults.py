@@ -35,7 +35,7 @@ def test_a_fault_is_in_place_only_while_planted():
 
 def gradcheck(*arguments):
     command = [sys.executable, "-m", "numgan", "gradcheck", *arguments]
-    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300, check=False)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=600, check=False)
 
 
 def test_the_command_checks_what_is_named():
