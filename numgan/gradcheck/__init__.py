@@ -8,7 +8,7 @@ Read in this order:
     paths        what training does and the check does not: each held against the pass that was checked
     patterns     what a wrong gradient looks like, and the classic mistake's name
     report       what was found, as a table and as data
-    formulas     what no gradient check can see: values, statistics, updates; `penalty_formulas`, of penalties
+    formulas     what no gradient check can see: values, statistics, updates, rates, penalties; a chapter a file
     targets      the named checks behind `numgan gradcheck`
     faults       mistakes planted one by one, each of which a check has to notice
 

@@ -17,7 +17,7 @@ from numgan.gan.penalty import PENALTIES, R1, R1R2, R2, WassersteinPenalty
 from numgan.gan.steps import SCHEDULES, schedules
 from numgan.gradcheck import formulas
 from numgan.gradcheck.check import check_gradients
-from numgan.gradcheck.penalty_formulas import mixing_numbers, penalised_game, penalty_values
+from numgan.gradcheck.formulas.compare import ROWS
 from numgan.hints import DType, Shape
 from numgan.nn import convolution
 from numgan.nn.activations import LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 def layer_gradients(layer: Layer, shape: Shape, training: bool, seed: int, tolerance: float) -> Report:
     """A layer's gradients, on as many rows as features: then a wrong axis or transpose fits, and shows."""
-    x = np.random.default_rng(seed).normal(0.2, 1.3, (formulas.ROWS, *shape))
+    x = np.random.default_rng(seed).normal(0.2, 1.3, (ROWS, *shape))
     return check_gradients(layer, x, training=training, tolerance=tolerance, seed=seed)
 
 
@@ -61,7 +61,7 @@ def neighbouring_convolutions(seed: int, tolerance: float) -> Report:
     rng = np.random.default_rng(seed)
     layers = [Conv2D(2, 3, padding=((2, 0), (0, 2))), Tanh(), Conv2D(2, 3, padding=((0, 2), (1, 1)))]
     network = Sequential(layers, (2, 3, 4), rng, "float64", name="network")
-    x = rng.normal(0.2, 1.3, (formulas.ROWS, 2, 3, 4))
+    x = rng.normal(0.2, 1.3, (ROWS, 2, 3, 4))
     report = check_gradients(network, x, training=False, tolerance=tolerance, seed=seed)
     return titled("neighbours with one scratch", report)
 
@@ -271,30 +271,34 @@ def _layer_target(kind):
     return [
         partial(check, layer, shape, training)
         for layer, shape in kind.examples()
-        for check in (layer_gradients, formulas.layer_values)
+        for check in (layer_gradients, formulas.layers.layer_values)
         for training in (True, False)
     ]
 
 
 TARGETS = {snake_case(name): _layer_target(kind) for name, kind in LAYERS.items()}
-TARGETS["batch_norm"].append(formulas.running_statistics)
-TARGETS["conv2d"] += [neighbouring_convolutions, formulas.same_padding]
-TARGETS["dropout"].append(formulas.dropout_share)
+TARGETS["batch_norm"].append(formulas.layers.running_statistics)
+TARGETS["conv2d"] += [neighbouring_convolutions, formulas.layers.same_padding]
+TARGETS["dropout"].append(formulas.layers.dropout_share)
 TARGETS["spectral_norm"] = [
-    partial(formulas.power_iterations, None),
-    partial(formulas.power_iterations, 0.3),
+    partial(formulas.spectral_norm.power_iterations, None),
+    partial(formulas.spectral_norm.power_iterations, 0.3),
     *TARGETS["spectral_norm"],
-    formulas.spectral_norms,
+    formulas.spectral_norm.spectral_norms,
 ]
 for _kind in (Conv2D, Conv2DTranspose):
     TARGETS[snake_case(_kind.__name__)] += [
         partial(in_pieces, check, *_kind.examples()[1], training)
-        for check in (layer_gradients, formulas.layer_values)
+        for check in (layer_gradients, formulas.layers.layer_values)
         for training in (True, False)
     ]
 TARGETS["penalties"] = [  # the quick ones first, as a hunt for faults ends with the check that catches it
-    *(partial(check, name) for name in PENALTIES for check in (penalty_values, penalised_game)),
-    mixing_numbers,
+    *(
+        partial(check, name)
+        for name in PENALTIES
+        for check in (formulas.penalties.penalty_values, formulas.penalties.penalised_game)
+    ),
+    formulas.penalties.mixing_numbers,
     partial(critic_that_pays, WassersteinPenalty(3.0), False, False, "concatenated"),
     partial(critic_that_pays, R2(3.0), True, False, "concatenated"),
     partial(critic_that_pays, R1(3.0), False, True, "concatenated"),
@@ -306,20 +310,24 @@ TARGETS |= {
     "bce": [
         partial(loss_gradients, False),
         clip_gradients,
-        partial(formulas.loss_values, False),
-        formulas.clipped_probabilities,
+        partial(formulas.losses.loss_values, False),
+        formulas.losses.clipped_probabilities,
     ],
-    "bce_logits": [partial(loss_gradients, True), partial(formulas.loss_values, True), formulas.extreme_logits],
-    "softmax": [softmax_gradients, formulas.softmax_values, formulas.extreme_softmax],
-    "initializers": [formulas.starting_weights],
-    "adam": [partial(formulas.adam_updates, "paper"), partial(formulas.adam_updates, "keras")],
-    "sgd": [formulas.sgd_updates],
-    "average": [formulas.averaged_weights],
+    "bce_logits": [
+        partial(loss_gradients, True),
+        partial(formulas.losses.loss_values, True),
+        formulas.losses.extreme_logits,
+    ],
+    "softmax": [softmax_gradients, formulas.losses.softmax_values, formulas.losses.extreme_softmax],
+    "initializers": [formulas.layers.starting_weights],
+    "adam": [partial(formulas.optimizers.adam_updates, "paper"), partial(formulas.optimizers.adam_updates, "keras")],
+    "sgd": [formulas.optimizers.sgd_updates],
+    "average": [formulas.optimizers.averaged_weights],
     "rates": [
-        formulas.rate_values,
-        formulas.rates_in_use,
-        *(partial(formulas.rates_of_the_sides, schedule) for schedule in SCHEDULES),
-        *(partial(formulas.counted_updates, schedule) for schedule in SCHEDULES),
+        formulas.rates.rate_values,
+        formulas.rates.rates_in_use,
+        *(partial(formulas.rates.rates_of_the_sides, schedule) for schedule in SCHEDULES),
+        *(partial(formulas.rates.counted_updates, schedule) for schedule in SCHEDULES),
     ],
     "scores": [partial(score_gradients, rules()) for rules in OBJECTIVES.values()],
     "chain": [
@@ -327,7 +335,7 @@ TARGETS |= {
         partial(chain_gradients, NonSaturating(label_smoothing=0.1), "concatenated"),
         partial(chain_gradients, NonSaturating(label_smoothing=0.1), "separate"),
         partial(chain_gradients, Minimax(label_smoothing=0.1, discriminator_loss="sum"), "concatenated"),
-        formulas.clipped_weights,
+        formulas.optimizers.clipped_weights,
         *(partial(image_chain_gradients, NonSaturating(), schedule) for schedule in SCHEDULES),
         partial(spectral_chain_gradients, NonSaturating(), "concatenated"),
         partial(spectral_chain_gradients, Wasserstein(), "separate"),

@@ -3,7 +3,7 @@
 import numpy as np
 
 from numgan.gradcheck.faults.catalogue import chapter
-from numgan.gradcheck.formulas import ROWS
+from numgan.gradcheck.formulas.compare import ROWS
 from numgan.kernels import batch_norm as kernels
 
 fault = chapter("batch_norm", kernels)

@@ -1,6 +1,4 @@
-"""Gradient penalties against formulas in plain Python, where a linear critic makes them easy; a check is a function
-(seed, tolerance) -> Report.
-"""
+"""Gradient penalties, where a linear critic makes them easy."""
 
 from __future__ import annotations
 
@@ -11,7 +9,7 @@ import numpy as np
 from numgan.gan.model import GAN
 from numgan.gan.objectives import Wasserstein
 from numgan.gan.penalty import PENALTIES, penalty_calls
-from numgan.gradcheck.formulas import VALUE_TOLERANCE, compare
+from numgan.gradcheck.formulas.compare import VALUE_TOLERANCE, compare
 from numgan.gradcheck.report import Report
 from numgan.nn.dense import Dense
 from numgan.nn.network import Sequential
