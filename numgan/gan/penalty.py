@@ -35,6 +35,9 @@ class Penalty(ABC):
     every   k: a lazy penalty (Karras et al. 2020, arXiv:1912.04958, appendix B) is left out k − 1 times and then counts
             k times as much, the same on average for 1/k of the work. Default 1.
 
+    The gradient is of the score, not of its sigmoid, and of the discriminator that the generator meets, in inference
+    mode: its dropout rests. (PyTorch's usual code leaves it on.)
+
     name    what settings and model files call it.
     where   at which points: on real rows, on generated ones, or between pairs of them.
     """
