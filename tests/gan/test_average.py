@@ -191,8 +191,9 @@ def test_the_equilibrium_is_that_of_the_generator_which_plays():
 @pytest.mark.parametrize("name", recipes.RECIPES)
 def test_every_recipe_shows_the_average(name):
     recipe = recipes.get(name)
-    settings = with_overrides(recipe.settings, {"average": "0.999"})
-    gan, plain = recipe.build(settings, rng(), "float32"), recipe.build(recipe.settings, rng(), "float32")
+    gan, plain = (
+        recipe.build(with_overrides(recipe.settings, {"average": d}), rng(), "float32") for d in ("0.999", "0")
+    )
     assert gan.average.decay == 0.999 and plain.average is None
     gan.sampler.values += 0.01
     noise = rng(1).standard_normal((2, *gan.generator.shapes[0]), dtype=np.float32)

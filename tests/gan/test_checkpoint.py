@@ -79,7 +79,7 @@ def everything(played):
 
 
 @LENGTHS
-@pytest.mark.parametrize(("dtype", "replicas"), [("float32", None), ("float64", 2)])
+@pytest.mark.parametrize(("dtype", "replicas"), [("float32", None), pytest.param("float64", 2, marks=pytest.mark.slow)])
 @every_kind
 def test_a_training_stopped_again_and_again_ends_as_one_that_ran_through(
     game, replicas, dtype, length, stop_in, tmp_path

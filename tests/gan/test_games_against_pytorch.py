@@ -365,6 +365,7 @@ def noticed(i, case):
     return disagreements("normed", case, train("normed", case), reference("normed", i))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_in_a_setting_is_noticed(fault):
     """Where the comparison is at its most lenient."""
@@ -419,6 +420,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", PLANTED)
 def test_a_fault_in_batch_norm_is_noticed(fault, monkeypatch):
     PLANTED[fault](monkeypatch)

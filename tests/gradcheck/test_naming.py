@@ -121,7 +121,7 @@ def looks(caught):
     return caught.what.partition("looks like: ")[2]
 
 
-SOME = [fault if i % 8 == 0 else pytest.param(fault, marks=pytest.mark.slow) for i, fault in enumerate(FAULTS)]
+SOME = [fault if i % 12 == 0 else pytest.param(fault, marks=pytest.mark.slow) for i, fault in enumerate(FAULTS)]
 
 
 @pytest.mark.parametrize("fault", SOME, ids=lambda fault: fault.name)

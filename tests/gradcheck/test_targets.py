@@ -54,9 +54,11 @@ SMOOTHED = [(game, smoothing) for game in KINDS for smoothing in smoothings(game
 
 
 def every_check_but(*left_out):
+    """All checks; of games whole, which take longest, one in three, and the others among the slow tests."""
     for target, checks in TARGETS.items():
         for i, check in enumerate(checks if target not in left_out else []):
-            yield pytest.param(check, id=f"{target}-{i}")
+            rare = target in ("chain", "penalties") and i % 3
+            yield pytest.param(check, id=f"{target}-{i}", marks=[pytest.mark.slow] if rare else [])
 
 
 def deep_layers():
