@@ -272,6 +272,7 @@ def test_the_biases_before_a_batch_norm_stay_where_they_start(networks, i):
             assert np.abs(trajectory[name] - start).max() < 1e-10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("networks", "i"), every_case("normed", of=lambda case: not is_critic(case)))
 def test_only_their_distance_from_the_running_mean_counts(networks, i):
     """Biases and running means shifted alike, which a critic's clip would undo: the same losses, the same weights."""

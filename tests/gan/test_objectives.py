@@ -131,6 +131,7 @@ def test_an_objective_of_one_s_own_needs_no_other_change(schedule, monkeypatch):
 # ---------------------------------------------------------------- gradients
 
 
+@pytest.mark.slow
 @every_game
 def test_every_gradient_of_every_game_is_right(game):
     gan = make_gan(game, optimizer=SGD, label_smoothing=0.1)

@@ -206,6 +206,7 @@ def test_probabilities_beyond_the_clip_have_no_gradient():
     assert loss.value(p, np.ones_like(p)) == loss.value(np.clip(p, 1e-7, 1 - 1e-7), np.ones_like(p))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("game", "smoothing"), SMOOTHED, ids=lambda x: game_name(x) if isinstance(x, tuple) else str(x)
 )

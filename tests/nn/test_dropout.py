@@ -122,6 +122,7 @@ def test_the_two_batches_of_the_separate_schedule_have_masks_of_their_own():
     assert len(keys) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_gan_with_dropout_passes_the_gradient_check(schedule, seed):
