@@ -93,8 +93,8 @@ class Mnist:
 
 @dataclass(frozen=True)
 class MnistBestSettings(MnistSettings):
-    steps: int = natural(20_000, "training steps on random batches; 0 where epochs are given")
-    snapshot_every: int = positive_int(1_000, "steps between two summaries and moments of evolution.png")
+    steps: int = natural(12_000, "training steps on random batches; 0 where epochs are given")
+    snapshot_every: int = positive_int(600, "steps between two summaries and moments of evolution.png")
     spectral_norm: str = choice("yes", "whether the discriminator's weights are divided by their norms", ("yes", "no"))
     average: float = fraction(0.999, "d: samples are of the generator's weights averaged with this decay; 0: none")
 
@@ -105,7 +105,7 @@ class MnistBest(Mnist):
     """
 
     name = "mnist-best"
-    title = "handwritten digits: the best of ten minutes, dense with spectral norms and averaged weights, 20,000 steps"
+    title = "handwritten digits: dense, with spectral norms and averaged weights, 12,000 steps"
     settings = MnistBestSettings()
     gradient_check: ClassVar = {"rows": 8, "coordinates": 2, "directions": 1, "settings": {"hidden": (16, 12)}}
 
