@@ -59,7 +59,8 @@ class Penalty(ABC):
 
     def check(self, objective: Objective, discriminator: Sequential) -> None:
         """Raise unless all layers of the discriminator have what a penalty takes, and nothing else bounds them."""
-        SecondOrder(discriminator, 1, discriminator.logit_depth)
+        for layer in discriminator.layers[: discriminator.logit_depth]:
+            layer.check_tangent()
         if objective.clip:
             raise ArgumentError(
                 f"{self!r} takes the place of clipping the weights, got {objective!r}; use clip=0 with a penalty"

@@ -59,7 +59,7 @@ class BatchNorm(Layer):
         else:
             self._bind_inference(io)
 
-    def bind_tangent(self, io: Buffers, primal: Buffers) -> None:
+    def check_tangent(self) -> None:
         raise ArgumentError(
             f"a gradient penalty cannot pass through BatchNorm '{self.name}': it is on the gradient of each score by "
             "its own sample, and in a batch norm every score depends on all samples of the batch; leave it out of the "

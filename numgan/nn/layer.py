@@ -88,16 +88,19 @@ class Layer:
             io.backward_parameters(self.backward_parameters)
         io.backward(self.backward_input, out=dx)
 
-    def bind_tangent(self, io: Buffers, primal: Buffers) -> None:
-        """Bind the kernels that carry a tangent ẋ = io.x on to ẏ = (∂y/∂x)·ẋ = io.y, at the activations of `primal`, in
-        inference mode; and io.backward_parameters of the weights' share of ∂/∂W of Σ ẏ·io.dy. What does not follow from
-        `linear` is an error.
-        """
-        if not self.linear:
+    def check_tangent(self) -> None:
+        """Raise unless the layer has a tangent pass, which a gradient penalty takes."""
+        if not self.linear and type(self).bind_tangent is Layer.bind_tangent:
             raise MissingMethodError(
                 f"{type(self).__name__} '{self.name}' has no tangent pass, which a gradient penalty takes; it must say "
                 "linear = True or define bind_tangent"
             )
+
+    def bind_tangent(self, io: Buffers, primal: Buffers) -> None:
+        """Bind the kernels that carry a tangent ẋ = io.x on to ẏ = (∂y/∂x)·ẋ = io.y, at the activations of `primal`, in
+        inference mode; and io.backward_parameters of the weights' share of ∂/∂W of Σ ẏ·io.dy. This is for what is
+        `linear`.
+        """
         self.bind(io)
 
     def bind_curvature(self, io: Buffers, tangent: Buffers) -> None:

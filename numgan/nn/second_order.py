@@ -101,6 +101,7 @@ class SecondOrder:
         for i, layer in enumerate(network.layers[: len(layers)]):
             arrays = tangent1[i], tangent1[i + 1], self._delta1[i + 1], None
             io = self._io(network, i, arrays, learning=True, one=0.0, directions=(TANGENT, TANGENT))
+            layer.check_tangent()
             layer.bind_tangent(io, primal[i])
             up += [call for call in [*io.forward_calls, *io.backward_calls] if not call.skipped]
             if layer.curved:

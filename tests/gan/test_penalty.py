@@ -12,8 +12,10 @@ from numgan import (
     R1,
     SGD,
     BatchNorm,
+    Conv2D,
     Dense,
     Error,
+    Flatten,
     LeakyReLU,
     ModelFileError,
     Sequential,
@@ -161,6 +163,14 @@ def test_a_file_with_a_penalty_that_cannot_be_is_refused(penalty, tmp_path):
     write_model(tmp_path / "model.npz", gan.config() | {"penalty": penalty}, gan.state_dict())
     with pytest.raises(ModelFileError):
         GAN.load(tmp_path / "model.npz")
+
+
+def test_a_file_of_few_weights_on_vast_images_is_loaded_in_little_memory(tmp_path):
+    image = (1, 3000, 3000)
+    generator = Sequential([Conv2D(1, 3, padding=1)], image, rng(), name="generator")
+    d = [Conv2D(1, 3, 3000, 1), LeakyReLU(0.2), Flatten(), Dense(1), Sigmoid()]
+    GAN(generator, Sequential(d, image, rng(), name="discriminator"), penalty="r1").save(tmp_path / "model.npz")
+    assert peak_memory(lambda: GAN.load(tmp_path / "model.npz")) < 1 << 20
 
 
 def test_a_step_with_a_penalty_allocates_nothing_and_prints_its_calls():
