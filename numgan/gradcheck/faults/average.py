@@ -119,8 +119,8 @@ _learning_calls = steps.learning_calls
 
 
 @fault("average: taken after the discriminator's updates too", "average", "learning_calls", owner=steps)
-def _(gan, plan, reals):
-    return [*_learning_calls(gan, plan, reals), *([gan.average.call] if gan.average else [])]
+def _(gan, plan, reals, penalty):
+    return [*_learning_calls(gan, plan, reals, penalty), *([gan.average.call] if gan.average else [])]
 
 
 _discriminator_step = steps.DiscriminatorStep.__init__

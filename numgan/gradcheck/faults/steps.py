@@ -70,8 +70,8 @@ _learning_calls = steps.learning_calls
 
 
 @fault("gan: the discriminator is updated before its backward pass", "chain", "learning_calls")
-def _(gan, plan, reals):
-    (*calls,) = _learning_calls(gan, plan, reals)
+def _(gan, plan, reals, penalty):
+    (*calls,) = _learning_calls(gan, plan, reals, penalty)
     update = next(call for call in calls if call.run == gan.discriminator_optimizer.update)
     calls.remove(update)
     return [*plan.forward, update, *calls[len(plan.forward) :]]
