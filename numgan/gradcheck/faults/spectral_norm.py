@@ -278,7 +278,7 @@ def _(self, gan, batch):
 def _moved(to):
     """The discriminator's step with its power iterations elsewhere: to(calls) says before which call."""
 
-    def faulty(gan, plan, reals):
+    def faulty(gan, plan, reals, penalty):
         calls = _learning_calls(gan, plan, reals, penalty)
         rounds = [call for call in calls if call.kernel is kernels.power_iteration]
         rest = [call for call in calls if call not in rounds]
