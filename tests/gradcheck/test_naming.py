@@ -114,6 +114,7 @@ NAMED = {
     "dropout: inference scaled by 1 − rate, though training was scaled already": "∂L/∂y passed on as it came",
     "dropout: inference drops too": "∂L/∂y passed on as it came",
     "average pooling: gradient added to the last one": ADDED,
+    "spectral norm: gradient transposed": "transposed",
 }
 
 
