@@ -178,7 +178,7 @@ def test_a_step_with_a_penalty_allocates_nothing_and_prints_its_calls():
     real, noise, mix = (a.astype(np.float32) for a in (*batch(512), *mix_for(gan, 512)))
     step = gan.discriminator_step(512)
     step.run(real, noise, mix)
-    assert peak_memory(lambda: step.run(real, noise, mix)) < 6_000  # of which NumPy's iterators take 5,200 at any size
+    assert peak_memory(lambda: step.run(real, noise, mix)) < 12_000  # an activation has 14 KB, iterators 5 to 9 KB
     listing = str(paying("r1+r2", every=16).discriminator_step(64))
     assert "the penalty is part of every 16th step" in listing
     for kernel in ("gradient_norms", "square_penalty_backward", "tanh_curvature", "add_gradient"):

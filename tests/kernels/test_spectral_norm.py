@@ -97,7 +97,7 @@ def test_no_kernel_takes_memory(case):
     for name, array in arguments.items():
         sized = np.ones([{6: 60, 7: 300}.get(n, n) for n in array.shape])
         arguments[name] = np.ones((2, 60, 301))[:, None, :, :-1] if sized.shape == (2, 1, 60, 300) else sized
-    assert_takes_no_memory(kernel, arguments, bound=6_000)
+    assert_takes_no_memory(kernel, arguments, bound=20_000)  # of 512 numbers a buffer; NumPy 2.0 has more of them
 
 
 def test_every_kernel_is_tried():
