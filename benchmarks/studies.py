@@ -34,7 +34,8 @@ AVERAGE = {"average": 0.999}
 # Gulrajani, Ahmed, Arjovsky, Dumoulin & Courville 2017, arXiv:1704.00028, algorithm 1.
 CRITIC = {"objective": "wasserstein", "discriminator_steps": 5}
 WGAN_GP = CRITIC | {"penalty": "wgan-gp"}
-LAZY_R1 = {"penalty": "r1", "penalty_weight": 1, "penalty_every": 4}
+R1 = {"penalty": "r1", "penalty_weight": 1}
+LAZY_R1 = R1 | {"penalty_every": 4}
 R1_R2 = {"objective": "relativistic", "penalty": "r1+r2"}
 HINGE = {"objective": "hinge"}
 NORMED = {"spectral_norm": "yes"}
@@ -63,7 +64,6 @@ RING = Study(
 
 # All but the first sampled by the averaged generator; the two best once more for longer, one of them as mnist-best.
 TRIED, LONGER = AVERAGE | {"steps": 5000}, {"steps": 12_000}
-R1 = {"penalty": "r1", "penalty_weight": 1}
 DIGITS = Study(
     title="handwritten digits",
     recipe="mnist",

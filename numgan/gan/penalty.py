@@ -73,8 +73,8 @@ class Penalty(ABC):
         """What is paid for each sample, from the norms (…, 1, N) of the gradients."""
 
     @abstractmethod
-    def slopes(self, gradient: Array, norm: Array, count: int, factor: float, out: Array) -> Call:
-        """The call that writes v = ∂P/∂g, factor-fold; the mean is over `count` samples."""
+    def slopes(self, gradient: Array, norm: Array, count: int, out: Array) -> Call:
+        """The call that writes v = ∂P/∂g, `every`-fold; the mean is over `count` samples."""
 
     # --------------------------------------------------------------------------------------------- what follows from it
 
@@ -114,8 +114,8 @@ class WassersteinPenalty(Penalty):
         kernels.norm_penalty_forward(norm, self.weight, out)
         return out
 
-    def slopes(self, gradient: Array, norm: Array, count: int, factor: float, out: Array) -> Call:
-        scale, tiny = (np.array(a, gradient.dtype) for a in (2 * self.weight / count * factor, TINY))
+    def slopes(self, gradient: Array, norm: Array, count: int, out: Array) -> Call:
+        scale, tiny = (np.array(a, gradient.dtype) for a in (2 * self.weight / count * self.every, TINY))
         arguments = {"gradient": gradient, "norm": norm, "two_weight_over_count": scale, "tiny": tiny}
         return _call(kernels.norm_penalty_backward, arguments | {"row": np.empty_like(norm), "out": out})
 
@@ -128,8 +128,8 @@ class ZeroCentredPenalty(Penalty):
         kernels.square_penalty_forward(norm, self.weight / 2, out)
         return out
 
-    def slopes(self, gradient: Array, norm: Array, count: int, factor: float, out: Array) -> Call:
-        scale = np.array(self.weight / count * factor, gradient.dtype)
+    def slopes(self, gradient: Array, norm: Array, count: int, out: Array) -> Call:
+        scale = np.array(self.weight / count * self.every, gradient.dtype)
         arguments = {"gradient": gradient, "weight_over_count": scale, "out": out}
         return _call(kernels.square_penalty_backward, arguments)
 
@@ -184,7 +184,7 @@ def penalty_calls(
         *(_place(kind, rows, mix, out) for kind, out in zip(where, points, strict=True)),
         *second.first,
         _call(kernels.gradient_norms, measured),
-        penalty.slopes(second.gradient, norms, batch, penalty.every, second.direction),
+        penalty.slopes(second.gradient, norms, batch, second.direction),
         *second.second,
     ]
 

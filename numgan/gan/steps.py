@@ -109,7 +109,7 @@ class DiscriminatorStep(Step):
     def _penalise(self, gan, rows, joint):
         """Bind the penalty of each update, and what it reads and writes: its share of mixing numbers, and the norms."""
         d, penalty = gan.discriminator, gan.penalty
-        self._optimizer, self._updates = gan.discriminator_optimizer, 1 if joint else 2
+        self._optimizer, self._updates = gan.discriminator_optimizer, UPDATES[gan.schedule]
         self._every, self._penalties, self.mix, self.norms = 1, ([], []), None, None
         if penalty is None:
             return

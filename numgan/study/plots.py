@@ -132,7 +132,7 @@ def draw_game(axes: Axes, moment: Any) -> AxesImage:
 
 def draw_centres(axes: Axes, centres: Array) -> None:
     """Rings about the centres of a mixture, and the axes to one scale, so that a circle is one."""
-    axes.scatter(*centres.T, s=70, facecolors="none", edgecolors="0.2", linewidths=0.8)
+    axes.scatter(*centres.T, s=70, facecolors="none", edgecolors="0.2", linewidths=0.8, label="centre of a mode")
     axes.set_aspect("equal")
 
 
@@ -148,7 +148,6 @@ def game(
         axes.scatter([], [], s=12, color=color, label=name)
     if centres is not None:
         draw_centres(axes, centres)
-        axes.scatter([], [], s=70, facecolors="none", edgecolors="0.2", linewidths=0.8, label="centre of a mode")
     axes.set(title=title, xlabel="x", ylabel="y")
     axes.legend(loc="upper left")
     save(figure, path)
