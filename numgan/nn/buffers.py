@@ -57,6 +57,8 @@ class Buffers:
     x1, y1, dy1, dx1  arrays (…, features + 1, N) whose last row belongs to the ones; dy1 and dx1 are None where no
                       gradient flows, dx1 alone where nobody reads the input's.
     scratch           a dictionary that all layers of a plan share.
+    conditions        another: name -> buffers that a condition of that name is to be written to, where a layer adds its
+                      own.
     training          whether to run as in training: batch statistics, dropout.
     learning          whether parameters get gradients; as `training` unless said.
     one               what stands in the last rows, 1. In a tangent pass 0: a constant has no derivative.
@@ -77,19 +79,21 @@ class Buffers:
         dx1: Array | None,
         *,
         scratch: dict[Any, Array],
+        conditions: dict[str, list[Array]],
         training: bool,
         learning: bool | None = None,
         one: float = 1.0,
         directions: tuple[str, str] = ("forward", "backward"),
     ) -> None:
-        self.x1, self.out1, self.replicas, self.one = x1, dx1, network.replicas, one
+        self.network, self.x1, self.y1, self.dy1, self.out1 = network, x1, y1, dy1, dx1
+        self.replicas, self.one, self.conditions = network.replicas, one, conditions
         shape_in, shape_out = ((s[0], -1) if layer.featurewise else (*s, x1.shape[-1]) for s in shapes)
         self.x, self.dx = (without_ones(a, self.replicas, shape_in) for a in (x1, dx1))
         self.y, self.dy = (without_ones(a, self.replicas, shape_out) for a in (y1, dy1))
         self.training, self.learning = training, training if learning is None else learning
         self.features, self.block_name, self._directions = slice(None), "", directions
         self.forward_calls, self.backward_calls = [], []
-        self._names, self._scratch, self._own = (network.name, layer.name), scratch, {}
+        self.shared_scratch, self._names, self._own = scratch, (network.name, layer.name), {}
 
     # ------------------------------------------------------------------------------------------ for a layer's `bind`
 
@@ -161,10 +165,19 @@ class Buffers:
 
     def _scratch_array(self, name, shape, dtype):
         key = name, shape, dtype
-        if key not in self._scratch:
+        if key not in self.shared_scratch:
             affordable(f"{self._names[1]}: scratch for it", math.prod(shape) * np.dtype(dtype).itemsize)
-            self._scratch[key] = np.zeros(shape, dtype)
-        return self._scratch[key]
+            self.shared_scratch[key] = np.zeros(shape, dtype)
+        return self.shared_scratch[key]
+
+    def inside(
+        self, layer: Layer, shapes: Sequence[Shape], x1: Array, y1: Array, dy1: Array | None, dx1: Array | None
+    ) -> Buffers:
+        """The buffers of a layer within this one: all that is the plan's own is shared."""
+        return Buffers(
+            self.network, layer, shapes, x1, y1, dy1, dx1, scratch=self.shared_scratch, conditions=self.conditions,
+            training=self.training, learning=self.learning, one=self.one, directions=self._directions,
+        )  # fmt: skip
 
     # ---------------------------------------------------------------------------------------------------- for a plan
 

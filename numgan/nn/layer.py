@@ -37,6 +37,8 @@ class Layer:
     # are its channels, and io holds (…, channels, positions · N).
     featurewise = False
     is_view = False  # the output is the input in another shape; `bind` has nothing to do
+    in_front = 0  # numbers that the output has in front of the input, which stands in it unchanged; 0: it does not
+    conditions: ClassVar[dict] = {}  # what it reads besides its input, name -> shape
     # The output is linear in the input, but for constants that are bound by way of io.one: `bind` on a tangent, with
     # io.one = 0, gives the tangent of the output. See `numgan.nn.second_order`.
     linear = False
@@ -87,6 +89,9 @@ class Layer:
         if self.shapes:
             io.backward_parameters(self.backward_parameters)
         io.backward(self.backward_input, out=dx)
+
+    def check_condition(self, name: str, c: Array) -> None:
+        """Raise unless the condition called `name`, an array (…, batch, *shape), is one that the layer can read."""
 
     def check_tangent(self) -> None:
         """Raise unless the layer has a tangent pass, which a gradient penalty takes."""

@@ -30,7 +30,7 @@ from numgan.errors import (
     shown,
     whole,
 )
-from numgan.hints import Array, Config, DType, Named, Numbers, Rng
+from numgan.hints import Array, Config, DType, Named, Numbers, Rng, Shape
 from numgan.nn.activations import Sigmoid
 from numgan.nn.buffers import samples_first
 from numgan.nn.layer import Layer
@@ -60,6 +60,9 @@ class Sequential:
     name      for summaries and messages.
 
     Layers are named by kind and position, parameters by layer: "dense_1.weight".
+
+    A network with a `Join` in it reads conditions besides its input. Calls take them by name, as many as input rows:
+    predict(x, label=labels), labels (…, batch, *shape) as `conditions` has the shape, or (batch,) where that is (1,).
 
     Threads: calls that give new arrays or numbers (`predict`, `train_on_batch`, `copy`, `state_dict` …) wait for one
     another. `forward` and `backward` hand out buffers, which two threads cannot share: StateError. So is a call while
@@ -120,6 +123,7 @@ class Sequential:
             layer.name = f"{kind}_{counts[kind]}"
             named.append(layer)
             self.shapes.append(as_shape(f"{layer.name}: the shape of its outputs", layer.build(self.shapes[-1])))
+        self.conditions = conditions_of(self.name, self.layers)
         self.slices = _layout(self.layers, "shapes")
         self.state_slices = _layout(self.layers, "state_shapes")
         held = (2 * _length(self.slices) + _length(self.state_slices)) * math.prod(self.replicas)
@@ -162,13 +166,15 @@ class Sequential:
                 self._plans.pop(next(iter(self._plans)))
         return self._plans[key]
 
-    def forward(self, x: Numbers, training: bool = False) -> Array:
+    def forward(self, x: Numbers, training: bool = False, **conditions: Numbers) -> Array:
         """The output (…, batch, *shape) for x (…, batch, *shape). Borrowed: the next call overwrites it."""
         x, training = self.check_input(x), flag("forward: training", training)
+        conditions = self.check_conditions(conditions, self.rows_of(x))
         with self.in_use(), np.errstate(all="ignore"):  # an overflow shows in what it gives
             self._own()
             plan = self.plan(self.rows_of(x), training=training, backward=True, input_gradient=True)
             np.copyto(self.samples_first(plan.x), x)
+            self.fill_conditions(plan, conditions)
             plan.run_forward()
             self._last = plan
             return self.samples_first(plan.y)
@@ -212,9 +218,10 @@ class Sequential:
             self._held_by = before
             self._lock.release()
 
-    def predict(self, x: Numbers) -> Array:
+    def predict(self, x: Numbers, **conditions: Numbers) -> Array:
         """The output for x in inference mode: a new array (…, rows, *shape), for any number of rows."""
         x = self.check_input(x)
+        conditions = self.check_conditions(conditions, self.rows_of(x))
         rows, lead = self.rows_of(x), (slice(None),) * (x.ndim - 1 - len(self.shapes[0]))
         shape = (*self.replicas, rows, *self.shapes[-1])
         affordable(f"{self.name}: {rows:,} outputs", math.prod(shape) * self.dtype.itemsize)
@@ -226,6 +233,7 @@ class Sequential:
                 x_block = x[(*lead, block)]
                 plan = self.plan(self.rows_of(x_block), training=False, backward=False)
                 np.copyto(self.samples_first(plan.x), x_block)
+                self.fill_conditions(plan, {k: c[(..., block, *self._all(k))] for k, c in conditions.items()})
                 plan.run_forward()
                 result[(*own, block)] = self.samples_first(plan.y)
         return result
@@ -252,6 +260,35 @@ class Sequential:
             raise ArgumentError(f"{self.name}: input shape {x.shape} has replicas {lead}, not {self.replicas}")
         return x
 
+    def check_conditions(self, given: Mapping[str, Numbers], rows: int) -> Named:
+        """name -> array (…, rows, *shape) of all that this network's conditions are to be, or an error."""
+        wanted = ", ".join(f"{name}=…" for name in self.conditions) or "none"
+        if given.keys() != self.conditions.keys():
+            raise ArgumentError(f"{self.name}: expected the conditions {wanted}, got {', '.join(given) or 'none'}")
+        return {name: self._check_condition(name, given[name], rows) for name in self.conditions}
+
+    def _check_condition(self, name, given, rows):
+        c, shape = real_array(f"{self.name}: {name}", given, self.dtype), self.conditions[name]
+        if shape == (1,) and c.shape in ((rows,), (*self.replicas, rows)):
+            c = c[..., None]
+        if c.shape not in ((rows, *shape), (*self.replicas, rows, *shape)):
+            raise ArgumentError(
+                f"{self.name}: {name} has the shape {c.shape}, expected {(rows, *shape)}, one for each row of the input"
+            )
+        for layer in self.layers:
+            layer.check_condition(name, c)
+        return c
+
+    def fill_conditions(self, plan: Plan, conditions: Mapping[str, Array]) -> None:
+        """Write arrays as of `check_conditions` to where a plan's layers read them."""
+        for name, c in conditions.items():
+            for buffer in plan.conditions[name]:
+                np.copyto(self.samples_first(buffer), c)
+
+    def _all(self, condition):
+        """An index of everything of one sample's condition."""
+        return (slice(None),) * len(self.conditions[condition])
+
     @property
     def logit_depth(self) -> int:
         """How many layers lead to the logit: all but a closing Sigmoid."""
@@ -266,7 +303,7 @@ class Sequential:
         method_of(f"{self.name}: optimizer", optimizer, "an Optimizer", "attach", "step").attach(self)
         self._optimizer, self._loss = optimizer, loss
 
-    def train_on_batch(self, x: Numbers, target: Numbers) -> tuple[Any, Any]:
+    def train_on_batch(self, x: Numbers, target: Numbers, **conditions: Numbers) -> tuple[Any, Any]:
         """One update on x (…, batch, *shape) and target (…, batch, n_out); returns (loss, accuracy).
 
         Both are of the batch before the update: floats, or arrays (R,) with replicas. A network that ends in
@@ -275,18 +312,19 @@ class Sequential:
         if self._optimizer is None:
             raise StateError(f"{self.name}: call compile(optimizer) before train_on_batch")
         x = self.check_input(x)
-        depth = self.logit_depth
+        conditions, depth = self.check_conditions(conditions, self.rows_of(x)), self.logit_depth
         if len(self.shapes[-1]) != 1:
             raise ArgumentError(f"{self.name}: a loss reads one axis of features, the output has {self.shapes[-1]}")
         with self.in_use(), np.errstate(all="ignore"):
-            return self._train_on_batch(x, target, depth)
+            return self._train_on_batch(x, target, conditions, depth)
 
-    def _train_on_batch(self, x, target, depth):
+    def _train_on_batch(self, x, target, conditions, depth):
         plan = self.plan(self.rows_of(x), training=True, backward=True, depth=depth)
         loss = self._loss.for_logits() if depth < len(self.layers) else self._loss
         y = self.samples_first(plan.y)
         target, loss = loss.check_target(target, y.shape), trusting(loss)
         np.copyto(self.samples_first(plan.x), x)
+        self.fill_conditions(plan, conditions)
         plan.run_forward()
         value, accuracy = loss.value(y, target), loss.accuracy(y, target)
         loss.gradient(y, target, out=self.samples_first(plan.dy))
@@ -427,6 +465,15 @@ class Sequential:
             "replicas": self.replicas[0] if self.replicas else None,
             "layers": [[type(layer).__name__, layer.checked_config()] for layer in self.layers],
         }
+
+
+def conditions_of(name: str, layers: Iterable[Layer]) -> dict[str, Shape]:
+    """name -> shape of all conditions that layers read, or an error where one has two shapes."""
+    found: dict[str, Shape] = {}
+    for condition, shape in (item for layer in layers for item in layer.conditions.items()):
+        if found.setdefault(condition, shape) != shape:
+            raise ArgumentError(f"{name}: the condition '{condition}' has two shapes, {found[condition]} and {shape}")
+    return found
 
 
 def copy_layer(layer: Layer) -> Layer:
