@@ -29,17 +29,19 @@ class Loop:
 
     def discriminator(self):
         """The discriminator's step alone, as a function: again and again on one batch."""
-        batch = [stream.next() for stream in self._step.discriminator_inputs]
-        return partial(self._step.discriminator.run, *batch)
+        mix = self._step.mix and self._step.mix.next()
+        real, conditions = self._step.split(self._step.real.next())
+        return partial(self._step.discriminator.run, real, self._step.noise.next(), mix, conditions)
 
     def parts(self):
         """The same step as a list of (name, run): kernels by their names, and what is around them."""
         step, d, g = self._step, self._step.discriminator, self._step.generator
         return [
-            ("data", lambda: np.copyto(d.real, step.real.next())),
+            ("data", lambda: d.fill_rows(*step.split(step.real.next()))),
             ("noise", lambda: np.copyto(d.noise, step.noise.next())),
             *((call.name, call.run) for call in d.calls if not call.skipped),
             ("noise", lambda: np.copyto(g.noise, step.generator_noise.next())),
+            *([("data", lambda: g.fill_rows(*step.split(step.generator_real.next())))] if step.generator_real else []),
             *((call.name, call.run) for call in g.calls if not call.skipped),
             ("logging", self._write_log),
         ]
@@ -56,7 +58,7 @@ class Loop:
     def _write_log(self):
         if self._log.used == len(self._log.arrays[0]):
             self._log.used = 0
-        self._log.write(self._step.scores)
+        self._log.write(self._step.kept)
 
 
 def run_all(calls):

@@ -18,10 +18,11 @@ from numgan.data.rows import Rows
 from numgan.data.stream import Shuffled, data_stream, epoch_stream, noise_stream, uniform_stream
 from numgan.errors import ArgumentError, ArgumentTypeError, Error, flag, generator, mapping, method_of, shown, whole
 from numgan.gan.checkpoint import Checkpoint, Look, NoCheckpoint
+from numgan.gan.conditions import together
 from numgan.gan.history import History, ScoreLog
 from numgan.gan.parts import Part, Parts, RandomState
 from numgan.gan.stretches import endless, epoch, stretches
-from numgan.hints import FileName, Numbers, Rng, Source
+from numgan.hints import Array, FileName, Numbers, Rng, Source
 from numgan.nn.model_file import ModelFileError
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class TrainingStep:
     scores  those that a log keeps: of the last discriminator step on real and on fake rows, and of the last generator
             step, in pairs on its real rows too. A side that does not play has none.
     norms   a list likewise: of the gradients that a penalty looks at, if there is one.
+    errors  and of the generated rows' distances to their targets, if there are any.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class TrainingStep:
         rows = gan.rows_per_step(batch_size)
         dtype, lead = gan.generator.dtype, gan.generator.replicas
         latent = gan.generator.shapes[0]
+        self.split = data.split if gan.conditions else lambda rows: (rows, {})
         if order:
             self.real = epoch_stream(order, (rows, *data.shape), dtype)
         else:
@@ -91,13 +94,11 @@ class TrainingStep:
         self.noise = noise_stream(rng, (*lead, rows), latent, dtype)
         self.generator_noise = noise_stream(rng, (*lead, batch_size), latent, dtype)
         self.rows, self.drawn = rows, Parts(real=self.real, noise=self.noise, generator_noise=self.generator_noise)
-        self.discriminator_inputs, self.generator_inputs = [self.real, self.noise], [self.generator_noise]
+        self.mix = self.generator_real = None
         if discriminator_steps and gan.penalty and gan.penalty.mixes:
-            self.drawn["mix"] = uniform_stream(rng, (*lead, rows), dtype)
-            self.discriminator_inputs.append(self.drawn["mix"])
-        if gan.objective.pairs:
-            self.drawn["generator_real"] = data_stream(data, rng, (*lead, batch_size), dtype)
-            self.generator_inputs.append(self.drawn["generator_real"])
+            self.mix = self.drawn["mix"] = uniform_stream(rng, (*lead, rows), dtype)
+        if gan.compares or gan.conditions:
+            self.generator_real = self.drawn["generator_real"] = data_stream(data, rng, (*lead, batch_size), dtype)
         self.discriminator_steps, self.generator_steps = range(discriminator_steps), range(generator_steps)
         self.discriminator = gan.discriminator_step(rows) if discriminator_steps else None
         self.generator = gan.generator_step(batch_size) if generator_steps else None
@@ -107,18 +108,26 @@ class TrainingStep:
         if self.generator:
             self.scores += self.generator.judged
         self.norms = [self.discriminator.norms] if self.discriminator and gan.penalty else []
+        self.errors = [self.generator.errors] if self.generator and gan.l1 else []
 
     def log(self, steps: int) -> ScoreLog:
         """A `ScoreLog` for so many of these."""
-        kept = iter([*self.scores, *self.norms])
-        plays = (self.discriminator, self.discriminator, *[self.generator] * len(self.generator_inputs), self.norms)
+        kept, judged = iter(self.kept), len(self.generator.judged) if self.generator else 1
+        plays = (self.discriminator, self.discriminator, *[self.generator] * judged, self.norms, self.errors)
         return ScoreLog(steps, [next(kept).shape if side else None for side in plays], self.scores[0].dtype)
+
+    @property
+    def kept(self) -> list[Array]:
+        """What a log keeps of a step, in order."""
+        return [*self.scores, *self.norms, *self.errors]
 
     def run(self) -> None:
         for _ in self.discriminator_steps:
-            self.discriminator.run(*[stream.next() for stream in self.discriminator_inputs])
+            real, conditions = self.split(self.real.next())
+            self.discriminator.run(real, self.noise.next(), self.mix and self.mix.next(), conditions)
         for _ in self.generator_steps:
-            self.generator.run(*[stream.next() for stream in self.generator_inputs])
+            real, conditions = self.split(self.generator_real.next()) if self.generator_real else (None, {})
+            self.generator.run(self.generator_noise.next(), real, conditions)
 
 
 class Training:
@@ -131,7 +140,7 @@ class Training:
     """
 
     def __init__(self, gan: GAN, data: Source, rng: Rng, request: Request, more: Mapping[str, Part]) -> None:
-        self.gan, self.history, self.good = gan, History(gan.objective, gan.generator.replicas, gan.penalty), None
+        self.gan, self.history, self.good = gan, History(gan.objective, gan.generator.replicas, gan.penalty, gan.l1), None
         self._every, self._looks = request.every, min(request.every, LOG_STEPS)
         self.settings = {k: getattr(request, k) for k in ("batch_size", "discriminator_steps", "generator_steps")}
         run = {"rng": RandomState(rng), "history": self.history}
@@ -176,7 +185,7 @@ class Training:
             log = self._logs[stretch.step]
             for _ in range(stretch.length):
                 stretch.step.run()
-                log.write([*stretch.step.scores, *stretch.step.norms])
+                log.write(stretch.step.kept)
             due = checkpoint.due(stretch.done)
             if stretch.look or due or not self._finite(stretch.step.scores):
                 self.good = self._look(log, told=callback is None or not stretch.report)
@@ -300,4 +309,4 @@ def as_source(gan: GAN, data: Source | Numbers) -> Source:
     wanted = gan.discriminator.shapes[0]
     if tuple(data.shape) != wanted:
         raise ArgumentError(f"the data has rows of shape {tuple(data.shape)}, the discriminator expects {wanted}")
-    return data
+    return together(data, gan.conditions) if gan.conditions else data

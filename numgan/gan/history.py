@@ -18,14 +18,15 @@ from numgan.gan import penalty as penalties
 from numgan.hints import Array, DType, FileName, Named, Numbers, Shape
 
 if TYPE_CHECKING:
+    from numgan.gan.l1 import L1
     from numgan.gan.objectives import Objective
     from numgan.gan.penalty import Penalty
 
 
 class ScoreLog:
     """Room for the scores of `steps` training steps: on real rows, on fakes, and in the generator's step on its fakes
-    and, where the objective compares pairs, on its real rows; and for the norms of the gradients that a penalty looks
-    at. Each is (steps, *shape); what there is not has None in place of a shape.
+    and, where the objective compares pairs, on its real rows; for the norms of the gradients that a penalty looks at;
+    and for the generated rows' distances to their targets. Each is (steps, *shape); what there is not has None in place of a shape.
     """
 
     def __init__(self, steps: int, shapes: Sequence[Shape | None], dtype: DType) -> None:
@@ -41,7 +42,7 @@ class ScoreLog:
         self.used += 1
 
     def take(self) -> list[Array | None]:
-        """[real, fake, generator's …, norms]: what was logged, None for what there is not; and empties the log."""
+        """[real, fake, generator's …, norms, errors]: what was logged, None for what there is not; and empties the log."""
         taken = [None if a is None else a[: self.used] for a in self.arrays]
         self.used = 0
         return taken
@@ -64,18 +65,26 @@ class History:
     gradient_norm                     mean ‖∇ₓ score‖ over the points it looks at.
     penalty                           what it adds to the discriminator's loss.
 
+    With an `L1`:
+    l1                                mean |G − target| over the generator's batch.
+
     objective  an `Objective` or its name; default "non-saturating".
     replicas   () or (R,), as the scores have them; default ().
     penalty    a `Penalty` or its name; default None.
+    l1         an `L1`; default None.
 
     Rows are only ever added, in arrays that grow: what has been handed out stays as it is.
     """
 
     def __init__(
-        self, objective: Objective | str = "non-saturating", replicas: Shape = (), penalty: Penalty | str | None = None
+        self,
+        objective: Objective | str = "non-saturating",
+        replicas: Shape = (),
+        penalty: Penalty | str | None = None,
+        l1: L1 | None = None,
     ) -> None:
-        self.objective, self.penalty = objectives.get(objective), penalties.get(penalty)
-        self.columns = (*self.objective.columns, *(self.penalty.columns if self.penalty else ()))
+        self.objective, self.penalty, self.l1 = objectives.get(objective), penalties.get(penalty), l1
+        self.columns = sum((part.columns for part in (self.objective, self.penalty, self.l1) if part), ())
         self._columns = {name: np.empty((0, *replicas)) for name in self.columns}
         self._length = 0
 
@@ -87,13 +96,15 @@ class History:
 
         Returns None, or (step, column) of the first value among them that is not finite.
         """
-        start, (real, fake, *judged, norms), columns = len(self), log.take(), {}
+        start, (real, fake, *judged, norms, errors), columns = len(self), log.take(), {}
         if real is not None:
             columns |= self.objective.measure_discriminator(real, fake)
         if judged[0] is not None:
             columns |= self.objective.measure_generator(*judged)
         if norms is not None:
             columns |= self.penalty.measure(norms)
+        if errors is not None:
+            columns |= self.l1.measure(errors)
         gap = np.full_like(next(iter(columns.values())), np.nan)
         bad = []
         for name in self.columns:

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numgan.errors import ArgumentError, affordable, generator, instance, one_of, real_array, whole
+from numgan.errors import ArgumentError, affordable, flag, generator, instance, mapping, one_of, real_array, whole
 from numgan.gan import objectives
 from numgan.gan import penalty as penalties
 from numgan.gan.average import Average
+from numgan.gan.conditions import CONDITIONS, Condition, arrays, checked
 from numgan.gan.fit import Request, fit
+from numgan.gan.l1 import L1
 from numgan.gan.parts import Part, Parts
 from numgan.gan.steps import SCHEDULES, SEPARATE, DiscriminatorStep, GeneratorStep, refusal
 from numgan.gan.stretches import epoch
@@ -56,6 +58,13 @@ class GAN:
         "r1+r2"; default None. A Wasserstein critic then has clip=0.
     average    d, in (0, 1): samples are of the generator's weights averaged with this decay, see `Average`;
         default None: of the weights as they are.
+    conditions  name -> `Condition` (`Label`, `Text`, `Picture`): what both networks read besides, by a `Join` each.
+        Training and sampling then take one by that name for every row, or one for all: sample(n, rng, label=7).
+        Generated rows are made and judged under the conditions of the real rows beside them.
+    matching_aware  whether the discriminator's batch also holds each real row with the condition of the next one, as a
+        fake (Reed et al. 2016, arXiv:1605.05396, algorithm 1): so it learns that a row should be what was asked for.
+        (Where two neighbours have one condition, the pair is right and counts as a fake all the same.) Default False.
+    l1_weight   λ: the generator also minimises λ·mean |G − target|, see `L1`. Default None: it does not.
 
     The rows generated for the discriminator are made in inference mode, as Keras's `predict` makes them, by the
     generator as it is.
@@ -73,6 +82,9 @@ class GAN:
         schedule: str = "concatenated",
         penalty: Penalty | str | None = None,
         average: float | None = None,
+        conditions: Mapping[str, Condition] | None = None,
+        matching_aware: bool = False,
+        l1_weight: float | None = None,
     ) -> None:
         g = instance("GAN: generator", generator, Sequential)
         d = instance("GAN: discriminator", discriminator, Sequential)
@@ -102,6 +114,13 @@ class GAN:
         )
         if self.generator_optimizer is self.discriminator_optimizer:
             raise ArgumentError(f"GAN: each network needs an optimizer of its own, got one {self.generator_optimizer}")
+        self.conditions = checked(conditions)
+        self._check_conditions()
+        self.matching_aware = flag("GAN: matching_aware", matching_aware)
+        if self.matching_aware and (self.objective.pairs or not self.conditions):
+            lacks = f"the objective {self.objective.name} pairs rows" if self.objective.pairs else "it has no conditions"
+            raise ArgumentError(f"GAN: matching_aware=True counts real rows of wrong conditions as fakes, but {lacks}")
+        self.l1 = None if l1_weight is None else L1(l1_weight)
         self.average = None if average is None else Average(g, average)
         self.generator_optimizer.check_free(g)  # before either is attached
         self.discriminator_optimizer.check_free(d)
@@ -117,6 +136,26 @@ class GAN:
             self.parts["average"] = self.average
         self._steps = {}
 
+    def _check_conditions(self):
+        """Raise unless both networks read just these conditions."""
+        for network in (self.generator, self.discriminator):
+            unknown, unread = network.conditions.keys() - self.conditions, self.conditions.keys() - network.conditions
+            if unknown:
+                raise ArgumentError(
+                    f"'{network.name}' reads the conditions {', '.join(sorted(unknown))}, of which GAN(conditions=…) "
+                    "does not say what they are"
+                )
+            if unread:
+                raise ArgumentError(
+                    f"'{network.name}' does not read the conditions {', '.join(sorted(unread))}; it needs a Join of each"
+                )
+            for name, condition in self.conditions.items():
+                if network.conditions[name] != condition.shape:
+                    raise ArgumentError(
+                        f"'{network.name}' reads {name} of the shape {network.conditions[name]}, but {condition!r} has "
+                        f"{condition.shape}"
+                    )
+
     @property
     def latent_dim(self) -> int:
         """How many noise values make one sample."""
@@ -129,8 +168,11 @@ class GAN:
 
     # ---------------------------------------------------------------------------------------------------- training
 
-    def train_discriminator(self, real: Numbers, noise: Numbers, mix: Numbers | None = None) -> Any:
-        """One discriminator step on real rows (…, batch, *shape) and noise (…, batch, *shape).
+    def train_discriminator(
+        self, real: Numbers, noise: Numbers, mix: Numbers | None = None, **conditions: Any
+    ) -> Any:
+        """One discriminator step on real rows (…, batch, *shape) and noise (…, batch, *shape), each real row and the row
+        generated beside it under one condition.
 
         mix  (…, batch), numbers from 0 to 1, uniform at random: where between each generated and real row a penalty
              that asks for it ("wgan-gp") takes its gradient. No other game takes it.
@@ -142,17 +184,17 @@ class GAN:
         rows, noise_rows = self.discriminator.rows_of(real), self.generator.rows_of(noise)
         if rows != noise_rows:
             raise ArgumentError(f"train_discriminator: {rows} real rows but {noise_rows} noise rows")
-        mix = self._check_mix(mix, rows)
+        mix, given = self._check_mix(mix, rows), arrays(self.conditions, conditions, rows, "train_discriminator")
         with self.in_use(), np.errstate(all="ignore"):  # what diverges shows in the metrics
             step = self.discriminator_step(rows)
-            step.run(real, noise, mix)
+            step.run(real, noise, mix, given)
             return _as_numbers(self.objective.discriminator_metrics(step.real_scores, step.fake_scores))
 
-    def train_generator(self, noise: Numbers, real: Numbers | None = None) -> Any:
+    def train_generator(self, noise: Numbers, real: Numbers | None = None, **conditions: Any) -> Any:
         """One generator step on noise (…, batch, *shape), through the frozen discriminator.
 
         real  as many real rows (…, batch, *shape), where the objective compares generated rows with real ones, such as
-              "relativistic", and nothing (default) where it does not.
+              "relativistic", or where there is an `l1_weight`, whose targets they are; nothing (default) elsewhere.
 
         Not one bit of the discriminator changes: weights, gradients, optimiser state, batch-norm statistics.
         Returns the objective's metrics, such as `GeneratorMetrics`.
@@ -161,23 +203,28 @@ class GAN:
         rows, real = self.generator.rows_of(noise), self._opponents(real)
         if real is not None and self.discriminator.rows_of(real) != rows:
             raise ArgumentError(f"train_generator: {self.discriminator.rows_of(real)} real rows but {rows} noise rows")
+        given = arrays(self.conditions, conditions, rows, "train_generator")
         with self.in_use(), np.errstate(all="ignore"):
             step = self.generator_step(rows)
-            step.run(noise, real)
+            step.run(noise, real, given)
             return _as_numbers(self.objective.generator_metrics(*step.judged))
 
     def _opponents(self, real):
-        """The real rows of a generator step, checked: there must be some in a game of pairs, and none in any other."""
-        if self.objective.pairs == (real is not None):
+        """The real rows of a generator step, checked: some where they are compared with, and none elsewhere."""
+        if self.compares == (real is not None):
             return None if real is None else self.discriminator.check_input(real)
-        if self.objective.pairs:
-            raise ArgumentError(
-                f"train_generator: the objective {self.objective.name} compares generated rows with real ones; give "
-                "as many real rows as noise rows"
-            )
+        if self.compares:
+            why = f"the objective {self.objective.name} compares generated rows with real ones"
+            why = why if self.objective.pairs else "l1_weight takes targets"
+            raise ArgumentError(f"train_generator: {why}; give as many real rows as noise rows")
         raise ArgumentError(
             f"train_generator: the objective {self.objective.name} looks at generated rows alone; give no real rows"
         )
+
+    @property
+    def compares(self) -> bool:
+        """Whether the generator's step takes real rows: to be paired with, or to be near to."""
+        return self.objective.pairs or self.l1 is not None
 
     def _check_mix(self, mix, rows):
         """The mixing numbers as an array, or an error; None where nothing is mixed."""
@@ -285,20 +332,23 @@ class GAN:
 
     # ----------------------------------------------------------------------------------------------------- sampling
 
-    def sample(self, n: int, rng: Rng) -> Array:
+    def sample(self, n: int, rng: Rng, **conditions: Any) -> Array:
         """n generated rows (…, n, *shape) of the `sampler`, in inference mode, from standard normal noise drawn from
-        `rng`.
+        `rng`; under a condition for each, or one for all: sample(8, rng, label=7).
         """
         n, rng = whole("sample(n)", n), generator("sample: rng", rng)
         shape = (*self.generator.replicas, n, *self.generator.shapes[0])
         affordable(f"sample: {n:,} rows", 8 * math.prod(shape))
-        return self.sampler.predict(rng.standard_normal(shape, dtype=self.generator.dtype))
+        given = arrays(self.conditions, conditions, n, "sample")
+        return self.sampler.predict(rng.standard_normal(shape, dtype=self.generator.dtype), **given)
 
-    def predict(self, noise: Numbers) -> Array:
+    def predict(self, noise: Numbers, **conditions: Any) -> Array:
         """What the discriminator says of generated rows, D(G(z)) (…, rows, 1), in inference mode, with the `sampler`
         for G: probabilities that they are real, or a critic's scores.
         """
-        return self.discriminator.predict(self.sampler.predict(noise))
+        noise = self.generator.check_input(noise)
+        given = arrays(self.conditions, conditions, self.generator.rows_of(noise), "predict")
+        return self.discriminator.predict(self.sampler.predict(noise, **given), **given)
 
     # ------------------------------------------------------------------------------------------------------- saving
 
@@ -321,7 +371,13 @@ class GAN:
             "schedule": self.schedule,
             **({"penalty": [self.penalty.name, self.penalty.config()]} if self.penalty else {}),
             **({"average": self.average.decay} if self.average else {}),
+            **({"conditions": self._conditions_config()} if self.conditions else {}),
+            **({"matching_aware": True} if self.matching_aware else {}),
+            **({"l1_weight": self.l1.weight} if self.l1 else {}),
         }
+
+    def _conditions_config(self):
+        return {name: [type(c).__name__, c.config()] for name, c in self.conditions.items()}
 
     def copy(self) -> GAN:
         """A new GAN with the same state, optimisers and all, that shares nothing with this one."""
@@ -370,7 +426,11 @@ class GAN:
             optimizers = [model.build_optimizer(key + "_optimizer") for key in ("generator", "discriminator")]
             name, arguments = model.settings["objective"]
             objective = type(objectives.get(name))(**arguments)
-            settings = {"average": model.settings["average"]} if "average" in model.settings else {}
+            optional = ("average", "matching_aware", "l1_weight")
+            settings = {name: model.settings[name] for name in optional if name in model.settings}
+            if "conditions" in model.settings:
+                described = mapping("conditions", model.settings["conditions"])
+                settings["conditions"] = {k: CONDITIONS[kind](**c) for k, (kind, c) in described.items()}
             if "penalty" in model.settings:
                 name, arguments = model.settings["penalty"]
                 settings["penalty"] = type(penalties.get(str(name)))(**arguments)

@@ -6,10 +6,13 @@ statistics used, not updated), without parameter gradients, and its optimiser is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from numgan.errors import ArgumentError
 from numgan.gan.penalty import GENERATED, REAL, penalty_calls
 from numgan.hints import Array
 from numgan.nn.calls import Call, listing, runs
@@ -18,6 +21,7 @@ from numgan.nn.plan import Plan
 if TYPE_CHECKING:
     from numgan.gan.model import GAN
     from numgan.gan.objectives import Objective
+    from numgan.nn.network import Sequential
 
 # The discriminator learns from real and generated rows as one batch, or from one after the other.
 JOINT, SEPARATE = SCHEDULES = ("concatenated", "separate")
@@ -46,15 +50,45 @@ def learning_calls(gan: GAN, plan: Plan, reals: int, penalty: list[Call]) -> lis
     on a batch whose first `reals` rows are real ones. What the objective does to the updated parameters comes before
     what the layers do with them.
     """
-    gradient = gan.objective.discriminator_gradient(plan.y, plan.dy, reals)
+    gradient = gan.objective.discriminator_gradient(scores_of(plan), plan.dy1[..., :-1, :], reals)
     after = [*gan.objective.after_update(gan.discriminator), *gan.discriminator.after_update()]
     return [*plan.forward, *gradient, *plan.backward, *penalty, gan.discriminator_optimizer.call, *after]
+
+
+class Conditions:
+    """Where a step's conditions are to be written: to every network that reads them, and of every part of a batch."""
+
+    def __init__(self, gan: GAN) -> None:
+        self._shapes = {name: condition.shape for name, condition in gan.conditions.items()}
+        self._places = []  # (name, buffer, the rows of it, the rows of what is given)
+
+    def right(self, plan: Plan, network: Sequential, part: Any = np.s_[...]) -> None:
+        """Part of a plan's rows get the conditions as they are given."""
+        self._add(plan, network, part, ((np.s_[:], np.s_[:]),))
+
+    def wrong(self, plan: Plan, network: Sequential, part: Any) -> None:
+        """Part of a plan's rows get, each, the condition of the next, and the last one that of the first."""
+        self._add(plan, network, part, ((np.s_[:-1], np.s_[1:]), (np.s_[-1:], np.s_[:1])))
+
+    def _add(self, plan, network, part, moves):
+        for name, shape in self._shapes.items():
+            behind = (slice(None),) * len(shape)
+            for buffer in plan.conditions[name]:
+                rows = network.samples_first(buffer[part])
+                for to, taken in moves:
+                    self._places.append((name, rows[(..., to, *behind)], (..., taken, *behind)))
+
+    def write(self, conditions: Mapping[str, Array]) -> None:
+        for name, place, taken in self._places:
+            np.copyto(place, conditions[name][taken])
 
 
 class Step:
     """A list of calls that is run as a whole. `print` shows it, line by line."""
 
     title = ""
+    _reals: list[Array]
+    _conditions: Conditions
 
     def __init__(self, calls: list[Call]) -> None:
         self.calls, self._runs = calls, runs(calls)
@@ -63,23 +97,46 @@ class Step:
         for run in self._runs:
             run()
 
+    @property
+    def real(self) -> Array | None:
+        """Where the real rows are to be written, if it reads any."""
+        return self._reals[0] if self._reals else None
+
+    def fill_rows(self, real: Array | None, conditions: Mapping[str, Array] = MappingProxyType({})) -> None:
+        """Write real rows and conditions to wherever the calls read them."""
+        for rows in self._reals:
+            np.copyto(rows, real)
+        self._conditions.write(conditions)
+
     def __str__(self):
         return listing(self.title, self.calls)
 
 
+def scores_of(plan: Plan) -> Array:
+    """A discriminator's scores (…, patches, N): one for each sample, or one for each patch of it."""
+    return plan.y1[..., :-1, :]
+
+
 class DiscriminatorStep(Step):
-    """One discriminator step at one batch size; see `GAN` for the schedules."""
+    """One discriminator step at one batch size; see `GAN` for the schedules.
+
+    Its rows in order: real ones; where it is `matching_aware`, real ones once more, under wrong conditions; generated
+    ones. All but the first are fakes.
+    """
 
     def __init__(self, gan: GAN, batch: int) -> None:
         g, d = gan.generator, gan.discriminator
-        joint = gan.schedule == JOINT
+        joint, mismatched = gan.schedule == JOINT, batch if gan.matching_aware else 0
+        if mismatched == 1:
+            raise ArgumentError("discriminator step: matching_aware=True takes 2 rows or more, got 1")
 
         def learner(rows):
             return Plan(d, rows, training=True, backward=True, depth=d.logit_depth)
 
-        real = learner(2 * batch if joint else batch)
-        fake = real if joint else learner(batch)
-        fakes = np.s_[..., batch if joint else 0 :]
+        real = learner(2 * batch + mismatched if joint else batch)
+        fake = real if joint else learner(batch + mismatched)
+        first = batch if joint else 0
+        wrong, fakes = np.s_[..., first : first + mismatched], np.s_[..., first + mismatched :]
         source = Plan(g, batch, training=False, backward=False)
         copy = {"dst": fake.x[fakes], "src": source.y}
         generate = [*source.forward, Call(np.copyto, copy, g.name, "generated rows", "copy")]
@@ -98,13 +155,23 @@ class DiscriminatorStep(Step):
         self._plain_runs = runs([call for call in calls if id(call) not in penalised])
         self.title = (
             f"discriminator step: {batch:,} real and {batch:,} generated rows, "
-            f"{'as one batch' if joint else 'one batch after the other'}\n"
+            f"{'as one batch' if joint else 'one batch after the other'}"
+            f"{', and the real ones under wrong conditions' if mismatched else ''}\n"
             f"'{d.name}' learns; '{g.name}' is frozen and only runs forward"
         )
         if self._every > 1:
             self.title += f"\nthe penalty is part of every {self._every:,}th step"
-        self.real, self.noise = d.samples_first(real.x[..., :batch]), g.samples_first(source.x)
-        self.real_scores, self.fake_scores = (d.samples_first(a) for a in (real.y[..., :batch], fake.y[fakes]))
+        self.noise = g.samples_first(source.x)
+        self._reals = [d.samples_first(real.x[..., :batch]), *([d.samples_first(fake.x[wrong])] if mismatched else [])]
+        self._conditions = Conditions(gan)
+        self._conditions.right(source, g)
+        self._conditions.right(real, d, np.s_[..., :batch])
+        self._conditions.right(fake, d, fakes)
+        if mismatched:
+            self._conditions.wrong(fake, d, wrong)
+        self.real_scores, self.fake_scores = (
+            d.samples_first(a) for a in (scores_of(real)[..., :batch], scores_of(fake)[fakes])
+        )
 
     def _penalise(self, gan, rows, joint):
         """Bind the penalty of each update, and what it reads and writes: its share of mixing numbers, and the norms."""
@@ -127,11 +194,19 @@ class DiscriminatorStep(Step):
             )
         )
 
-    def run(self, real: Array, noise: Array, mix: Array | None = None) -> None:
-        np.copyto(self.real, real)
+    def fill(
+        self, real: Array, noise: Array, mix: Array | None = None, conditions: Mapping[str, Array] = MappingProxyType({})
+    ) -> None:
+        """Write what the calls read."""
+        self.fill_rows(real, conditions)
         np.copyto(self.noise, noise)
         if self.mix is not None:
             np.copyto(self.mix, mix)
+
+    def run(
+        self, real: Array, noise: Array, mix: Array | None = None, conditions: Mapping[str, Array] = MappingProxyType({})
+    ) -> None:
+        self.fill(real, noise, mix, conditions)
         if self._optimizer.steps // self._updates % self._every == 0:
             self._run()
         else:
@@ -145,33 +220,26 @@ class GeneratorStep(Step):
 
     Where the objective compares pairs, the frozen discriminator scores as many real rows first.
 
-    noise, real  what to fill before the calls run; real is None unless the objective compares pairs.
-    scores       of the generated rows.
-    judged       all that the objective measures the generator by: the scores, and those of the real rows in pairs.
+    scores  of the generated rows.
+    judged  all that the objective measures the generator by: the scores, and those of the real rows in pairs.
+    errors  each row's mean distance to its target (…, batch, 1), where the GAN has an `l1_weight`; else None.
     """
 
     def __init__(self, gan: GAN, batch: int) -> None:
         g, d = gan.generator, gan.discriminator
-        source = Plan(g, batch, training=True, backward=True)
-        critic = Plan(
-            d,
-            batch,
-            training=False,
-            backward=True,
-            input_gradient=True,
-            depth=d.logit_depth,
-            x1=source.y1,
-            dx1=source.dy1,
-        )
+        critic = Plan(d, batch, training=False, backward=True, input_gradient=True, depth=d.logit_depth)
+        source = Plan(g, batch, training=True, backward=True, y1=critic.x1, dy1=critic.dx1)
         opponents = []
         if gan.objective.pairs:
             opponents = [Plan(d, batch, training=False, backward=False, depth=d.logit_depth)]
+        self._targets = [opponent.x for opponent in opponents]
         calls = [
             *(call for opponent in opponents for call in opponent.forward),
             *source.forward,
             *critic.forward,
-            *gan.objective.generator_gradient(critic.y, critic.dy, *(opponent.y for opponent in opponents)),
+            *gan.objective.generator_gradient(scores_of(critic), critic.dy1[..., :-1, :], *map(scores_of, opponents)),
             *critic.backward,
+            *self._l1(gan, source),
             *source.backward,
             gan.generator_optimizer.call,
             *g.after_update(),
@@ -180,15 +248,36 @@ class GeneratorStep(Step):
         super().__init__(calls)
         self.title = (
             f"generator step: {batch:,} rows of noise, through '{g.name}' and '{d.name}', and back"
-            f"{f'; {batch:,} real rows to compare with' if opponents else ''}\n"
+            f"{f'; {batch:,} real rows to compare with' if gan.compares else ''}\n"
             f"'{g.name}' learns; '{d.name}' is frozen"
         )
-        self.noise, self.scores = g.samples_first(source.x), d.samples_first(critic.y)
-        self.real = d.samples_first(opponents[0].x) if opponents else None
-        self.judged = [self.scores, *(d.samples_first(opponent.y) for opponent in opponents)]
+        self.noise, self.scores = g.samples_first(source.x), d.samples_first(scores_of(critic))
+        self._reals = [d.samples_first(target) for target in self._targets]
+        self._conditions = Conditions(gan)
+        for plan, network in ((source, g), (critic, d), *((opponent, d) for opponent in opponents)):
+            self._conditions.right(plan, network)
+        self.judged = [self.scores, *(d.samples_first(scores_of(opponent)) for opponent in opponents)]
 
-    def run(self, noise: Array, real: Array | None = None) -> None:
+    def _l1(self, gan, source):
+        """The calls of the distance to the targets, where there is one, between the two networks' ways back."""
+        self.errors = None
+        if gan.l1 is None:
+            return []
+        y, target = source.y1[..., :-1, :], np.empty_like(source.y)
+        errors = np.zeros_like(y[..., :1, :])
+        self._targets.append(target)
+        self.errors = gan.generator.samples_first(errors)
+        return gan.l1.calls(y, target.reshape(y.shape), source.dy1[..., :-1, :], errors)
+
+    def fill(
+        self, noise: Array, real: Array | None = None, conditions: Mapping[str, Array] = MappingProxyType({})
+    ) -> None:
+        """Write what the calls read."""
         np.copyto(self.noise, noise)
-        if self.real is not None:
-            np.copyto(self.real, real)
+        self.fill_rows(real, conditions)
+
+    def run(
+        self, noise: Array, real: Array | None = None, conditions: Mapping[str, Array] = MappingProxyType({})
+    ) -> None:
+        self.fill(noise, real, conditions)
         self._run()

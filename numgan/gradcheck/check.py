@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ def check_gradients(
     *,
     target: Numbers | None = None,
     gradient: Callable[..., Any] | None = None,
+    conditions: Mapping[str, Any] = MappingProxyType({}),
     training: bool = True,
     tolerance: float = TOLERANCE,
     coordinates: int | None = None,
@@ -57,6 +59,7 @@ def check_gradients(
     gradient     for a function f: gradient(x) for a scalar f, the gradient; for one that gives an array,
                  gradient(x, dy), the vector-Jacobian product Σ dy·∂f/∂x. With a dictionary x both take keyword
                  arguments, dy besides, and give a dictionary. Anything NumPy can read as an array will do.
+    conditions   for a GAN with conditions: name -> one for every row.
     training     layers and networks: training mode, where parameters have gradients (default), or inference mode,
                  where only the input has one.
     tolerance    relative; default 10⁻⁷.
@@ -87,7 +90,7 @@ def check_gradients(
             network.check_input(real_array(f"check_gradients: x[{i}]", rows))
             for i, (network, rows) in enumerate(zip((subject.discriminator, subject.generator), x, strict=True))
         )
-        problems = gan_problems(subject, x, report)
+        problems = gan_problems(subject, x, conditions, report)
 
         def after():
             for network, rows in zip((subject.generator, subject.discriminator), (x[1], x[0]), strict=True):

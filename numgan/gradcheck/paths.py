@@ -9,6 +9,7 @@ checked. What does not is a broken guarantee of the report. So is an output that
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -125,6 +126,8 @@ def _unwritten_by_layers(values):
             for output in outputs.values():
                 output[...] = fill
             np.copyto(alone.samples_first(plan.x), x)  # after the fills: x and y may be the same memory, dy and dx too
+            for buffer in itertools.chain.from_iterable(plan.conditions.values()):  # whose layer may only join it
+                buffer[...] = 0
             np.copyto(plan.dy, dy)
             plan.run_forward()
             plan.run_backward()

@@ -7,16 +7,18 @@ points at once, perturbed copies stacked on the replica axis.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from numgan.errors import ArgumentError, ArgumentTypeError, real_array
+from numgan.gan.conditions import arrays
 from numgan.gan.model import GAN
 from numgan.gan.penalty import GENERATED, REAL
-from numgan.gan.steps import SEPARATE, DiscriminatorStep, GeneratorStep
+from numgan.gan.steps import SEPARATE, DiscriminatorStep, GeneratorStep, scores_of
 from numgan.gradcheck.second_order import Paid, payments
 from numgan.hints import Array, Named, Numbers, Rng
 from numgan.nn.calls import runs
@@ -117,10 +119,12 @@ def network_terms(
     training: bool,
     depth: int | None = None,
     paid: Paid | None = None,
+    conditions: Mapping[str, Array] = MappingProxyType({}),
 ) -> Problem:
     """A problem on a network's parameters and input: `start` writes ∂L/∂y, `terms` are those of L as y has them, `paid`
-    is what is added to L.
+    is what is added to L. Conditions stay as they are.
     """
+    network.fill_conditions(plan, conditions)
     views = network.parameters() if training else {}
     base = {name: array.copy() for name, array in views.items()} | {"input": x}
     state = network.state.copy()  # running statistics as they are now, not as a training pass leaves them
@@ -143,6 +147,7 @@ def network_terms(
     def make(replicas):
         twin = network.copy(replicas=replicas)
         inner = Plan(twin, len(x), training=training, backward=False, depth=depth)
+        twin.fill_conditions(inner, conditions)
         more = paid.terms(twin) if paid else lambda: np.empty((replicas or 1, 0))
 
         def run():
@@ -238,41 +243,53 @@ def loss_problem(loss: Any, prediction: Numbers, target: Numbers | None) -> Prob
     return Problem({"prediction": prediction}, claim, make, 8 * 4 * prediction.size, rows=len(prediction), known=known)
 
 
-def gan_problems(gan: GAN, x: Any, report: Report) -> list[Problem]:
-    """The gradients that a GAN's two steps compute, each with the loss that they are of."""
+def gan_problems(gan: GAN, x: Any, given: Mapping[str, Any], report: Report) -> list[Problem]:
+    """The gradients that a GAN's two steps compute, each with the loss that they are of; `given` are the conditions."""
     real, noise = (np.asarray(a, np.float64) for a in x)
     if len(real) != len(noise):
         raise ArgumentError(f"checking a GAN takes as many real rows as noise rows, got {len(real)} and {len(noise)}")
     g, d = gan.generator.copy("float64"), gan.discriminator.copy("float64")
-    twin = GAN(g, d, objective=gan.objective, schedule=gan.schedule, penalty=gan.penalty)
-    fakes, objective = g.predict(noise), twin.objective
+    how = {name: getattr(gan, name) for name in ("objective", "schedule", "penalty", "conditions", "matching_aware")}
+    twin = GAN(g, d, l1_weight=gan.l1 and gan.l1.weight, **how)
+    given = {name: np.array(c) for name, c in arrays(gan.conditions, given, len(real), "check_gradients").items()}
+    fakes, objective = g.predict(noise, **given), twin.objective
     mix = np.random.default_rng(len(real)).uniform(size=len(real))
     paid = payments(twin, {REAL: real, GENERATED: fakes}, mix)
+    false, under = ([real, fakes], [WRONG, RIGHT]) if gan.matching_aware else ([fakes], [RIGHT])
     if gan.schedule == SEPARATE:
-        batches = [("discriminator step on real", real, len(real)), ("on generated", fakes, 0)]
+        batches = [("discriminator step on real", [real], [RIGHT], len(real)), ("on generated", false, under, 0)]
     else:
-        batches = [("discriminator step", np.concatenate([real, fakes]), len(real))]
+        batches = [("discriminator step", [real, *false], [RIGHT, *under], len(real))]
     before = _fingerprint(g, twin.generator_optimizer)
-    step, inputs = DiscriminatorStep(twin, len(real)), {"real": real, "noise": noise}
-    mixed = {"mix": mix} if step.mix is not None else {}
-    claims = _claimed_gradients(step, d, twin.discriminator_optimizer, inputs | mixed)
+    step, inputs = DiscriminatorStep(twin, len(real)), {"real": real, "noise": noise, "mix": mix}
+    claims = _claimed_gradients(step, d, twin.discriminator_optimizer, inputs, given)
     if _fingerprint(g, twin.generator_optimizer) != before:
         report.broken.append("the discriminator's step changed the generator")
     problems = [
-        _critic_problem(objective, _with_state(d, state), rows, reals, claim, name, pays)
-        for (name, rows, reals), (claim, state), pays in zip(batches, claims, paid[: len(claims)], strict=True)
+        _critic_problem(objective, _with_state(d, state), rows, under, given, reals, claim, name, pays)
+        for (name, rows, under, reals), (claim, state), pays in zip(batches, claims, paid[: len(claims)], strict=True)
     ]
     before = _fingerprint(d, twin.discriminator_optimizer)
-    inputs = {name: array for name, array in inputs.items() if name == "noise" or objective.pairs}
-    claims = _claimed_gradients(GeneratorStep(twin, len(noise)), g, twin.generator_optimizer, inputs)
+    inputs = {"noise": noise, "real": real}
+    claims = _claimed_gradients(GeneratorStep(twin, len(noise)), g, twin.generator_optimizer, inputs, given)
     if _fingerprint(d, twin.discriminator_optimizer) != before:
         report.broken.append("the generator's step changed the frozen discriminator")
-    opponents = [_scores(d, real)] if objective.pairs else []
-    problems.append(_chain_problem(objective, g, d, noise, opponents, claims[0][0]))
+    opponents = [_scores(d, real, given)] if objective.pairs else []
+    problems.append(_chain_problem(twin, noise, given, opponents, real, claims[0][0]))
     return problems
 
 
-def _claimed_gradients(step, network, optimizer, inputs):
+def RIGHT(c: Array) -> Array:
+    """The conditions of rows as they are."""
+    return c
+
+
+def WRONG(c: Array) -> Array:
+    """Each row's is that of the next, the last one's that of the first."""
+    return np.concatenate([c[1:], c[:1]])
+
+
+def _claimed_gradients(step, network, optimizer, inputs, given):
     """[(gradients, the state that their pass started from)] for each update of a training step, which is caught in
     place of being applied. What follows an update of the network, such as clipping its values, is left out with it.
 
@@ -283,8 +300,8 @@ def _claimed_gradients(step, network, optimizer, inputs):
     state = network.state.copy()
     for factor in (-0.7, 1.0):
         claims, network.state[...], start = [], state, state
-        for name, array in inputs.items():
-            np.copyto(getattr(step, name), factor * array)
+        others = given if factor == 1 else {name: WRONG(c) for name, c in given.items()}
+        step.fill(**{name: factor * array for name, array in inputs.items()}, conditions=others)
         for call in step.calls:
             if call.run == optimizer.update:
                 claims.append(({name: array.copy() for name, array in network.gradients().items()}, start))
@@ -312,44 +329,64 @@ def _fingerprint(network, optimizer):
     return b"".join(a.tobytes() for a in arrays) + bytes(str(optimizer.steps), "ascii")
 
 
-def _discriminator_terms(objective, reals):
-    """The terms of the discriminator's loss on scores (…, rows, 1), of which the first `reals` are of real rows."""
+def _discriminator_terms(objective, reals, axes):
+    """The terms of the discriminator's loss on its outputs (…, rows, *shape), shape of so many axes, of which the first
+    `reals` are of real rows: a score for each, or for each patch.
+    """
 
-    return lambda z: objective.discriminator_terms(z[..., :reals, :], z[..., reals:, :])
+    def terms(y):
+        z = y.reshape(*y.shape[:-axes], -1)
+        return objective.discriminator_terms(z[..., :reals, :], z[..., reals:, :])
+
+    return terms
 
 
-def _critic_problem(objective, d, rows, reals, claim, name, paid):
-    """The discriminator's step on one batch; the input's gradient, which training never asks for, is added. What a
+def _critic_problem(objective, d, parts, under, given, reals, claim, name, paid):
+    """The discriminator's step on one batch of `parts`, each under the conditions that a function makes of those given; the input's gradient, which training never asks for, is added. What a
     penalty is paid at are points of their own, which that gradient does not see.
     """
+    rows = np.concatenate(parts)
+    given = {name: np.concatenate([of(c) for of in under]) for name, c in given.items()}
     plan = Plan(d, len(rows), training=True, backward=True, input_gradient=True, depth=d.logit_depth)
-    calls = objective.discriminator_gradient(plan.y, plan.dy, reals)
+    calls = objective.discriminator_gradient(scores_of(plan), plan.dy1[..., :-1, :], reals)
 
     def start():
         for run in runs(calls):
             run()
 
-    problem = network_terms(d, plan, rows, start, _discriminator_terms(objective, reals), True, d.logit_depth, paid)
+    terms = _discriminator_terms(objective, reals, len(d.shapes[-1]))
+    problem = network_terms(d, plan, rows, start, terms, True, d.logit_depth, paid, given)
     problem.analytic |= claim  # as training has it
     problem.prefix = name + ": "
     return problem
 
 
-def _scores(d, rows):
-    """The frozen discriminator's scores of given rows, (1, rows)."""
+def _scores(d, rows, given):
+    """The frozen discriminator's scores of given rows, (patches, rows)."""
     plan = Plan(d, len(rows), training=False, backward=False, depth=d.logit_depth)
     np.copyto(d.samples_first(plan.x), rows)
+    d.fill_conditions(plan, given)
     plan.run_forward()
-    return plan.y
+    return scores_of(plan)
 
 
-def _chain_problem(objective, g, d, noise, opponents, claim):
+def _chain_problem(gan, noise, given, opponents, targets, claim):
     """The generator's step through the frozen discriminator, with the noise's gradient added. `opponents` are the
     scores of the real rows that generated ones are compared with: one array, or none.
     """
-    source, critic = _chain(g, d, len(noise), True)
-    start = objective.generator_gradient(critic.y, critic.dy, *opponents)
-    calls = runs([*source.forward, *critic.forward, *start, *critic.backward, *source.backward])
+    objective, g, d = gan.objective, gan.generator, gan.discriminator
+    source, critic = _chain(g, d, len(noise), given, True)
+    start = objective.generator_gradient(scores_of(critic), critic.dy1[..., :-1, :], *opponents)
+    weight = gan.l1.weight if gan.l1 else 0.0
+
+    def pull():
+        """The second gradient at the generator's output, from its definition."""
+        if weight:
+            away = np.sign(g.samples_first(source.y) - targets)
+            g.samples_first(source.dy)[...] += weight / targets.size * away
+
+    ups, downs = runs([*source.forward, *critic.forward, *start, *critic.backward]), runs(source.backward)
+    calls = [*ups, pull, *downs]
     views, columns = g.parameters(), g.samples_first(source.x)
     state, frozen = g.state.copy(), d.state.copy()
     base = {name: array.copy() for name, array in views.items()} | {"noise": noise}
@@ -366,13 +403,18 @@ def _chain_problem(objective, g, d, noise, opponents, claim):
 
     def make(replicas):
         g_twin, d_twin = g.copy(replicas=replicas), d.copy(replicas=replicas)
-        inner, head = _chain(g_twin, d_twin, len(noise), False)
+        inner, head = _chain(g_twin, d_twin, len(noise), given, False)
 
         def run():
             g_twin.state[...], d_twin.state[...] = state, frozen
             inner.run_forward()
             head.run_forward()
-            return objective.generator_losses(head.y, *opponents).reshape(replicas or 1, -1) / len(noise)
+            losses = objective.generator_losses(scores_of(head), *opponents).reshape(replicas or 1, -1)
+            terms = losses / losses.shape[1]
+            if not weight:
+                return terms
+            far = np.abs(g_twin.samples_first(inner.y) - targets).reshape(replicas or 1, -1)
+            return np.concatenate([terms, weight * far / targets.size], axis=1)
 
         return g_twin.parameters() | {"noise": g_twin.samples_first(inner.x)}, run
 
@@ -382,17 +424,11 @@ def _chain_problem(objective, g, d, noise, opponents, claim):
     return problem
 
 
-def _chain(g, d, batch, backward):
+def _chain(g, d, batch, given, backward):
     """The chain built anew, not taken from `GeneratorStep`: a fault there must not reach what it is held against."""
-    source = Plan(g, batch, training=True, backward=backward, input_gradient=backward)
-    critic = Plan(
-        d,
-        batch,
-        training=False,
-        backward=backward,
-        input_gradient=backward,
-        depth=d.logit_depth,
-        x1=source.y1,
-        dx1=source.dy1,
-    )
+    critic = Plan(d, batch, training=False, backward=backward, input_gradient=backward, depth=d.logit_depth)
+    how = {"y1": critic.x1, "dy1": critic.dx1}
+    source = Plan(g, batch, training=True, backward=backward, input_gradient=backward, **how)
+    for network, plan in ((g, source), (d, critic)):
+        network.fill_conditions(plan, given)
     return source, critic

@@ -192,3 +192,24 @@ def softmax_cross_entropy_backward(z, target, row, out):
     softmax_forward(z, row, out)
     np.subtract(out, target, out=out)
     np.divide(out, z.shape[-1], out=out)
+
+
+def absolute_error_forward(y, target, out):
+    """ℓ = |y − t|, the L1 distance number by number. All (n, N)."""
+    np.subtract(y, target, out=out)
+    np.abs(out, out=out)
+
+
+def absolute_error_backward(y, target, share, temp, out):
+    """out += share·sign(y − t)."""
+    np.subtract(y, target, out=temp)
+    np.sign(temp, out=temp)
+    np.multiply(temp, share, out=temp)
+    np.add(out, temp, out=out)
+
+
+def absolute_error_means(y, target, temp, out):
+    """The mean of ℓ = |y − t| over each sample's n numbers. y, target, temp (n, N); out (1, N)."""
+    absolute_error_forward(y, target, out=temp)
+    np.add.reduce(temp, axis=-2, keepdims=True, out=out)
+    np.divide(out, y.shape[-2], out=out)

@@ -200,10 +200,10 @@ class BinaryCrossEntropy(CrossEntropy):
         return (prediction > self.threshold) == (target > 0.5)
 
 
-def logit_constants(target: Array, shape: Shape, weight: float = 1) -> tuple[Array, Array, Array]:
+def logit_constants(target: Array, shape: Shape, weight: float | Array = 1) -> tuple[Array, Array, Array]:
     """(offset, half, half_over_count) for `kernels.bce_logits_backward` on logits of `shape` and these targets.
 
-    The gradient then is that of weight × the mean loss.
+    The gradient then is that of the mean of weight × loss.
     """
     share, dtype = weight / (shape[-2] * shape[-1]), target.dtype
     return np.asarray((0.5 - target) * share, dtype), np.array(0.5, dtype), np.array(0.5 * share, dtype)

@@ -252,7 +252,7 @@ def history(record: History, path: FileName) -> None:
     """history.png: the objective's panels, each with the values that theory gives. Gaps stay gaps: a side that does
     not play leaves its panels empty, and says so.
     """
-    panels = [*record.objective.panels, *(record.penalty.panels if record.penalty else [])]
+    panels = [panel for part in (record.objective, record.penalty, record.l1) if part for panel in part.panels]
     columns = min(len(panels), 3)
     figure, axes = _panels(-(-len(panels) // columns), columns, (5.3, 3.5), (0.75, 0.1, 0.5, 0.3))
     for ax in axes[len(panels) :]:

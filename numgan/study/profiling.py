@@ -89,17 +89,14 @@ def profile(gan: GAN, data: Source, batch_size: int, rng: Rng, steps: int = 30) 
     """(rows, seconds of a whole step run without the clock) for a GAN on a data source; medians over `steps` steps."""
     step = TrainingStep(gan, data, batch_size, rng)
     d_step, g_step = step.discriminator, step.generator
-    g_inputs = ("noise", g_step.noise), ("real rows", g_step.real)  # the latter where the objective compares pairs
     for _ in range(3):
         step.run()
     rows = [
-        _input("discriminator", "real rows", step.real, d_step.real),
-        _input("discriminator", "noise", step.noise, d_step.noise),
+        _rows(step, "discriminator", step.real, d_step),
+        _noise("discriminator", step.noise, d_step),
         *_step("discriminator", d_step),
-        *(
-            _input("generator", name, stream, buffer)
-            for stream, (name, buffer) in zip(step.generator_inputs, g_inputs, strict=False)
-        ),
+        _noise("generator", step.generator_noise, g_step),
+        *([_rows(step, "generator", step.generator_real, g_step)] if step.generator_real else []),
         *_step("generator", g_step),
     ]
     runs = [row.call.run for row in rows]
@@ -118,12 +115,17 @@ def profile(gan: GAN, data: Source, batch_size: int, rng: Rng, steps: int = 30) 
     return rows, float(np.median(whole))
 
 
-def _input(phase, name, stream, buffer):
-    """The row of drawing a batch and putting it where the step reads it."""
+def _noise(phase, stream, step):
+    """The row of drawing noise and putting it where the step reads it."""
+    return _input(phase, "noise", lambda: np.copyto(step.noise, stream.next()), step.noise)
 
-    def draw():
-        np.copyto(buffer, stream.next())
 
+def _rows(training, phase, stream, step):
+    """The row of drawing real rows, and the conditions that go with them."""
+    return _input(phase, "real rows", lambda: step.fill_rows(*training.split(stream.next())), stream.next())
+
+
+def _input(phase, name, draw, buffer):
     return Row(phase, Call(draw, {"buffer": buffer}, layer=name, direction="draw", run=draw), 0, buffer.nbytes)
 
 

@@ -207,11 +207,11 @@ def test_the_row_of_ones_stays_one():
 
 
 def test_buffers_that_are_handed_in_are_those_that_are_used():
-    """How the discriminator of a GAN's chain reads the generator's output where it is."""
-    net, below = bound(Dense(3), Tanh())
+    """How the generator of a GAN's chain writes where the discriminator reads, and the other way round."""
     above = Sequential([Dense(2), Sigmoid()], 3, rng(1), "float64")
-    plan = Plan(above, 7, training=False, backward=True, input_gradient=True, x1=below.y1, dx1=below.dy1)
-    assert plan.x1 is below.y1 and plan.dx1 is below.dy1
+    plan = Plan(above, 7, training=False, backward=True, input_gradient=True)
+    net, below = bound(Dense(3), Tanh(), y1=plan.x1, dy1=plan.dx1)
+    assert below.y1 is plan.x1 and below.dy1 is plan.dx1
     below.x[...] = normal_rows().T
     below.run_forward()
     plan.run_forward()

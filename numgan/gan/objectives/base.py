@@ -30,7 +30,9 @@ class Panel(NamedTuple):
 
 
 class Objective(ABC):
-    """What both sides of the game minimise. Scores are arrays (…, 1, N) or (…, N, 1), whatever the caller has.
+    """What both sides of the game minimise. Scores are arrays (…, 1, N) or (…, N, 1), whatever the caller has; of a
+    discriminator that gives each patch of an image a score (Isola et al. 2017, arXiv:1611.07004, section 3.2.2),
+    (…, patches, N) or (…, N, patches). A loss is then the mean over patches too.
 
     name         what settings and model files call it.
     pairs        whether a loss is of a real and a generated row together, row i with row i. Then both have to be in one
@@ -71,11 +73,12 @@ class Objective(ABC):
     def check(self, discriminator: Sequential) -> None:
         """Raise unless the discriminator ends in what this objective reads."""
         probability = discriminator.logit_depth < len(discriminator.layers)
-        if discriminator.shapes[-1] != (1,) or probability != self.probabilities:
+        if discriminator.shapes[-1][0] != 1 or probability != self.probabilities:
             ends = ", ".join(["Dense(1)", *map(repr, self.closing())])
             raise ArgumentError(
-                f"the objective {self.name} reads a discriminator that must end in {ends}; '{discriminator.name}' ends "
-                f"in {discriminator.layers[-1]!r} and gives {discriminator.shapes[-1]}"
+                f"the objective {self.name} reads a discriminator that must end in {ends}, or for scores of patches in "
+                f"one channel; '{discriminator.name}' ends in {discriminator.layers[-1]!r} and gives "
+                f"{discriminator.shapes[-1]}"
             )
 
     def after_update(self, network: Sequential) -> list[Call]:
@@ -94,7 +97,7 @@ class Objective(ABC):
 
     @abstractmethod
     def discriminator_terms(self, real: Array, fake: Array) -> Array:
-        """The terms (…, terms, 1) whose sum is the discriminator's loss, from scores (…, rows, 1) of either side."""
+        """The terms (…, terms, patches) whose sum is the discriminator's loss, from scores of either side."""
 
     @abstractmethod
     def generator_losses(self, z: Array, real: Array | None = None) -> Array:
@@ -144,11 +147,11 @@ class Unpaired(Objective):
     def discriminator_terms(self, real: Array, fake: Array) -> Array:
         shares = self.shares() if real.size and fake.size else (1.0, 1.0)
         losses = self.real_losses(real), self.fake_losses(fake)
-        return np.concatenate([s * a / max(a.shape[-2], 1) for s, a in zip(shares, losses, strict=True)], axis=-2)
+        return np.concatenate([s * a / max(a.shape[-2] * a.shape[-1], 1) for s, a in zip(shares, losses, strict=True)], axis=-2)
 
 
 def mean(elements: Array) -> Any:
-    """Over the batch: (…, batch, 1) to (…), in float64."""
+    """Over the batch, and patches: (…, batch, patches) to (…), in float64."""
     return elements.mean(axis=(-2, -1), dtype=np.float64)
 
 

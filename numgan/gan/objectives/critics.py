@@ -209,13 +209,14 @@ class Relativistic(Objective):
     def discriminator_gradient(self, z: Array, out: Array, reals: int) -> list[Call]:
         real, fake = np.s_[..., :reals], np.s_[..., reals:]
         pair = z[real], z[fake]
-        return [_pairing(*pair, -1 / reals, out[real]), _pairing(*pair, 1 / reals, out[fake])]
+        scores = reals * z.shape[-2]
+        return [_pairing(*pair, -1 / scores, out[real]), _pairing(*pair, 1 / scores, out[fake])]
 
     def generator_gradient(self, z: Array, out: Array, real: Array | None = None) -> list[Call]:
-        return [_pairing(z, real, -1 / z.shape[-1], out)]
+        return [_pairing(z, real, -1 / (z.shape[-1] * z.shape[-2]), out)]
 
     def discriminator_terms(self, real: Array, fake: Array) -> Array:
-        return self._elements(real, fake) / real.shape[-2]
+        return self._elements(real, fake) / (real.shape[-2] * real.shape[-1])
 
     def generator_losses(self, z: Array, real: Array | None = None) -> Array:
         return self._elements(z, real)
@@ -244,8 +245,11 @@ def _sides(z, reals, real, fake):
 
 
 def _per_row(z, reals, real, fake):
-    """What each row has of its side's mean: real/reals for the first `reals` columns, fake/fakes for all others."""
-    return _sides(z, reals, real / max(reals, 1), fake / max(z.shape[-1] - reals, 1))
+    """What each score has of its side's mean: real/reals in the first `reals` columns, fake/fakes in all others, and of
+    that a share for each patch.
+    """
+    patches, fakes = z.shape[-2], z.shape[-1] - reals
+    return _sides(z, reals, real / (max(reals, 1) * patches), fake / (max(fakes, 1) * patches))
 
 
 def _slopes(out, slope):

@@ -99,9 +99,12 @@ class _CrossEntropyGame(Unpaired):
 
     def discriminator_gradient(self, z: Array, out: Array, reals: int) -> list[Call]:
         count = z.shape[-1]
-        target = np.repeat(np.array([self.real_target, 0.0], z.dtype), [reals, count - reals])
-        both = 0 < reals < count
-        return [_cross_entropy_gradient(z, out, target, 2 if both and self.summed else 1)]  # a sum is twice the mean
+        sides = [reals, count - reals]
+        target = np.repeat(np.array([self.real_target, 0.0], z.dtype), sides)
+        weight = 2 if all(sides) and self.summed else 1  # a sum is twice the mean
+        if all(sides) and reals != count - reals:  # the mean over all is not that of the two means
+            weight = np.array(np.broadcast_to(np.repeat(weight * count / 2 / np.array(sides), sides), z.shape))
+        return [_cross_entropy_gradient(z, out, target, weight)]
 
     def generator_gradient(self, z: Array, out: Array, real: Array | None = None) -> list[Call]:
         return [_cross_entropy_gradient(z, out, np.array(self._target, z.dtype), self._weight)]

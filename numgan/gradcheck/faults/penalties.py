@@ -167,8 +167,8 @@ _activation_buffers = second_order.activation_buffers
 
 
 @fault("penalty: the tangent pass adds the biases", "penalties", "activation_buffers", owner=second_order)
-def _(layers, columns, x1=None, one=1.0):
-    return _activation_buffers(layers, columns, x1, 1.0)
+def _(layers, columns, one):
+    return _activation_buffers(layers, columns)
 
 
 @fault("penalty: LeakyReLU's tangent is LeakyReLU of the tangent", "penalties", "bind_tangent", owner=LeakyReLU)

@@ -2,8 +2,11 @@
 
 from functools import partial
 
+import numpy as np
+
 from numgan.gan import steps
 from numgan.gradcheck.faults.catalogue import chapter
+from numgan.nn.calls import Call
 
 fault = chapter("steps", steps)
 
@@ -13,7 +16,7 @@ _Plan = steps.Plan
 
 @fault("gan: the frozen discriminator runs in training mode, its statistics move", "chain", "Plan")
 def _(network, batch, **options):
-    if "x1" in options:
+    if options.get("input_gradient"):
         options["training"] = True
     return _Plan(network, batch, **options)
 
@@ -31,7 +34,7 @@ def _(network, batch, **options):
 
 @fault("gan: the discriminator's gradient never reaches the generator", "chain", "Plan")
 def _(network, batch, **options):
-    options.pop("dx1", None)
+    options.pop("dy1", None)
     return _Plan(network, batch, **options)
 
 
@@ -56,13 +59,14 @@ class _WithoutBatch(_Plan):
 
     def __init__(self, network, batch, **options):
         super().__init__(network, batch, **options)
-        frozen = _Plan(network, batch, **options | {"training": False, "backward": False}, x1=self.x1)
-        self.forward, self.y1 = [*self.forward, *frozen.forward], frozen.y1
+        frozen = _Plan(network, batch, **{"training": False, "backward": False, "y1": options["y1"]})
+        copied = Call(np.copyto, {"dst": frozen.x, "src": self.x})
+        self.forward = [*self.forward, copied, *frozen.forward]
 
 
 @fault("gan: the chain's discriminator reads a copy of its own, which nobody fills", "chain", "Plan")
 def _(network, batch, **options):
-    options.pop("x1", None)
+    options.pop("y1", None)
     return _Plan(network, batch, **options)
 
 

@@ -1,0 +1,181 @@
+"""Conditions: what a sample is asked to be. A class, a picture, a sentence; as objects that read what callers give.
+
+A conditional GAN (Mirza & Osindero 2014, arXiv:1411.1784) gives one and the same condition to both networks, which read
+it by way of a `Join`: the generator beside its noise, the discriminator beside the row that it judges.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from numgan.errors import ArgumentError, as_shape, instance, mapping, real_array, shown, whole
+from numgan.hints import Array, Config, Named, Numbers, Rng, Shape, Source
+
+
+class Condition(ABC):
+    """What a condition may be. `shape` is that of one sample's, as networks read it."""
+
+    shape: Shape
+    takes: tuple[str, ...] = ()
+
+    @abstractmethod
+    def check(self, name: str, c: Array) -> None:
+        """Raise unless c (…, rows, *shape) is one; `name` is what the caller calls it."""
+
+    def array(self, name: str, given: Any, rows: int) -> Array:
+        """What a caller gives, one for all rows or one for each, as an array (…, rows, *shape)."""
+        c = real_array(name, self.read(name, given))
+        if self.shape == (1,) and c.shape[-1:] != (1,):
+            c = c[..., None]
+        if c.shape == self.shape:
+            c = np.broadcast_to(c, (rows, *self.shape))
+        if c.ndim <= len(self.shape) or c.shape[-1 - len(self.shape) :] != (rows, *self.shape):
+            raise ArgumentError(f"{name} has the shape {c.shape}, expected {self.shape} or {(rows, *self.shape)}")
+        self.check(name, c)
+        return c
+
+    def read(self, name: str, given: Any) -> Numbers:
+        """Numbers from what a caller gives. Default: it is numbers."""
+        return given
+
+    def config(self) -> Config:
+        """The keyword arguments that make this condition again, as JSON-ready values."""
+        return {name: getattr(self, name) for name in self.takes}
+
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(f'{k}={shown(v)}' for k, v in self.config().items())})"
+
+
+class Label(Condition):
+    """One of so many classes: a whole number from 0 to classes − 1."""
+
+    shape = (1,)
+    takes = ("classes",)
+
+    def __init__(self, classes: int) -> None:
+        self.classes = whole("Label(classes)", classes, 2)
+
+    def check(self, name: str, c: Array) -> None:
+        wrong = c[(c != np.floor(c)) | (c < 0) | (c >= self.classes)]
+        if wrong.size:
+            raise ArgumentError(f"{name} must be a whole number from 0 to {self.classes - 1}, got {wrong.flat[0]:g}")
+
+
+class Text(Condition):
+    """So many words of a vocabulary, at most.
+
+    words   the vocabulary; its first entry, number 0, stands where there is no word any more.
+    length  how many words a text has at most.
+
+    Callers give a text, a list of them, or word numbers (…, rows, length).
+    """
+
+    takes = ("words", "length")
+
+    def __init__(self, words: Sequence[str], length: int) -> None:
+        if isinstance(words, str) or not all(isinstance(word, str) and " " not in word for word in words):
+            raise ArgumentError(f"Text(words) must be a list of words, got {shown(words)}")
+        self.words, self.length = list(words), whole("Text(length)", length)
+        if len(set(self.words)) < len(self.words) or len(self.words) < 2:
+            raise ArgumentError("Text(words) must be two words at least, each once")
+        self.shape = (self.length,)
+
+    def read(self, name: str, given: Any) -> Numbers:
+        if isinstance(given, str):
+            return self._numbers(name, given)
+        if isinstance(given, list | tuple) and given and all(isinstance(text, str) for text in given):
+            return [self._numbers(name, text) for text in given]
+        return given
+
+    def _numbers(self, name, text):
+        words = text.lower().split()
+        unknown = next((word for word in words if word not in self.words[1:]), None)
+        if unknown is not None:
+            raise ArgumentError(f"{name}: no word {shown(unknown)}; the words are {', '.join(self.words[1:])}")
+        if not 0 < len(words) <= self.length:
+            raise ArgumentError(f"{name} must be 1 to {self.length} words, got {len(words)}: {shown(text)}")
+        return [*(self.words.index(word, 1) for word in words), *[0] * (self.length - len(words))]
+
+    def check(self, name: str, c: Array) -> None:
+        wrong = c[(c != np.floor(c)) | (c < 0) | (c >= len(self.words))]
+        if wrong.size:
+            raise ArgumentError(f"{name} must be word numbers from 0 to {len(self.words) - 1}, got {wrong.flat[0]:g}")
+
+
+class Picture(Condition):
+    """An image (channels, height, width), pixels from −1 to 1, or any other array of numbers of one shape."""
+
+    takes = ("shape",)
+
+    def __init__(self, shape: int | Sequence[int]) -> None:
+        self.shape = as_shape("Picture(shape)", shape)
+
+    def check(self, name: str, c: Array) -> None:
+        pass
+
+
+CONDITIONS = {kind.__name__: kind for kind in (Label, Text, Picture)}
+
+
+def checked(conditions: Any) -> dict[str, Condition]:
+    """A GAN's conditions, name -> `Condition`."""
+    given = {} if conditions is None else mapping("GAN: conditions", conditions)
+    return {name: instance(f"GAN: condition '{name}'", c, Condition) for name, c in given.items()}
+
+
+def arrays(conditions: Mapping[str, Condition], given: Mapping[str, Any], rows: int, who: str) -> Named:
+    """name -> array (…, rows, *shape) of what a caller gives for each condition; an error for one too many or few."""
+    if given.keys() != conditions.keys():
+        wanted = ", ".join(f"{name}=…" for name in conditions) or "no condition"
+        raise ArgumentError(f"{who} takes {wanted}, got {', '.join(f'{name}=…' for name in given) or 'none'}")
+    return {name: condition.array(f"{who}: {name}", given[name], rows) for name, condition in conditions.items()}
+
+
+class Together:
+    """A conditional source as a plain one: its rows are a row and what goes with it, one behind the other.
+
+    data  has `conditions`, name -> shape, and takes an array of each by name in sample(n, rng, out, …) and
+          take(index, out, …).
+
+    So a stream of batches, the order of an epoch and their states need not know that there are conditions.
+    """
+
+    def __init__(self, data: Any) -> None:
+        shapes = {"": tuple(data.shape)} | {name: tuple(shape) for name, shape in data.conditions.items()}
+        self._data, self._places, start = data, {}, 0
+        for name, shape in shapes.items():
+            size = int(np.prod(shape))
+            self._places[name], start = (slice(start, start + size), shape), start + size
+        self.shape = (start,)
+
+    def split(self, together: Array) -> tuple[Array, Named]:
+        """(rows (…, n, *shape), name -> conditions (…, n, *shape)): views of an array (…, n, all)."""
+        parts = {
+            name: together[..., place].reshape(*together.shape[:-1], *shape)
+            for name, (place, shape) in self._places.items()
+        }
+        return parts.pop(""), parts
+
+    def sample(self, n: int, rng: Rng, out: Array) -> None:
+        rows, conditions = self.split(out)
+        self._data.sample(n, rng, rows, **conditions)
+
+    def take(self, index: Array, out: Array) -> None:
+        rows, conditions = self.split(out)
+        self._data.take(index, rows, **conditions)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+
+def together(data: Source, conditions: Mapping[str, Condition]) -> Together:
+    """The data as rows that carry their conditions along, checked to be those of a GAN."""
+    given = {name: tuple(shape) for name, shape in getattr(data, "conditions", {}).items()}
+    wanted = {name: condition.shape for name, condition in conditions.items()}
+    if given != wanted:
+        raise ArgumentError(f"the data comes with the conditions {given or 'none'}, the GAN has {wanted}")
+    return Together(data)
