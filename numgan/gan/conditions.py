@@ -6,6 +6,7 @@ it by way of a `Join`: the generator beside its noise, the discriminator beside 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -136,27 +137,30 @@ def arrays(conditions: Mapping[str, Condition], given: Mapping[str, Any], rows: 
 
 
 class Together:
-    """A conditional source as a plain one: its rows are a row and what goes with it, one behind the other.
+    """A source whose rows carry their conditions along: each is a row and what goes with it, one behind the other. So a
+    stream of batches, the order of an epoch and their states need not know that there are conditions.
 
-    data  has `conditions`, name -> shape, and takes an array of each by name in sample(n, rng, out, …) and
-          take(index, out, …).
+    data  where it has `conditions`, name -> shape, it takes an array of each by name in sample(n, rng, out, …) and
+          take(index, out, …). A source without any is left as it is.
 
-    So a stream of batches, the order of an epoch and their states need not know that there are conditions.
+    `shape` is that of such a row.
     """
 
     def __init__(self, data: Any) -> None:
-        shapes = {"": tuple(data.shape)} | {name: tuple(shape) for name, shape in data.conditions.items()}
-        self._data, self._places, start = data, {}, 0
+        self._data, self._places, shapes = data, {}, {"": tuple(data.shape)}
+        shapes |= {name: tuple(shape) for name, shape in getattr(data, "conditions", {}).items()}
+        start = 0
         for name, shape in shapes.items():
-            size = int(np.prod(shape))
-            self._places[name], start = (slice(start, start + size), shape), start + size
-        self.shape = (start,)
+            self._places[name] = slice(start, start + math.prod(shape)), shape
+            start += math.prod(shape)
+        self.shape = (start,) if len(shapes) > 1 else shapes[""]
 
-    def split(self, together: Array) -> tuple[Array, Named]:
-        """(rows (…, n, *shape), name -> conditions (…, n, *shape)): views of an array (…, n, all)."""
+    def split(self, rows: Array) -> tuple[Array, Named]:
+        """(rows (…, n, *shape), name -> conditions (…, n, *shape)): views of an array of this source's rows."""
+        if len(self._places) == 1:
+            return rows, {}
         parts = {
-            name: together[..., place].reshape(*together.shape[:-1], *shape)
-            for name, (place, shape) in self._places.items()
+            name: rows[..., place].reshape(*rows.shape[:-1], *shape) for name, (place, shape) in self._places.items()
         }
         return parts.pop(""), parts
 
@@ -176,6 +180,6 @@ def together(data: Source, conditions: Mapping[str, Condition]) -> Together:
     """The data as rows that carry their conditions along, checked to be those of a GAN."""
     given = {name: tuple(shape) for name, shape in getattr(data, "conditions", {}).items()}
     wanted = {name: condition.shape for name, condition in conditions.items()}
-    if given != wanted:
+    if conditions and given != wanted:
         raise ArgumentError(f"the data comes with the conditions {given or 'none'}, the GAN has {wanted}")
     return Together(data)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from numgan.errors import ArgumentError, between, generator, instance, method_of, shown
+from numgan.gan.conditions import together
 from numgan.gan.model import GAN
 from numgan.gan.parts import RandomState
 from numgan.hints import Named, Numbers, Rng, Source
@@ -50,18 +51,20 @@ class Equilibrium:
                 f"the objective {gan.objective.name} has no equilibrium to watch for: its discriminator is a critic, "
                 f"whose scores have no value that means undecided; history.png shows instead: {_lines(gan.objective)}"
             )
-        self._gan, self._held_out, self._rng, self.tolerance = gan, held_out, rng, tolerance
-        self._rows = np.empty((ROWS, *held_out.shape), gan.discriminator.dtype)
+        self._gan, self._rng, self.tolerance = gan, rng, tolerance
+        self._held_out = together(held_out, gan.conditions)
+        self._rows = np.empty((ROWS, *self._held_out.shape), gan.discriminator.dtype)
         self._running = 0
         self.step = self.on_real = self.on_fake = None
 
     def check(self, step: int) -> bool:
         """Ask the discriminator; True when it has been undecided for PATIENCE checks running."""
         self._held_out.sample(ROWS, self._rng, self._rows)
-        real = self._gan.discriminator.predict(self._rows)
+        rows, conditions = self._held_out.split(self._rows)
+        real = self._gan.discriminator.predict(rows, **conditions)
         g = self._gan.generator  # which plays the game, averaged or not
         noise = self._rng.standard_normal((*g.replicas, ROWS, *g.shapes[0]), dtype=g.dtype)
-        fake = self._gan.discriminator.predict(g.predict(noise))
+        fake = self._gan.discriminator.predict(g.predict(noise, **conditions), **conditions)
         self.step, self.on_real, self.on_fake = (
             step,
             *(float(np.abs(d - self._gan.objective.undecided).mean()) for d in (real, fake)),

@@ -86,7 +86,8 @@ class TrainingStep:
         rows = gan.rows_per_step(batch_size)
         dtype, lead = gan.generator.dtype, gan.generator.replicas
         latent = gan.generator.shapes[0]
-        self.split = data.split if gan.conditions else lambda rows: (rows, {})
+        data = together(data, gan.conditions)
+        self.split = data.split
         if order:
             self.real = epoch_stream(order, (rows, *data.shape), dtype)
         else:
@@ -153,7 +154,7 @@ class Training:
             rows = gan.rows_per_step(request.batch_size)
             portions = epoch(rows, len(data), request.batch_size, request.discriminator_steps)
             self.total = request.epochs * sum(portion.times for portion in portions)
-            self._rows, order = len(data), Shuffled(data, rng)
+            self._rows, order = len(data), Shuffled(together(data, gan.conditions), rng)
             run["order"] = order
         self.settings["rows"] = self._rows
         self._repeated = [
@@ -309,4 +310,4 @@ def as_source(gan: GAN, data: Source | Numbers) -> Source:
     wanted = gan.discriminator.shapes[0]
     if tuple(data.shape) != wanted:
         raise ArgumentError(f"the data has rows of shape {tuple(data.shape)}, the discriminator expects {wanted}")
-    return together(data, gan.conditions) if gan.conditions else data
+    return data

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numgan.hints import Array
+from numgan.hints import Array, Named
 
 if TYPE_CHECKING:
     from numgan.gan.history import History
@@ -31,10 +31,11 @@ LOSS = -math.log(np.finfo(np.float32).tiny)
 SCORE = 1 / float(np.finfo(np.float32).eps)
 
 
-def ends(gan: GAN, history: History, samples: Array, rows: Array) -> list[str]:
+def ends(gan: GAN, history: History, samples: Array, rows: Array, asked: Named, given: Named) -> list[str]:
     """The known ends that a training has come to: a sentence each, with the number that shows it.
 
     samples, rows   generated and real rows (n, *shape), some hundreds of either.
+    asked, given    the conditions of the former and of the latter.
 
     What is judged is how the last 200 steps went and what there is now; nothing is said of fewer than 400 steps. Where
     a side is frozen, only a loss without bound is an end.
@@ -46,7 +47,7 @@ def ends(gan: GAN, history: History, samples: Array, rows: Array) -> list[str]:
     found = _grown(last, history.objective.probabilities)
     if len(last) == len(history.objective.columns):  # both play: to lose against one that rests is no end of a game
         found += _certain(last)
-        found += _no_gradient(gan, history.objective, last, samples, rows)
+        found += _no_gradient(gan, history.objective, last, ((samples, asked), (rows, given)))
         found += _spread(samples, rows)
     return found
 
@@ -73,19 +74,26 @@ def _certain(last):
         )
 
 
-def _no_gradient(gan, objective, last, samples, rows):
+def _no_gradient(gan, objective, last, shown):
     """A generator that nothing tells where to go.
 
     Of −log D the slope at the score is D − 1, of log(1 − D) it is −D: either is smaller than the loss itself. Any other
     objective's gradient is zero where the discriminator says the same of all rows, as one of dead units does.
     """
     loss = np.abs(last["g_loss"]).max() if objective.probabilities else math.inf
-    shown = np.concatenate([samples, rows])
-    answers = gan.discriminator.predict(shown[np.isfinite(shown.reshape(len(shown), -1)).all(axis=1)])
+    answers = np.concatenate([_answers(gan.discriminator, *rows) for rows in shown], axis=None)
     if loss < NO_GRADIENT:
         yield f"the generator has no gradient: its loss, which bounds that, is at most {loss:.2g} in size"
     elif np.ptp(answers) == 0:
-        yield f"the generator has no gradient: the discriminator says {answers.flat[0]:.4g} of every row, real or not"
+        yield f"the generator has no gradient: the discriminator says {answers[0]:.4g} of every row, real or not"
+
+
+def _answers(discriminator, rows, conditions):
+    """What the discriminator says of those rows that are finite."""
+    finite = np.isfinite(rows.reshape(len(rows), -1)).all(axis=1)
+    if not finite.any():
+        return np.empty(0)
+    return discriminator.predict(rows[finite], **{name: c[finite] for name, c in conditions.items()})
 
 
 def _spread(samples, rows):
