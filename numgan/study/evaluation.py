@@ -195,9 +195,8 @@ def evaluate_classes(samples: Array, labels: Array, training: Labelled, held_out
 
     Caveats: a class has few digits. To the 100 held-out ones of each embedded class, in 64 features, real training
     digits come out at 30 with 10 of a class, 6.0 with 100 and 4.0 with 400, those of the next class at about 150: the
-    figure is mostly bias where samples are good, and means something beside real data's, on as many digits. Samples
-    that are to show all classes are asked for in the shares of real data, by which `evaluate_digits` looks for a class
-    that is missing.
+    figure is mostly bias where samples are good, and means something beside real data's, on as many digits. Classes are
+    best asked for in the shares of real data, by which `evaluate_digits` tells that one is missing.
 
     rng chooses among the real digits. Raises DataError with fewer than 2 samples or real digits of any class, and as
     `evaluate_digits` does.
