@@ -479,13 +479,20 @@ def _evaluate(arguments):
 
 
 def _print_evaluation(evaluation):
-    """What was compared, a row per measure, the class shares, and whether the samples have collapsed."""
+    """What was compared, a row per measure, the class shares, and whether the samples have collapsed. What samples were
+    made from has a column where it is judged too.
+    """
     print("compared with " + "\n          and ".join(evaluation.compared) + "\n")
-    rows = [("measure", "this run", "real data", "better")]
-    rows += [(m.name, figure(m.value), figure(m.real), m.better) for m in evaluation.measures]
+    rows = [("measure", "this run", "real data", "the input", "better")]
+    rows += [
+        (m.name, figure(m.value), figure(m.real), "" if m.input is None else figure(m.input), m.better)
+        for m in evaluation.measures
+    ]
+    if not any(given for *_, given, _ in rows[1:]):
+        rows = [(*row[:3], row[4]) for row in rows]
     width = max(len(row[0]) for row in rows)
-    for name, value, real, better in rows:
-        print(f"{name:<{width}}{value:>12}{real:>12}   {better}")
+    for name, *figures, better in rows:
+        print(f"{name:<{width}}" + "".join(f"{cell:>12}" for cell in figures) + f"   {better}")
     if evaluation.class_shares:
         print("\nread as   " + "".join(f"{digit:>8}" for digit in range(10)))
         for who, shares in zip(("this run", "real data"), evaluation.class_shares, strict=True):

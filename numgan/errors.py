@@ -178,11 +178,23 @@ def _as_array(what, value):
 
 
 def _not_finite(what, array, limit, dtype):
-    bad = ~((array >= -limit) & (array <= limit)) if array.dtype.itemsize > 2 else ~np.isfinite(array)
+    wide = array.astype(np.promote_types(array.dtype, np.float64), copy=False)  # the limit is beyond smaller dtypes
+    bad = ~((wide >= -limit) & (wide <= limit))
     index = tuple(map(int, np.unravel_index(int(bad.argmax()), array.shape)))
     where = f" at {list(index)}" if index else ""
     expected = "finite numbers" if not np.isfinite(array[index]) else f"numbers that {np.dtype(dtype).name} can hold"
     return f"{what} must be {expected}, got {array[index]}{where}"
+
+
+def indices(what: str, value: Any, n: int, below: int) -> np.ndarray:
+    """`value` as an array (n,) of integers, if it is n whole numbers from 0 to `below` − 1, (n,) or (n, 1)."""
+    array = real_array(what, value)
+    if array.shape not in ((n,), (n, 1)):
+        raise ArgumentError(f"{what} must have the shape ({n},) or ({n}, 1), got {array.shape}")
+    wrong = array[(array < 0) | (array >= below) | (array % 1 != 0)]
+    if wrong.size:
+        raise ArgumentError(f"{what} must be whole numbers from 0 to {below - 1}, got {wrong[0]}")
+    return array.reshape(n).astype(np.intp)
 
 
 def rows_of(what: str, value: Any, least: int = 1, finite: bool = True) -> np.ndarray:

@@ -41,12 +41,13 @@ from numgan import (
     normal,
     to_torch_layout,
 )
-from numgan.data import Digits, Images, RingPoints, SinePoints, StackedDigits
+from numgan.data import Digits, Images, Labelled, Pairs, RingPoints, SinePoints, StackedDigits
 from numgan.data.rows import Rows
 from numgan.gan.checkpoint import Checkpoint
 from numgan.gan.equilibrium import Equilibrium
 from numgan.gan.penalty import PENALTIES
 from numgan.study import classifier, evaluation, metrics
+from numgan.study.translations import evaluate_translations
 from tests.helpers import rng
 
 X, NOISE = rng(2).normal(size=(6, 4)), rng(3).normal(size=(6, 3))
@@ -156,6 +157,9 @@ def drawn(source, *shape):
 
 
 BCE, FROM_LOGITS, SOFTMAX = BinaryCrossEntropy(), BinaryCrossEntropy(True, 0.1), SoftmaxCrossEntropy()
+PICTURES = Images(np.zeros((5, 3, 4, 4), np.uint8), np.arange(5, dtype=np.uint8))
+GREY = Images(np.zeros((5, 1, 2, 4), np.uint8))
+PAIRS, LABELLED = Pairs(PICTURES, GREY), Labelled(Digits(np.zeros((20, 784), np.uint8), np.arange(20, dtype="u1") % 10))
 # name -> (call, its arguments, all of them good): each is varied in turn
 CALLS = {
     "Dense": (Dense, {"units": 3, "initializer": "he_normal"}),
@@ -297,18 +301,39 @@ CALLS = {
     "probabilities": (classifier.probabilities, {"images": rng().uniform(-1, 1, (2, 784))}),
     "evaluate_points": (evaluation.evaluate_points, {"samples": rng().normal(size=(120, 2)), "rng": rng()}),
     "evaluate_ring": (evaluation.evaluate_ring, {"samples": rng().normal(size=(120, 2)), "rng": rng()}),
+    "evaluate_translations": (
+        evaluate_translations, {"made": rng().uniform(-1, 1, (3, 3, 4, 4)), "held_out": PAIRS, "rows": np.arange(3.0)},
+    ),
+    "evaluate_classes": (
+        evaluation.evaluate_classes,
+        {"samples": rng().uniform(-1, 1, (20, 784)), "labels": np.arange(20.0) % 10, "training": LABELLED,
+         "held_out": LABELLED, "rng": rng()},
+    ),
     "Digits": (Digits, {"images": np.zeros((5, 784), np.uint8), "labels": np.zeros(5, np.uint8)}),
     "Digits.sample": drawn(Digits(np.zeros((5, 784), np.uint8)), 784),
     "Images": (Images, {"images": np.zeros((5, 3, 4, 4), np.uint8), "labels": np.zeros(5, np.uint8)}),
     "Images.sample": drawn(Images(np.zeros((5, 3, 4, 4), np.uint8)), 3, 4, 4),
+    "Pairs": (
+        lambda targets, inputs: Pairs(PICTURES if targets == "good" else targets, GREY if inputs == "good" else inputs),
+        {"targets": "good", "inputs": "good"},
+    ),
+    "Pairs.sample": (
+        PAIRS.sample,
+        {"n": 3, "rng": rng(), "out": np.zeros((3, 3, 4, 4)), "image": np.zeros((3, 1, 2, 4))},
+    ),
+    "Labelled": (lambda rows: Labelled(PICTURES if rows == "good" else rows), {"rows": "good"}),
+    "Labelled.sample": (
+        Labelled(PICTURES).sample,
+        {"n": 3, "rng": rng(), "out": np.zeros((3, 3, 4, 4)), "label": np.zeros((3, 1))},
+    ),
     "StackedDigits.sample": drawn(StackedDigits(Digits(np.zeros((5, 784), np.uint8))), 3, 28, 28),
     "SinePoints.sample": drawn(SinePoints(), 2),
     "RingPoints.sample": drawn(RingPoints(), 2),
 }  # fmt: skip
 # What an array of float64 may not be exchanged for: a checkpoint of one's own work, uint8 images, an array to write to.
 PARTICULAR = (
-    "gradient into", "Digits", "Digits.sample", "Images", "Images.sample", "StackedDigits.sample", "SinePoints.sample",
-    "RingPoints.sample",
+    "gradient into", "Digits", "Digits.sample", "Images", "Images.sample", "Pairs.sample", "Labelled.sample",
+    "StackedDigits.sample", "SinePoints.sample", "RingPoints.sample",
 )  # fmt: skip
 
 

@@ -7,25 +7,31 @@
     stacked      three digits as the colours of one picture, 1,000 modes
     emoji        1,176 emoji in colour, at 64, 32 or 16 pixels
     pictures     one's own, from a directory of PNG files
+    labelled     rows with the number of their class
+    pairs        pictures to be made from others: digits from outlines, coloured emoji from grey ones
     stream       batches, drawn many at a time
     normal       standard normal numbers, for noise
 
 A source is an object with a `shape`, that of one row, and sample(n, rng, out); to be gone through in epochs it has a
-length and take(index, out) too.
+length and take(index, out) too. A conditional one has `conditions`, name -> shape of what goes with each row, and fills
+an array for each of them: sample(n, rng, out, label=…).
 """
 
 from .download import cache_dir, download_mnist
 from .emoji import Emoji, load_emoji, load_emoji_split
 from .idx import DataError
 from .images import Images
+from .labelled import Labelled
 from .mnist import Digits, load_mnist, load_mnist_split
+from .pairs import Pairs, load_emoji_pairs_split, load_outline_pairs_split
 from .pictures import load_pictures, load_pictures_split
 from .points import RingPoints, SinePoints
 from .stacked import StackedDigits, load_stacked_split
 from .stream import Stream, data_stream, noise_stream
 
 __all__ = [
-    "DataError", "Digits", "Emoji", "Images", "RingPoints", "SinePoints", "StackedDigits", "Stream", "cache_dir",
-    "data_stream", "download_mnist", "load_emoji", "load_emoji_split", "load_mnist", "load_mnist_split",
-    "load_pictures", "load_pictures_split", "load_stacked_split", "noise_stream",
+    "DataError", "Digits", "Emoji", "Images", "Labelled", "Pairs", "RingPoints", "SinePoints", "StackedDigits",
+    "Stream", "cache_dir", "data_stream", "download_mnist", "load_emoji", "load_emoji_pairs_split", "load_emoji_split",
+    "load_mnist", "load_mnist_split", "load_outline_pairs_split", "load_pictures", "load_pictures_split",
+    "load_stacked_split", "noise_stream",
 ]  # fmt: skip

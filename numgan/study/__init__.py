@@ -10,6 +10,7 @@ Read in this order:
     seeds        several of them side by side
     plots        pictures
     metrics, classifier, evaluation   how good samples are, beside real data
+    translations   how good pictures made from others are
     profiling    where a step's time goes
     checks       gradient checks of whole recipes
 

@@ -15,15 +15,19 @@ from numgan.data import (
     DataError,
     Digits,
     Images,
+    Labelled,
     RingPoints,
     SinePoints,
     StackedDigits,
     load_emoji_split,
     load_mnist_split,
+    load_outline_pairs_split,
 )
 from numgan.data.mnist import to_unit_range
+from numgan.errors import Error
 from numgan.study import classifier, metrics, recipes
 from numgan.study.evaluation import (
+    evaluate_classes,
     evaluate_digits,
     evaluate_pictures,
     evaluate_points,
@@ -31,6 +35,7 @@ from numgan.study.evaluation import (
     evaluate_stacked,
 )
 from numgan.study.settings import with_overrides
+from numgan.study.translations import evaluate_translations
 from tests.helpers import idx_images, rng
 
 TRAINING, HELD_OUT = load_mnist_split()
@@ -121,6 +126,88 @@ def test_too_many_samples_or_too_few_of_anything_is_refused():
         evaluate_ring(np.zeros((99, 2)), rng())
     with pytest.raises(DataError, match=r"points have the shape \(n, 2\), got \(100, 3\)"):
         evaluate_ring(np.zeros((100, 3)), rng())
+
+
+# -------------------------------------------------------------------------------------- digits asked for by class
+
+LABELLED = Labelled(TRAINING), Labelled(HELD_OUT)
+
+
+def hundred_of_each():
+    index = np.concatenate([np.flatnonzero(TRAINING.labels == k)[:100] for k in range(10)])
+    return REAL[index], TRAINING.labels[index]
+
+
+def classes_evaluation(samples, labels, seed=0):
+    evaluation = evaluate_classes(samples, labels, *LABELLED, rng(seed))
+    return {m.name: m for m in evaluation.measures}, evaluation
+
+
+def test_real_digits_are_of_their_class_and_spread_as_real_ones_do():
+    samples, labels = to_unit_range(HELD_OUT.images), HELD_OUT.labels
+    by_name, evaluation = classes_evaluation(samples, labels)
+    assert list(by_name)[:3] == ["class_accuracy", "worst_class_accuracy", "class_frechet"]
+    assert by_name["class_accuracy"].value == by_name["class_accuracy"].real == 0.982
+    assert by_name["worst_class_accuracy"].value == by_name["worst_class_accuracy"].real == 0.96
+    assert by_name["class_frechet"].value == pytest.approx(0, abs=1e-4)
+    digits = evaluate_digits(samples, TRAINING, HELD_OUT, rng(0))
+    assert evaluation.measures[3:] == digits.measures and evaluation.compared == digits.compared
+    assert evaluation.collapsed is None and evaluation.class_shares[1].sum() == pytest.approx(1)
+
+
+def test_real_digits_under_each_other_s_labels_are_good_digits_and_of_the_wrong_class():
+    samples, labels = hundred_of_each()
+    right, _ = classes_evaluation(samples, labels)
+    wrong, evaluation = classes_evaluation(samples, (labels + 1) % 10)
+    assert right["class_accuracy"].value == right["worst_class_accuracy"].value == 1
+    assert wrong["class_accuracy"].value == wrong["worst_class_accuracy"].value == 0
+    # as many real digits of each class, drawn otherwise: both are mostly bias
+    near, far = right["class_frechet"], wrong["class_frechet"]
+    assert 4 < near.real < 9 and 0.7 < near.value / near.real < 1.4 and far.value > 20 * far.real
+    assert wrong["frechet_distance"] == right["frechet_distance"] and evaluation.collapsed is None
+
+
+def test_the_worst_class_is_the_one_that_is_mixed_up():
+    samples, labels = hundred_of_each()
+    labels = labels.copy()
+    labels[300:350] = 8  # half of the threes were asked for as eights
+    by_name, _ = classes_evaluation(samples, labels)
+    assert by_name["class_accuracy"].value == pytest.approx(0.95)
+    assert by_name["worst_class_accuracy"].value == pytest.approx(100 / 150)
+
+
+def test_the_fewer_digits_of_a_class_the_larger_its_distance():
+    """What the caveat of `evaluate_classes` says, of real digits beside as many real ones."""
+    index = np.concatenate([np.flatnonzero(TRAINING.labels == k)[:10] for k in range(10)])
+    few, _ = classes_evaluation(REAL[index], TRAINING.labels[index])
+    many, _ = classes_evaluation(REAL, TRAINING.labels)
+    assert few["class_frechet"].real == pytest.approx(30, rel=0.1)
+    assert many["class_frechet"].real == many["class_frechet"].value == pytest.approx(4.0, rel=0.05)
+
+
+def test_classes_are_asked_for_as_whole_numbers_in_any_form():
+    samples, labels = (rows[::5] for rows in hundred_of_each())
+    _, evaluation = classes_evaluation(samples, labels)
+    pictures, column = samples.reshape(-1, 1, 28, 28).astype(np.float64), labels[:, None].astype(np.float32)
+    assert classes_evaluation(pictures, column)[1].to_dict() == evaluation.to_dict()
+    images = [Labelled(digits.as_images()) for digits in (TRAINING, HELD_OUT)]
+    assert evaluate_classes(samples, labels, *images, rng(0)).to_dict() == evaluation.to_dict()
+
+
+SAMPLES, TEN = REAL[:40], np.arange(40) % 10
+
+
+@pytest.mark.parametrize("labels, training, message", [
+    (TEN[:39], LABELLED[0], r"the labels of samples must have the shape \(40,\) or \(40, 1\), got \(39,\)"),
+    (TEN + 1, LABELLED[0], "evaluate_classes: the labels of samples must be whole numbers from 0 to 9, got 10"),
+    (TEN % 9, LABELLED[0], "cannot evaluate classes where 0 of the samples are of class 9; expected at least 2"),
+    (np.where(np.arange(40) < 30, 3, TEN), LABELLED[0], "where 1 of the samples are of class 0; expected at least 2"),
+    (TEN, Labelled(Digits(TRAINING.images[:1600], TRAINING.labels[:1600])), "where 0 of the training digits are of"),
+    (TEN, TRAINING, "evaluate_classes: training must be a Labelled, got"),
+])  # fmt: skip
+def test_classes_that_cannot_be_judged_are_refused(labels, training, message):
+    with pytest.raises(Error, match=message):
+        evaluate_classes(SAMPLES, labels, training, LABELLED[1], rng())
 
 
 # -------------------------------------------------------------------------------------------- stacks of digits
@@ -395,6 +482,21 @@ def test_json_holds_the_same_numbers(call):
     about = {key: result[key] for key in ("run", "recipe", "samples", "seed")}
     assert about == {"run": "digits", "recipe": "mnist", "samples": 1000, "seed": 0}
     assert result["compared_with"][1] == TRAINING.source
+
+
+def test_what_samples_are_made_from_has_a_column_of_its_own(call, monkeypatch):
+    pairs = load_outline_pairs_split()[1]
+    outlines = evaluate_translations(to_unit_range(pairs.inputs.images), pairs, np.arange(len(pairs)))
+    monkeypatch.setattr(type(recipes.get("mnist")), "evaluate", lambda *arguments: outlines)
+    status, out, _ = call("evaluate", "digits")
+    header, *table = out.splitlines()[3:9]
+    assert status == 0 and header.split() == ["measure", "this", "run", "real", "data", "the", "input", "better"]
+    assert [line.split()[0] for line in table] == [m.name for m in outlines.measures]
+    assert all(cells[1] == cells[3] for cells in map(str.split, table))  # the outlines, handed on as they are
+    end = header.index("the input") + len("the input")
+    assert all(line[end - 1] != " " == line[end] for line in table)
+    for row, measure in zip(evaluated(call, "digits")["measures"], outlines.measures, strict=True):
+        assert row["input"] == measure.input == pytest.approx(row["value"])
 
 
 def test_the_samples_are_those_of_the_sample_command(call, runs):

@@ -57,12 +57,16 @@ from numgan.data import (
     Digits,
     Emoji,
     Images,
+    Labelled,
+    Pairs,
     RingPoints,
     SinePoints,
     StackedDigits,
+    load_emoji_pairs_split,
     load_emoji_split,
     load_mnist,
     load_mnist_split,
+    load_outline_pairs_split,
     load_pictures,
 )
 
@@ -187,4 +191,13 @@ def data(rng: np.random.Generator) -> None:
     training.take(np.arange(8), out)
     SinePoints().sample(8, rng, np.empty((8, 2)))
     RingPoints().sample(8, rng, np.empty((8, 2)))
+    labels, labelled = np.empty((8, 1), np.float32), Labelled(digits)
+    labelled.sample(8, rng, out, label=labels)
+    labelled.take(np.arange(8), out, labels)
+    colours: tuple[Pairs, Pairs] = load_emoji_pairs_split(32, flip=False)
+    outlined: Pairs = load_outline_pairs_split("full")[1].split(10)[0]
+    made, given = np.empty((8, *outlined.shape), np.float32), np.empty((8, *outlined.conditions["image"]), np.float32)
+    outlined.sample(8, rng, made, image=given)
+    outlined.take(np.arange(8), made, given)
+    print(Pairs(images, images, "themselves").labels, colours[0].inputs, outlined.targets, labelled.rows)
     print(len(held_out), len(images), len(parts), emoji[0].names, batch.shape, modes.shape)
