@@ -37,6 +37,11 @@ from numgan.study.watch import last_mean
 from numgan.tables import figure
 
 LONGEST = 500  # characters of a message
+CONDITIONS = {  # of `numgan sample`, where the run has one
+    "label": ("CLASS", "of a run with classes: make this one, such as 7"),
+    "text": ("WORDS", "of a run with captions: make what is described, such as 'a green four'"),
+    "image": ("FILE.png", "of a run that translates: make its picture from this one"),
+}
 DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EIO)
 MOST_ROWS = 1_000_000  # that -n asks for, and the like
 
@@ -230,6 +235,9 @@ def _parser():
     sub.add_argument("-n", type=_positive, metavar="N", help="how many (default: as many as the run's own picture)")
     sub.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of the noise (default 0)")
     sub.add_argument("--out", metavar="FILE", help=".png for a picture, .npy for the raw float32 array (n, *shape)")
+    condition = sub.add_mutually_exclusive_group()
+    for name, (metavar, help) in CONDITIONS.items():
+        condition.add_argument(f"--{name}", metavar=metavar, help=help)
 
     sub = command("evaluate", _evaluate, "measure how good a run's samples are, beside what real data gets")
     sub.add_argument("directory", metavar="RUN", help="a run directory")
@@ -457,7 +465,8 @@ def _report(run):
 
 
 def _sample(arguments):
-    target, samples = runs.sample(arguments.directory, arguments.n, arguments.seed, arguments.out)
+    conditions = {name: value for name in CONDITIONS if (value := getattr(arguments, name)) is not None}
+    target, samples = runs.sample(arguments.directory, arguments.n, arguments.seed, arguments.out, conditions)
     print(f"{target}: {samples}")
 
 
@@ -465,9 +474,11 @@ def _evaluate(arguments):
     recipe, config, gan = runs.open_run(arguments.directory)
     data, held_out = recipe.load(config["data_from"], config["settings"])
     sample_rng, rng = np.random.default_rng(arguments.seed).spawn(2)
-    samples = runs.finite_samples(gan, arguments.n or recipe.evaluation_count(data, held_out), sample_rng)
+    n = arguments.n or recipe.evaluation_count(data, held_out)
+    asked = recipe.asked(n, held_out, sample_rng)
+    samples = runs.finite_samples(gan, n, sample_rng, asked)
     with np.errstate(all="ignore"):  # finite samples may still be too large for what is worked out from them
-        evaluation = recipe.evaluate(samples, gan, data, held_out, rng)
+        evaluation = recipe.evaluate(samples, gan, data, held_out, rng, asked)
     if arguments.json:
         about = {"run": arguments.directory, "recipe": recipe.name, "samples": len(samples), "seed": arguments.seed}
         about |= {"average": gan.average and gan.average.decay}

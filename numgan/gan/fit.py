@@ -127,8 +127,9 @@ class TrainingStep:
             real, conditions = self.split(self.real.next())
             self.discriminator.run(real, self.noise.next(), self.mix and self.mix.next(), conditions)
         for _ in self.generator_steps:
+            noise = self.generator_noise.next()
             real, conditions = self.split(self.generator_real.next()) if self.generator_real else (None, {})
-            self.generator.run(self.generator_noise.next(), real, conditions)
+            self.generator.run(noise, real, conditions)
 
 
 class Training:

@@ -10,11 +10,13 @@ to 1.3 times as far as the data.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numgan.hints import Array, Named
+from numgan.hints import Array
 
 if TYPE_CHECKING:
     from numgan.gan.history import History
@@ -31,7 +33,14 @@ LOSS = -math.log(np.finfo(np.float32).tiny)
 SCORE = 1 / float(np.finfo(np.float32).eps)
 
 
-def ends(gan: GAN, history: History, samples: Array, rows: Array, asked: Named, given: Named) -> list[str]:
+def ends(
+    gan: GAN,
+    history: History,
+    samples: Array,
+    rows: Array,
+    asked: Mapping[str, Array] = MappingProxyType({}),
+    given: Mapping[str, Array] = MappingProxyType({}),
+) -> list[str]:
     """The known ends that a training has come to: a sentence each, with the number that shows it.
 
     samples, rows   generated and real rows (n, *shape), some hundreds of either.

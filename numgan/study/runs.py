@@ -24,12 +24,14 @@ from numgan import __version__
 from numgan.errors import Error
 from numgan.files import atomic_write, locked, remove_leftovers
 from numgan.gan.checkpoint import Checkpoint
+from numgan.gan.conditions import Together
 from numgan.gan.equilibrium import Equilibrium
 from numgan.gan.fit import NonFiniteError
 from numgan.gan.model import GAN
 from numgan.hints import Array, DType, FileName, Rng
 from numgan.nn.model_file import ModelFileError
 from numgan.study import ends, plots, recipes
+from numgan.study.recipes.recipe import Asked
 from numgan.study.settings import brief, stored, with_overrides
 from numgan.study.signals import stop_status
 from numgan.study.watch import Watch
@@ -227,7 +229,9 @@ class _Game:
     def play(self, directory, checkpoint_every, say):
         """Train from the checkpoint in the directory, or from the start, and write all that belongs there."""
         total, line_every, every = _plan_of_run(self.recipe, self.settings, self.data, self.gan)
-        watch = Watch(self.recipe, self.gan, self.picture_rng, every, line_every, total, self.equilibrium, say)
+        rng = self.picture_rng
+        asked = self.recipe.asked(self.recipe.snapshot_count, self.held_out, rng)
+        watch = Watch(self.recipe, self.gan, rng, asked, every, line_every, total, self.equilibrium, say)
         checkpoint = Checkpoint(directory / "model.npz", checkpoint_every, watch.kept)
         stop, quality, lost, start = None, {}, [], time.perf_counter()
         try:
@@ -265,14 +269,20 @@ class _Game:
             record.write_csv(temporary)
         moments = moments.up_to(len(record))
         title = f"{recipe.name}: samples after {len(record):,} steps, seed {self.seed}" + of_average(gan, "\n")
-        recipe.picture(gan.sample(recipe.sample_count, rng), gan, title, directory / "samples.png", rng)
+        asked = recipe.asked(recipe.sample_count, self.held_out, rng)
+        samples = gan.sample(recipe.sample_count, rng, **asked.conditions)
+        recipe.picture(samples, gan, title, directory / "samples.png", rng, asked)
         plots.evolution(moments, recipe.draw, directory / "evolution.png")
         if len(record):
             plots.history(record, directory / "history.png")
-        samples = gan.sample(recipe.quality_count, rng)
-        quality, rows = recipe.quality(samples, gan, rng), np.empty((JUDGED, *self.data.shape), gan.generator.dtype)
-        self.data.sample(JUDGED, rng, rows)
-        return quality, ends.ends(gan, record, samples[:JUDGED], rows)
+        asked = recipe.asked(recipe.quality_count, self.held_out, rng)
+        samples = gan.sample(recipe.quality_count, rng, **asked.conditions)
+        data = Together(self.data)
+        quality, drawn = recipe.quality(samples, gan, rng), np.empty((JUDGED, *data.shape), gan.generator.dtype)
+        data.sample(JUDGED, rng, drawn)
+        rows, given = data.split(drawn)
+        judged = {name: c[:JUDGED] for name, c in asked.conditions.items()}
+        return quality, ends.ends(gan, record, samples[:JUDGED], rows, judged, given)
 
 
 def _plan_of_run(recipe, settings, data, gan):
@@ -373,14 +383,24 @@ def of_average(gan: GAN, before: str = " ") -> str:
     return f"{before}of the {gan.average}" if gan.average else ""
 
 
-def sample(path: FileName, n: int | None = None, seed: int = 0, out: FileName | None = None) -> tuple[Path, str]:
+def sample(
+    path: FileName,
+    n: int | None = None,
+    seed: int = 0,
+    out: FileName | None = None,
+    conditions: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[Path, str]:
     """Write n new samples of a run to `out`, a .png picture or a .npy array; returns (path written, "n samples", and of
     what where it is an average).
+
+    conditions  name -> what all samples are asked to be, as the command line has it: {"label": "7"}. Default: what the
+                recipe's own picture asks for.
 
     n defaults to the recipe's own count, `out` to sample-seedN.png in the run directory. The array is float32
     (n, *shape) in the generator's own range. NonFiniteError for a generator that makes infinities or NaNs.
     """
-    recipe, _, gan = open_run(path)
+    recipe, config, gan = open_run(path)
+    given = {name: _condition(recipe, config, gan, name, text) for name, text in conditions.items()}
     n = recipe.sample_count if n is None else n
     target = Path(path) / f"sample-seed{seed}.png" if out is None else Path(out)
     if target.suffix not in (".png", ".npy"):
@@ -390,21 +410,37 @@ def sample(path: FileName, n: int | None = None, seed: int = 0, out: FileName | 
     if not target.parent.is_dir():
         raise RunError(f"{brief(str(target.parent))} is not a directory")
     sample_rng, picture_rng = np.random.default_rng(seed).spawn(2)
-    samples = finite_samples(gan, n, sample_rng)
+    asked = Asked(given) if given or not gan.conditions else _usual(recipe, config, n, sample_rng)
+    samples = finite_samples(gan, n, sample_rng, asked)
     with np.errstate(all="ignore"):  # a picture of finite points may still ask for answers about them that overflow
         if target.suffix == ".npy":
             with atomic_write(target) as temporary, open(temporary, "wb") as file:
                 np.save(file, samples.astype(np.float32, copy=False))
         else:
             title = f"{recipe.name}: {n:,} samples, seed {seed}" + of_average(gan, "\n")
-            recipe.picture(samples, gan, title, target, picture_rng)
+            recipe.picture(samples, gan, title, target, picture_rng, asked)
     return target, f"{n:,} samples{of_average(gan)}"
 
 
-def finite_samples(gan: GAN, n: int, rng: Rng) -> Array:
+def _condition(recipe, config, gan, name, text):
+    """A condition that the command line gives, as one that the GAN takes."""
+    if name not in gan.conditions:
+        has = f"condition is --{recipe.condition}" if gan.conditions else "samples have no condition"
+        raise RunError(f"--{name} cannot be given: the recipe {recipe.name}'s {has}")
+    given = recipe.read_condition(text, config["settings"])
+    return gan.conditions[name].array(f"--{name}", given, 1)[0]
+
+
+def _usual(recipe, config, n, rng):
+    """What the recipe's own pictures ask for."""
+    held_out = recipe.load(config["data_from"], config["settings"])[1]
+    return recipe.asked(n, held_out, rng)
+
+
+def finite_samples(gan: GAN, n: int, rng: Rng, asked: Asked) -> Array:
     """n samples of a GAN, or NonFiniteError: finite weights too can make infinities and NaNs."""
     with np.errstate(all="ignore"):
-        samples = gan.sample(n, rng)
+        samples = gan.sample(n, rng, **asked.conditions)
     bad = np.count_nonzero(~np.isfinite(samples).all(axis=tuple(range(1, samples.ndim))))
     if bad:
         raise NonFiniteError(f"{bad:,} of {n:,} samples are not finite, so there is nothing to show or to measure")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numgan.gan.equilibrium import Equilibrium
     from numgan.gan.history import History
     from numgan.gan.model import GAN
+    from numgan.study.recipes.recipe import Asked
 
 MOMENTS = 42  # kept at most; evolution.png shows half of them
 
@@ -98,6 +99,7 @@ class Watch:
         recipe: Any,
         gan: GAN,
         rng: Rng,
+        asked: Asked,
         every: int,
         line_every: int,
         total: int,
@@ -109,7 +111,7 @@ class Watch:
         )  # fmt: skip
         noise_shape = (recipe.snapshot_count, *gan.generator.shapes[0])
         noise = rng.standard_normal(noise_shape, dtype=gan.generator.dtype)  # the same at every moment
-        self.moments = Moments(lambda: recipe.moment(gan, noise, rng), line_every, rng)
+        self.moments = Moments(lambda: recipe.moment(gan, noise, rng, asked), line_every, rng)
         self.parts = Parts(pictures=RandomState(rng), moments=self.moments)
         if equilibrium:
             self.parts["equilibrium"] = equilibrium

@@ -15,6 +15,7 @@ from numgan.nn.batch_norm import BatchNorm
 from numgan.nn.dense import Dense
 from numgan.nn.network import Sequential
 from numgan.study import evaluation, plots
+from numgan.study.recipes.recipe import Asked, Recipe
 from numgan.study.settings import DigitSettings, choice, fraction, natural, positive, positive_int, widths
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class MnistSettings(DigitSettings):
     stddev: float = positive(0.02, "standard deviation of each network's first weights; the rest is Glorot uniform")
 
 
-class Mnist:
+class Mnist(Recipe):
     """The Keras listing: a dense GAN for handwritten digits."""
 
     name = "mnist"
@@ -68,14 +69,14 @@ class Mnist:
         discriminator = Sequential(layers, 784, rng, dtype, name="discriminator")
         return s.gan(generator, discriminator)
 
-    def moment(self, gan: GAN, noise: Array, rng: Rng) -> Named:
+    def moment(self, gan: GAN, noise: Array, rng: Rng, asked: Asked) -> Named:
         """What `draw` shows of a moment of the training, arrays by name."""
-        return {"samples": gan.sampler.predict(noise)}
+        return {"samples": gan.sampler.predict(noise, **asked.conditions)}
 
     def draw(self, axes: Axes, moment: Named) -> None:
         plots.draw_digits(axes, moment["samples"])
 
-    def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng) -> None:
+    def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng, asked: Asked) -> None:
         plots.image_samples(to_pixels(samples).reshape(-1, 1, 28, 28), title, path)
 
     def quality(self, samples: Array, gan: GAN, rng: Rng) -> dict[str, float]:
@@ -86,7 +87,9 @@ class Mnist:
         """How many samples to evaluate unless told: as many as there are held-out digits."""
         return min(len(training), len(held_out))
 
-    def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng) -> Evaluation:
+    def evaluate(
+        self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked
+    ) -> Evaluation:
         """The `Evaluation` of generated digits beside both parts of the data."""
         return evaluation.evaluate_digits(samples, training, held_out, rng)
 

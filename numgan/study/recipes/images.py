@@ -19,6 +19,7 @@ from numgan.nn.dropout import Dropout
 from numgan.nn.network import Sequential
 from numgan.nn.reshaping import Flatten, Reshape
 from numgan.study import evaluation, plots
+from numgan.study.recipes.recipe import Asked, Recipe
 from numgan.study.settings import (
     EpochSettings,
     SettingError,
@@ -53,7 +54,7 @@ class DcganSettings(TrainingSettings):
     dropout: float = fraction(0.3, "share of the discriminator's activations set to zero while it learns")
 
 
-class Dcgan:
+class Dcgan(Recipe):
     """What the recipes of this family share: the networks, and how pictures are shown.
 
     Generator: dense to a small image, then transposed convolutions that double it, batch norm and ReLU before each.
@@ -95,14 +96,14 @@ class Dcgan:
         )
         return s.gan(generator, discriminator)
 
-    def moment(self, gan: GAN, noise: Array, rng: Rng) -> Named:
+    def moment(self, gan: GAN, noise: Array, rng: Rng, asked: Asked) -> Named:
         """What `draw` shows of a moment of the training, arrays by name."""
-        return {"pixels": to_pixels(gan.sampler.predict(noise))}
+        return {"pixels": to_pixels(gan.sampler.predict(noise, **asked.conditions))}
 
     def draw(self, axes: Axes, moment: Named) -> None:
         plots.draw_images(axes, moment["pixels"])
 
-    def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng) -> None:
+    def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng, asked: Asked) -> None:
         plots.image_samples(to_pixels(samples), title, path)
 
     def quality(self, samples: Array, gan: GAN, rng: Rng) -> dict[str, float]:
@@ -145,7 +146,9 @@ class MnistDcgan(Dcgan):
         training, held_out = load_mnist_split(source)
         return training.as_images(), held_out.as_images()
 
-    def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng) -> Evaluation:
+    def evaluate(
+        self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked
+    ) -> Evaluation:
         """The `Evaluation` of generated digits beside both parts of the data."""
         return evaluation.evaluate_digits(samples, training, held_out, rng)
 
@@ -174,7 +177,9 @@ class StackedMnist(Dcgan):
         """How many samples to evaluate unless told: as many as the literature takes."""
         return evaluation.STACKED_SAMPLES
 
-    def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng) -> Evaluation:
+    def evaluate(
+        self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked
+    ) -> Evaluation:
         """The `Evaluation` of generated stacks beside stacks of held-out digits."""
         return evaluation.evaluate_stacked(samples, held_out, rng)
 
@@ -209,7 +214,9 @@ class Emoji(Dcgan):
             raise SettingError(f"the {self.name} recipe has pictures of its own and takes no --data, got {source!r}")
         return load_emoji_split(s.size, s.flip == "yes")
 
-    def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng) -> Evaluation:
+    def evaluate(
+        self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked
+    ) -> Evaluation:
         """The `Evaluation` of generated pictures beside those held out."""
         return evaluation.evaluate_pictures(samples, training, held_out)
 

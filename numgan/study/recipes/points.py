@@ -15,6 +15,7 @@ from numgan.nn.activations import LeakyReLU, ReLU, Sigmoid
 from numgan.nn.dense import Dense
 from numgan.nn.network import Sequential
 from numgan.study import evaluation, metrics, plots
+from numgan.study.recipes.recipe import Asked, Recipe
 from numgan.study.settings import (
     SettingError,
     TrainingSettings,
@@ -50,7 +51,7 @@ class SineSettings(TrainingSettings):
     )
 
 
-class Points:
+class Points(Recipe):
     """What the recipes of this family share: where the points come from, and how a moment of the game is shown.
 
     source  class of the real points.
@@ -81,7 +82,7 @@ class Points:
         self.source().sample(n, rng, points)
         return points
 
-    def moment(self, gan: GAN, noise: Array, rng: Rng) -> Named:
+    def moment(self, gan: GAN, noise: Array, rng: Rng, asked: Asked) -> Named:
         """Real and generated points, and what the discriminator says of the plane behind them."""
         points, surface = gan.sampler.predict(noise), plots.decision_surface(gan, self.frame)
         undecided = np.array(np.nan if surface.undecided is None else surface.undecided)
@@ -118,13 +119,15 @@ class Sine(Points):
         layers = [Dense(s.hidden, s.initializer), ReLU(), Dense(1), *s.game().closing()]
         return Sequential(s.normed(layers), 2, rng, dtype, name="discriminator")
 
-    def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng) -> None:
+    def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng, asked: Asked) -> None:
         plots.point_samples(samples, self.real(len(samples), rng), title, path)
 
     def quality(self, samples: Array, gan: GAN, rng: Rng) -> dict[str, float]:
         return metrics.sine_quality(samples)
 
-    def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng) -> Evaluation:
+    def evaluate(
+        self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked
+    ) -> Evaluation:
         """The `Evaluation` of generated points beside fresh real ones."""
         return evaluation.evaluate_points(samples, rng)
 
@@ -157,7 +160,7 @@ class SineDiscriminator(Sine):
         generator = Sequential([Dense(2, line)], 1, rng, dtype, name="generator")
         return s.gan(generator, self.discriminator(s, rng, dtype))
 
-    def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng) -> None:
+    def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng, asked: Asked) -> None:
         surface = plots.decision_surface(gan, self.frame)
         plots.game(self.real(len(samples), rng), samples, surface, title, path)
 
@@ -172,7 +175,9 @@ class SineDiscriminator(Sine):
             return {f"mean score on {k}": float(z.mean(dtype=np.float64)) for k, z in (("real", real), ("fake", fake))}
         return {"accuracy on real": float((real > middle).mean()), "accuracy on fake": float((fake <= middle).mean())}
 
-    def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng) -> Evaluation:
+    def evaluate(
+        self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked
+    ) -> Evaluation:
         """The two accuracies. Beside them what a perfect discriminator has, since the curves meet in one point only."""
         article = {
             "accuracy on real": "higher; the article: 100 %",
@@ -225,7 +230,7 @@ class Ring(Points):
         super().draw(axes, moment)
         plots.draw_centres(axes, RingPoints.centres)
 
-    def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng) -> None:
+    def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng, asked: Asked) -> None:
         surface = plots.decision_surface(gan, self.frame, (240, 240))  # the modes are narrow
         plots.game(self.real(len(samples), rng), samples, surface, title, path, RingPoints.centres)
 
@@ -236,6 +241,8 @@ class Ring(Points):
         """How many samples to evaluate unless told: as many as the literature takes."""
         return evaluation.RING_SAMPLES
 
-    def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng) -> Evaluation:
+    def evaluate(
+        self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked
+    ) -> Evaluation:
         """The `Evaluation` of generated points beside fresh real ones."""
         return evaluation.evaluate_ring(samples, rng)
