@@ -14,6 +14,7 @@ from numgan.nn import (
     convolution,
     dense,
     dropout,
+    embedding,
     losses,
     optimizers,
     rates,
@@ -26,6 +27,7 @@ from numgan.nn.batch_norm import *
 from numgan.nn.convolution import *
 from numgan.nn.dense import *
 from numgan.nn.dropout import *
+from numgan.nn.embedding import *
 from numgan.nn.initializers import normal
 from numgan.nn.layer import Layer
 from numgan.nn.losses import *
@@ -70,6 +72,7 @@ __all__ += batch_norm.__all__
 __all__ += convolution.__all__
 __all__ += dense.__all__
 __all__ += dropout.__all__
+__all__ += embedding.__all__
 __all__ += losses.__all__
 __all__ += optimizers.__all__
 __all__ += rates.__all__
