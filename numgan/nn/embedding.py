@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Embedding", "OneHot"]
 
 MOST = 2**24  # indices: float32 holds every whole number up to here
+UNIT = initializers.normal(1.0)
 
 
 class Indices(Layer):
@@ -86,7 +87,7 @@ class Embedding(Indices):
 
     initial = ("initializer",)
 
-    def __init__(self, count: int, features: int, initializer: str | Initializer = initializers.normal(1.0)) -> None:
+    def __init__(self, count: int, features: int, initializer: str | Initializer = UNIT) -> None:
         super().__init__(whole("Embedding(count)", count, most=MOST), whole("Embedding(features)", features))
         self.initializer = initializers.get(initializer)
 
