@@ -53,6 +53,12 @@ class Indices(Layer):
             )
         return x
 
+    def check_tangent(self) -> None:
+        raise ArgumentError(
+            f"a gradient penalty cannot pass through {type(self).__name__} '{self.name}': indices have no direction in "
+            "which to go"
+        )
+
     def bind(self, io: Buffers) -> None:
         """The indices, read from the input (…, L, N), seen as (…, K)."""
         x = io.x.reshape(*io.replicas, -1)
