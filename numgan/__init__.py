@@ -1,6 +1,7 @@
 """numgan: generative adversarial networks in pure NumPy, every gradient derived and coded by hand."""
 
 from numgan.errors import Error
+from numgan.gan.conditions import Label, Picture, Text
 from numgan.gan.fit import NonFiniteError
 from numgan.gan.history import History
 from numgan.gan.model import GAN
@@ -14,6 +15,8 @@ from numgan.nn import (
     convolution,
     dense,
     dropout,
+    embedding,
+    joining,
     losses,
     optimizers,
     rates,
@@ -26,7 +29,9 @@ from numgan.nn.batch_norm import *
 from numgan.nn.convolution import *
 from numgan.nn.dense import *
 from numgan.nn.dropout import *
+from numgan.nn.embedding import *
 from numgan.nn.initializers import normal
+from numgan.nn.joining import *
 from numgan.nn.layer import Layer
 from numgan.nn.losses import *
 from numgan.nn.model_file import ModelFileError
@@ -48,14 +53,17 @@ __all__ = [
     "GradientError",
     "Hinge",
     "History",
+    "Label",
     "Layer",
     "LeastSquares",
     "Minimax",
     "ModelFileError",
     "NonFiniteError",
     "NonSaturating",
+    "Picture",
     "Relativistic",
     "Sequential",
+    "Text",
     "Wasserstein",
     "WassersteinPenalty",
     "check_adjoint",
@@ -70,6 +78,8 @@ __all__ += batch_norm.__all__
 __all__ += convolution.__all__
 __all__ += dense.__all__
 __all__ += dropout.__all__
+__all__ += embedding.__all__
+__all__ += joining.__all__
 __all__ += losses.__all__
 __all__ += optimizers.__all__
 __all__ += rates.__all__

@@ -142,7 +142,11 @@ class Training:
     """
 
     def __init__(self, gan: GAN, data: Source, rng: Rng, request: Request, more: Mapping[str, Part]) -> None:
-        self.gan, self.history, self.good = gan, History(gan.objective, gan.generator.replicas, gan.penalty, gan.l1), None
+        self.gan, self.history, self.good = (
+            gan,
+            History(gan.objective, gan.generator.replicas, gan.penalty, gan.l1),
+            None,
+        )
         self._every, self._looks = request.every, min(request.every, LOG_STEPS)
         self.settings = {k: getattr(request, k) for k in ("batch_size", "discriminator_steps", "generator_steps")}
         run = {"rng": RandomState(rng), "history": self.history}

@@ -38,7 +38,9 @@ class L1:
         named = {"y": y, "target": target}
         temp = np.empty_like(y)
         return [
-            Call(kernels.absolute_error_backward, named | {"share": share, "temp": temp, "out": dy}, "l1", "", "backward"),
+            Call(
+                kernels.absolute_error_backward, named | {"share": share, "temp": temp, "out": dy}, "l1", "", "backward"
+            ),
             Call(kernels.absolute_error_means, named | {"temp": temp, "out": errors}, "l1", "", "forward"),
         ]
 

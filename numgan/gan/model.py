@@ -118,7 +118,9 @@ class GAN:
         self._check_conditions()
         self.matching_aware = flag("GAN: matching_aware", matching_aware)
         if self.matching_aware and (self.objective.pairs or not self.conditions):
-            lacks = f"the objective {self.objective.name} pairs rows" if self.objective.pairs else "it has no conditions"
+            lacks = (
+                f"the objective {self.objective.name} pairs rows" if self.objective.pairs else "it has no conditions"
+            )
             raise ArgumentError(f"GAN: matching_aware=True counts real rows of wrong conditions as fakes, but {lacks}")
         self.l1 = None if l1_weight is None else L1(l1_weight)
         self.average = None if average is None else Average(g, average)
@@ -168,9 +170,7 @@ class GAN:
 
     # ---------------------------------------------------------------------------------------------------- training
 
-    def train_discriminator(
-        self, real: Numbers, noise: Numbers, mix: Numbers | None = None, **conditions: Any
-    ) -> Any:
+    def train_discriminator(self, real: Numbers, noise: Numbers, mix: Numbers | None = None, **conditions: Any) -> Any:
         """One discriminator step on real rows (…, batch, *shape) and noise (…, batch, *shape), each real row and the row
         generated beside it under one condition.
 

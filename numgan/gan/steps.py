@@ -195,7 +195,11 @@ class DiscriminatorStep(Step):
         )
 
     def fill(
-        self, real: Array, noise: Array, mix: Array | None = None, conditions: Mapping[str, Array] = MappingProxyType({})
+        self,
+        real: Array,
+        noise: Array,
+        mix: Array | None = None,
+        conditions: Mapping[str, Array] = MappingProxyType({}),
     ) -> None:
         """Write what the calls read."""
         self.fill_rows(real, conditions)
@@ -204,7 +208,11 @@ class DiscriminatorStep(Step):
             np.copyto(self.mix, mix)
 
     def run(
-        self, real: Array, noise: Array, mix: Array | None = None, conditions: Mapping[str, Array] = MappingProxyType({})
+        self,
+        real: Array,
+        noise: Array,
+        mix: Array | None = None,
+        conditions: Mapping[str, Array] = MappingProxyType({}),
     ) -> None:
         self.fill(real, noise, mix, conditions)
         if self._optimizer.steps // self._updates % self._every == 0:

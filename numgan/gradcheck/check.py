@@ -53,8 +53,9 @@ def check_gradients(
 
     subject      a `Layer` or loss (built in or your own), a `Sequential`, a `GAN`, or any function of yours of NumPy
                  arrays. It is not changed: networks are checked as float64 copies with the same values.
-    x            the input (batch, features); for a loss the predictions; for a GAN the pair (real rows, noise); for a
-                 function its argument, an array, or a dictionary of arrays that are its keyword arguments.
+    x            the input (batch, features), which is rounded where a network starts with a layer of indices; for a
+                 loss the predictions; for a GAN the pair (real rows, noise); for a function its argument, an array, or
+                 a dictionary of arrays that are its keyword arguments.
     target       for a loss: the targets, of x's shape.
     gradient     for a function f: gradient(x) for a scalar f, the gradient; for one that gives an array,
                  gradient(x, dy), the vector-Jacobian product Σ dy·∂f/∂x. With a dictionary x both take keyword

@@ -22,6 +22,7 @@ Verdict on a coordinate, a the claim and n the measured value
                makes room for itself or for another.
     hidden     |a − n| ≤ r, but r is larger than that: rounding so large that nothing is proven. And every coordinate
                of a function that does not move at all, whose claims are all zero: so does one that computes nothing.
+               (One of indices, flat around each of them, has to move from one index to the next.)
     kink       at no step is the function smooth: the slopes to the left and to the right of θ differ by something that
                does not shrink with h (ReLU at 0), so no derivative exists there or none that can be measured. The claim
                lies between those two slopes, each give or take what it still moves by from step to step; or, where
@@ -79,6 +80,7 @@ STACK_LIMIT = 4_096
 NOISE = 8 * EPSILON  # of a term of the function, relative, at the least: a few operations' rounding
 CLOSE = 1e-7  # of the point's size: how far apart the points are that tell a term's rounding
 CONSTANT = "claimed to be zero, of a function that is constant in all its tensors: proves nothing; try another point"
+FLAT = "is indices: around each of them the function is flat, and its derivative 0"
 POINTS, LINES = 13, 8  # how many there are on a line, and lines at the most
 
 
@@ -152,15 +154,27 @@ def check_problem(
         measured.low[beyond] = np.fmin(measured.low[beyond], around.min(axis=0))
         measured.high[beyond] = np.fmax(measured.high[beyond], around.max(axis=0))
         fates = _fates(probes, claims, moves, measured, report.tolerance)
-    constant = not (claims.any() or measured.value.any())
+    constant = not (claims.any() or measured.value.any() or _climbs(problem, views, run))
     if constant:
         fates = ["hidden"] * len(fates)
+    else:
+        report.notes += [f"{problem.prefix}{name} {FLAT}" for name in problem.steps]
     results = list(zip(probes, claims, fates, measured.value, strict=True))
     results += _kinks_together(problem, results, evaluate, report.tolerance)
     for name in problem.base:
         report.rows.append(_row(problem, name, [result for result in results if result[0].name == name]))
         if constant:
             report.rows[-1].remark = CONSTANT
+
+
+def _climbs(problem, views, run):
+    """Whether the function is another where all of its indices are the next ones, or those before."""
+    found = []
+    for move in (0, 1, -1) if problem.steps else ():
+        for name, array in problem.base.items():
+            views[name][...] = array + move * (name in problem.steps)
+        found.append(run()[0].tobytes())
+    return len({*found}) > 1
 
 
 def _slopes_around(problem, probes, evaluate, rng):
@@ -204,7 +218,7 @@ def _probes(problem, name, rng, coordinates, directions):
     if coordinates is not None and coordinates < base.size:
         indices = sorted(rng.choice(base.size, coordinates, replace=False).tolist())
     for i in indices:
-        yield Probe(name, i, None, max(abs(base.flat[i]), spread))
+        yield Probe(name, i, None, 1.0 if name in problem.steps else max(abs(base.flat[i]), spread))
     for _ in range(directions):
         yield Probe(name, None, rng.standard_normal(base.shape) * spread, 1.0)
 

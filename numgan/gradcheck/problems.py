@@ -43,6 +43,7 @@ class Problem:
     analytic   the claim at base, worked out after a pass on other numbers: buffers left stale show in it.
     again      the claim of the pass after that, at base, too.
     drifting   the tensors of which it is another: gradients that are added up, or drawn.
+    steps      the tensors of whole numbers that choose: around each of them the function is flat.
     known      tensor -> name -> array of its shape, for remarks on wrong gradients: what the claim is made of.
     """
 
@@ -52,6 +53,7 @@ class Problem:
     bytes: int
     prefix: str = ""
     rows: int = 0
+    steps: tuple[str, ...] = ()
     known: dict[str, Named] = field(default_factory=dict)
     analytic: Named = field(init=False)
     again: Named = field(init=False)
@@ -126,7 +128,9 @@ def network_terms(
     """
     network.fill_conditions(plan, conditions)
     views = network.parameters() if training else {}
-    base = {name: array.copy() for name, array in views.items()} | {"input": x}
+    steps = ("input",) if takes_indices(network) else ()
+    # indices are moved to where they stand for themselves: halfway between two of them the function jumps
+    base = {name: array.copy() for name, array in views.items()} | {"input": np.rint(x) if steps else x}
     state = network.state.copy()  # running statistics as they are now, not as a training pass leaves them
     columns = network.samples_first(plan.x)
     add = paid.adding(network) if paid else lambda: None
@@ -159,12 +163,18 @@ def network_terms(
         return (twin.parameters() if training else {}) | {"input": twin.samples_first(inner.x)}, run
 
     size = network.values.size + 3 * len(x) * sum(math.prod(shape) + 1 for shape in network.shapes)
-    return Problem(base, claim, stackable(make, base), 8 * size, rows=len(x))
+    return Problem(base, claim, stackable(make, base), 8 * size, rows=len(x), steps=steps)
+
+
+def takes_indices(network: Sequential) -> bool:
+    """Whether the first layer that does anything takes indices."""
+    return next((layer.takes_indices for layer in network.layers if not layer.is_view), False)
 
 
 def along(problem: Problem, rng: Rng) -> Problem:
-    """The same function on a line through the point, all tensors moved at once: of one number, t."""
+    """The same function on a line through the point, all tensors moved at once but those of steps: of one number, t."""
     scales = {name: math.sqrt(np.mean(a**2)) or 1.0 for name, a in problem.base.items()}
+    scales |= dict.fromkeys(problem.steps, 0.0)
     line = {name: scales[name] * rng.standard_normal(a.shape) for name, a in problem.base.items()}
 
     def claim(point):

@@ -19,6 +19,7 @@ from numgan.gradcheck import formulas
 from numgan.gradcheck.check import check_gradients
 from numgan.gradcheck.formulas.compare import ROWS
 from numgan.hints import DType, Shape
+from numgan.kernels import losses as kernels
 from numgan.nn import convolution
 from numgan.nn.activations import LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
 from numgan.nn.batch_norm import BatchNorm
@@ -89,6 +90,28 @@ def softmax_gradients(seed: int, tolerance: float) -> Report:
     rng = np.random.default_rng(seed)
     logits, target = rng.normal(0, 3, (6, 4)), rng.dirichlet(np.ones(4), 6)
     return check_gradients(SoftmaxCrossEntropy(), logits, target=target, tolerance=tolerance, seed=seed)
+
+
+def absolute_error_gradients(seed: int, tolerance: float) -> Report:
+    """A generator's loss at its output, the adversary's and λ·mean |y − t|: the second gradient is added to the first.
+    More samples than features, so that no mean passes for another.
+    """
+    rng, weight = np.random.default_rng(seed), 7.0
+    y, adversary, target = (rng.normal(0, 1, (3, 5)) for _ in range(3))
+    share = np.array(weight / y.size)
+
+    def loss(y):
+        errors = np.empty_like(y)
+        kernels.absolute_error_forward(y, target, out=errors)
+        return (adversary * y).sum() + weight * errors.mean()
+
+    def gradient(y):
+        dy = adversary.copy()
+        kernels.absolute_error_backward(y, target, share, np.empty_like(y), out=dy)
+        return dy
+
+    report = check_gradients(loss, y, gradient=gradient, tolerance=tolerance, seed=seed)
+    return titled("absolute error beside the adversary's loss", report)
 
 
 def gan_with_batch_norm(
@@ -319,6 +342,7 @@ TARGETS |= {
         formulas.losses.extreme_logits,
     ],
     "softmax": [softmax_gradients, formulas.losses.softmax_values, formulas.losses.extreme_softmax],
+    "l1": [absolute_error_gradients, formulas.losses.absolute_errors],
     "initializers": [formulas.layers.starting_weights],
     "adam": [partial(formulas.optimizers.adam_updates, "paper"), partial(formulas.optimizers.adam_updates, "keras")],
     "sgd": [formulas.optimizers.sgd_updates],

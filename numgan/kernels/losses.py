@@ -1,4 +1,5 @@
-"""Losses: binary cross-entropy from probabilities and from logits, those of critics' scores, softmax cross-entropy.
+"""Losses: binary cross-entropy from probabilities and from logits, those of critics' scores, softmax cross-entropy, and
+the distance from a target.
 
 For a probability p and a target t in [0, 1]: ℓ = −t·log p − (1 − t)·log(1 − p), [GBC] section 3.13, and L is the
 mean of ℓ. The discriminator's two terms of the minimax game ([GAN] eq. 1) are −ℓ with t = 1 on real and t = 0 on
@@ -195,13 +196,26 @@ def softmax_cross_entropy_backward(z, target, row, out):
 
 
 def absolute_error_forward(y, target, out):
-    """ℓ = |y − t|, the L1 distance number by number. All (n, N)."""
+    """ℓ = |y − t|, of a generated number y and the one t that it should be: the L1 distance is Σ ℓ.
+
+    A generator that is shown a condition with its answer is paid for both: L_G = L_adversarial + λ·mean |y − t|, Isola
+    et al. 2017, arXiv:1611.07004, eq. 3 and 4. All (…, n, N).
+    """
     np.subtract(y, target, out=out)
     np.abs(out, out=out)
 
 
 def absolute_error_backward(y, target, share, temp, out):
-    """out += share·sign(y − t)."""
+    """dy += share·sign(y − t).
+
+    |y − t| is y − t above t and t − y below: ∂ℓ/∂y = 1 or −1, and λ times the mean over `count` numbers makes that
+    ±λ/count, which is `share`. At the kink y = t any value in between would do; it is 0, as sign(0).
+
+    Added, not written: `out` holds the adversary's gradient at the same output already, and the gradient of a sum is
+    the sum of gradients.
+
+    y, target, the scratch temp and out (…, n, N); share a scalar.
+    """
     np.subtract(y, target, out=temp)
     np.sign(temp, out=temp)
     np.multiply(temp, share, out=temp)

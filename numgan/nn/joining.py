@@ -13,8 +13,6 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from numgan.errors import ArgumentError, ArgumentTypeError, as_shape, shown
 from numgan.hints import Array, Config, Named, Rng, Rows, Shape
 from numgan.kernels.joining import add_share
@@ -144,7 +142,9 @@ class Skip(Beside):
         super().__init__(layers)
         first = self.layers[0] if self.layers else None
         if all(layer.is_view for layer in self.layers) or isinstance(first, Beside):
-            raise ArgumentError(f"Skip(layers) takes layers that begin with one that computes, got {shown(self.layers)}")
+            raise ArgumentError(
+                f"Skip(layers) takes layers that begin with one that computes, got {shown(self.layers)}"
+            )
 
     @property
     def conditions(self) -> dict[str, Shape]:

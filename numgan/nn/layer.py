@@ -42,6 +42,8 @@ class Layer:
     # The output is linear in the input, but for constants that are bound by way of io.one: `bind` on a tangent, with
     # io.one = 0, gives the tangent of the output. See `numgan.nn.second_order`.
     linear = False
+    # The input is whole numbers that choose, held as floats: the output is flat around each of them, its derivative 0.
+    takes_indices = False
     curved = False  # not linear on either side of a kink: has a second derivative, and `bind_curvature`
 
     initial: ClassVar[tuple[str, ...]] = ()  # arguments of the constructor that matter for starting values alone

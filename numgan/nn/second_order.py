@@ -61,7 +61,9 @@ class SecondOrder:
     def _io(self, network, i, arrays, **options):
         """The `Buffers` of layer i, from [x1, y1, dy1, dx1]."""
         shapes = self._shapes[i : i + 2]
-        return Buffers(network, network.layers[i], shapes, *arrays, scratch=self._scratch, conditions={}, training=False, **options)
+        return Buffers(
+            network, network.layers[i], shapes, *arrays, scratch=self._scratch, conditions={}, training=False, **options
+        )
 
     def _flat(self, a1):
         return without_ones(a1, self._network.replicas, (-1, a1.shape[-1]))

@@ -7,6 +7,7 @@ The same network in PyTorch is an `nn.Sequential` with one module for each numga
                                                          weight and bias, our γ and β; running_mean; running_var
     Conv2D(n, k, s, p)        nn.Conv2d(c, n, k, s, p)   weight, bias
     Conv2DTranspose(…)        nn.ConvTranspose2d(…)      weight, bias
+    Embedding(count, n)       nn.Embedding(count, n)     weight; its output is (batch, L, n)
     SpectralNorm(Dense(n))    nn.utils.parametrizations.spectral_norm(nn.Linear(n_in, n)), and so with convolutions
                                                          parametrizations.weight.original, bias, and the vectors
                                                          parametrizations.weight.0._u and parametrizations.weight.0._v
@@ -31,12 +32,14 @@ from numgan.nn.batch_norm import BatchNorm
 from numgan.nn.convolution import Conv2D, Conv2DTranspose
 from numgan.nn.dense import Dense
 from numgan.nn.dropout import Dropout
+from numgan.nn.embedding import Embedding
 from numgan.nn.network import Sequential
 from numgan.nn.spectral_norm import SpectralNorm
 
 # PyTorch's name -> numgan's, for each layer that has contents.
 NAMES = {
     **{kind: {"weight": "weight", "bias": "bias"} for kind in (Dense, Conv2D, Conv2DTranspose)},
+    Embedding: {"weight": "weight"},
     BatchNorm: {"weight": "gamma", "bias": "beta", "running_mean": "running_mean", "running_var": "running_variance"},
     SpectralNorm: {
         "bias": "bias",

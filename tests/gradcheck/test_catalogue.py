@@ -51,7 +51,7 @@ def test_the_catalogue_is_as_large_as_promised():
 @pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
 def test_layers_of_numgan_pass_without_a_word_on_replicas(layer, shape, training):
     report = check_gradients(layer, rng().normal(0.2, 1.3, (5, *shape)), training=training)
-    assert report.passed and not report.notes
+    assert report.passed and not [note for note in report.notes if "replicas" in note]
 
 
 @pytest.mark.parametrize("digits", [5, 6, 7, 8])

@@ -17,6 +17,7 @@ from numgan import (
     Conv2D,
     Conv2DTranspose,
     Dense,
+    Embedding,
     Flatten,
     LeakyReLU,
     ReLU,
@@ -147,7 +148,8 @@ def test_every_coordinate_of_a_layer_is_certified(example, training):
     report.raise_for_failure()
     assert all(row.certified == row.checked == np.prod(row.shape) for row in report.rows), str(report)
     names = [*Sequential([copy_layer(layer)], shape, rng()).parameters(), "input"]
-    assert len(names) == 1 + 2 * isinstance(layer, (Dense, BatchNorm, Conv2D, Conv2DTranspose, SpectralNorm))
+    two = isinstance(layer, (Dense, BatchNorm, Conv2D, Conv2DTranspose, SpectralNorm))
+    assert len(names) == 1 + 2 * two + isinstance(layer, Embedding)
     assert [row.tensor for row in report.rows] == (names if training else ["input"])
 
 

@@ -189,12 +189,32 @@ def softmax_cross_entropy_backward(lead, n, samples, seed):
     return kernels.softmax_cross_entropy_backward, arguments, expected, {"row"}, "z"
 
 
+def numbers_and_targets(lead, n, samples, seed):
+    """Numbers, some of them exactly what they should be."""
+    y, target = normal(seed, *lead, n, samples), normal(seed + 1, *lead, n, samples)
+    return y, np.where(rng(seed).random(y.shape) < 0.3, y, target)
+
+
+def absolute_error_forward(*size):
+    y, target = numbers_and_targets(*size)
+    arguments = {"y": y, "target": target, "out": blank(*y.shape)}
+    return kernels.absolute_error_forward, arguments, {"out": elementwise(lambda y, t: abs(y - t), y, target)}, (), "y"
+
+
+def absolute_error_backward(lead, n, samples, seed):
+    y, target = numbers_and_targets(lead, n, samples, seed)
+    out, share = normal(seed + 2, *y.shape), 0.7 / (n * samples)
+    arguments = {"y": y, "target": target, "temp": blank(*y.shape), "out": out} | constants(share=share)
+    expected = elementwise(lambda y, t, b: b + share * ((y > t) - (y < t)), y, target, out)
+    return kernels.absolute_error_backward, arguments, {"out": expected}, {"temp"}, None
+
+
 CASES = {
     case.__name__: case
     for case in (
         *(bce_forward, bce_backward, bce_logits_forward, bce_logits_backward, critic_forward, critic_backward),
         *(least_squares_forward, least_squares_backward, hinge_forward, hinge_backward),
-        *(pairing_forward, pairing_backward),
+        *(pairing_forward, pairing_backward, absolute_error_forward, absolute_error_backward),
         *(softmax_forward, softmax_cross_entropy_forward, softmax_cross_entropy_backward),
     )
 }
@@ -224,6 +244,12 @@ def test_a_call_takes_no_memory(name):
 
 def test_every_kernel_of_the_chapter_is_tried():
     assert kernels_of(kernels) == {*CASES}
+
+
+def test_a_number_that_is_right_adds_nothing_to_the_gradient_and_any_other_the_same():
+    y, out = np.array([[-2.0, 0.0, 1e-300, 5.0]]), np.array([[1.0, 2.0, 3.0, 4.0]])
+    kernels.absolute_error_backward(y, np.array([[0.0, 0.0, 0.0, 5.0]]), np.array(0.5), blank(1, 4), out)
+    assert out.tolist() == [[0.5, 2.0, 3.5, 4.0]]
 
 
 @pytest.mark.filterwarnings("error")

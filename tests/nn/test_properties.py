@@ -20,9 +20,11 @@ from numgan import (
     Conv2DTranspose,
     Dense,
     Dropout,
+    Embedding,
     Error,
     Flatten,
     LeakyReLU,
+    OneHot,
     Reshape,
     Sequential,
     Sigmoid,
@@ -69,6 +71,8 @@ SETTINGS = {  # of the known layers, beyond those of their examples
     ),
     AveragePooling2D: st.tuples(st.tuples(SIDES, SIDES), st.none() | st.tuples(SIDES, SIDES), PADDINGS),
     UpSampling2D: st.tuples(st.tuples(SIDES, SIDES)),
+    Embedding: st.tuples(st.integers(1, 20), WIDTHS),
+    OneHot: st.tuples(st.integers(1, 20)),
     SpectralNorm: st.tuples(st.tuples(st.just("Dense"), st.fixed_dictionaries({"units": WIDTHS}))),
 }
 IMAGES = (Conv2D, Conv2DTranspose, AveragePooling2D, UpSampling2D)
@@ -94,10 +98,13 @@ def mixes_rows(kind):
 
 
 def networks(kinds):
-    return st.lists(st.one_of(*map(drawn, kinds)), min_size=1, max_size=6)
+    """Lists of layers; those of indices come first, as what they read is data: nothing below them would ever learn."""
+    indices = [kind for kind in kinds if kind.takes_indices]
+    others = st.lists(st.one_of(*(drawn(kind) for kind in kinds if not kind.takes_indices)), min_size=1, max_size=6)
+    return st.one_of(*[others] * 4, st.tuples(st.one_of(*map(drawn, indices)), others).map(lambda t: [t[0], *t[1]]))
 
 
-ANY = networks(LAYERS.values())
+ANY = networks([*LAYERS.values()])
 ROW_BY_ROW = networks([kind for kind in LAYERS.values() if not mixes_rows(kind)])
 
 

@@ -22,6 +22,7 @@ from numgan import (
     Conv2DTranspose,
     Dense,
     Dropout,
+    Embedding,
     Error,
     Flatten,
     GradientError,
@@ -34,6 +35,7 @@ from numgan import (
     ModelFileError,
     NonFiniteError,
     NonSaturating,
+    OneHot,
     Rate,
     Relativistic,
     ReLU,
@@ -108,6 +110,12 @@ def networks(rng: np.random.Generator) -> tuple[Sequential, Sequential]:
         Sigmoid(),
     ]
     return Sequential(g, 3, rng, "float64", name="generator"), Sequential(d, (1, 4, 4), rng, "float64")
+
+
+def of_indices(rng: np.random.Generator) -> Array:
+    words = Sequential([Embedding(9, 4, normal(0.1)), Conv2D(2, (1, 3)), Flatten()], 5, rng)
+    labels: Array = OneHot(count=10).check_indices("label", [[3], [7]])
+    return np.concatenate([words.predict(np.ones((2, 5))), Sequential([OneHot(10), Flatten()], 1, rng).predict(labels)])
 
 
 def one_network(network: Sequential, x: Array) -> None:

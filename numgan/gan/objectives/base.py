@@ -147,7 +147,9 @@ class Unpaired(Objective):
     def discriminator_terms(self, real: Array, fake: Array) -> Array:
         shares = self.shares() if real.size and fake.size else (1.0, 1.0)
         losses = self.real_losses(real), self.fake_losses(fake)
-        return np.concatenate([s * a / max(a.shape[-2] * a.shape[-1], 1) for s, a in zip(shares, losses, strict=True)], axis=-2)
+        return np.concatenate(
+            [s * a / max(a.shape[-2] * a.shape[-1], 1) for s, a in zip(shares, losses, strict=True)], axis=-2
+        )
 
 
 def mean(elements: Array) -> Any:

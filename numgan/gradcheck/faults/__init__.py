@@ -19,6 +19,7 @@ from numgan.gradcheck.faults import (  # noqa: F401
     convolution,
     dense,
     dropout,
+    embedding,
     initializers,
     losses,
     objectives,

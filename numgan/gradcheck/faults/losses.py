@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from numgan.gradcheck.faults.catalogue import chapter
+from numgan.gradcheck.faults.catalogue import chapter, spoiled
 from numgan.kernels import losses as kernels
 from numgan.nn.losses import BinaryCrossEntropy
 
@@ -150,3 +150,83 @@ def _(z, target, row, out):
 @fault("softmax: p − t for the right class alone", "softmax", "softmax_cross_entropy_backward")
 def _(z, target, row, out):
     np.copyto(out, np.where(target == target.max(axis=-2, keepdims=True), (_softmax(z) - target) / z.shape[-1], 0))
+
+
+# ------------------------------------------------------------------------------------------------- absolute error
+
+
+def _slope(y, target, share):
+    return share * np.sign(y - target)
+
+
+@fault("L1: the square instead of the absolute value", "l1", "absolute_error_forward")
+@spoiled(kernels.absolute_error_forward)
+def _(forward, a):
+    np.square(a["y"] - a["target"], out=a["out"])
+
+
+@fault("L1: the difference with its sign", "l1", "absolute_error_forward")
+@spoiled(kernels.absolute_error_forward)
+def _(forward, a):
+    np.subtract(a["y"], a["target"], out=a["out"])
+
+
+@fault("L1: gradient with the sign flipped", "l1", "absolute_error_backward")
+@spoiled(kernels.absolute_error_backward)
+def _(backward, a):
+    backward(**a | {"share": -a["share"]})
+
+
+@fault("L1: prediction and target exchanged", "l1", "absolute_error_backward")
+@spoiled(kernels.absolute_error_backward)
+def _(backward, a):
+    backward(**a | {"y": a["target"], "target": a["y"]})
+
+
+@fault("L1: gradient in place of the adversary's instead of beside it", "l1", "absolute_error_backward")
+@spoiled(kernels.absolute_error_backward)
+def _(backward, a):
+    np.copyto(a["out"], _slope(a["y"], a["target"], a["share"]))
+
+
+@fault("L1: gradient of the mean over the batch alone", "l1", "absolute_error_backward")
+@spoiled(kernels.absolute_error_backward)
+def _(backward, a):
+    backward(**a | {"share": a["share"] * a["y"].shape[-2]})
+
+
+@fault("L1: gradient of the sum", "l1", "absolute_error_backward")
+@spoiled(kernels.absolute_error_backward)
+def _(backward, a):
+    backward(**a | {"share": a["share"] * a["y"].size})
+
+
+@fault("L1: gradient without the weight", "l1", "absolute_error_backward")
+@spoiled(kernels.absolute_error_backward)
+def _(backward, a):
+    backward(**a | {"share": 1 / a["y"].size})
+
+
+@fault("L1: the difference itself for its sign, as of a square", "l1", "absolute_error_backward")
+@spoiled(kernels.absolute_error_backward)
+def _(backward, a):
+    a["out"] += a["share"] * (a["y"] - a["target"])
+
+
+@fault("L1: the sign of the prediction alone", "l1", "absolute_error_backward")
+@spoiled(kernels.absolute_error_backward)
+def _(backward, a):
+    a["out"] += a["share"] * np.sign(a["y"])
+
+
+@fault("L1: the adversary's gradient weighted too", "l1", "absolute_error_backward")
+@spoiled(kernels.absolute_error_backward)
+def _(backward, a):
+    a["out"] *= a["share"]
+    backward(**a)
+
+
+@fault("L1: a slope where the number is exactly right", "l1", "absolute_error_backward")
+@spoiled(kernels.absolute_error_backward)
+def _(backward, a):
+    a["out"] += np.where(a["y"] >= a["target"], a["share"], -a["share"])

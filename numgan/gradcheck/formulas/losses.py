@@ -8,6 +8,7 @@ import numpy as np
 
 from numgan.gradcheck.formulas.compare import VALUE_TOLERANCE, compare
 from numgan.gradcheck.report import Report
+from numgan.kernels import losses as kernels
 from numgan.nn.losses import BinaryCrossEntropy, SoftmaxCrossEntropy
 
 
@@ -83,4 +84,22 @@ def clipped_probabilities(seed: int, tolerance: float) -> Report:
         with np.errstate(all="ignore"):
             compare(report, f"loss against {t}", loss.value(column, np.full_like(column, t)), math.fsum(terms) / len(p))
             compare(report, f"gradient against {t}", loss.gradient(column, np.full_like(column, t))[:, 0], slopes)
+    return report
+
+
+def absolute_errors(seed: int, tolerance: float) -> Report:
+    """|y − t| and its gradient on top of another, in plain Python, where some numbers are exactly right."""
+    rng = np.random.default_rng(seed)
+    y, before = rng.normal(0, 1, (3, 5)), rng.normal(0, 1, (3, 5))
+    target = np.where(rng.permutation(np.arange(15) < 5).reshape(3, 5), y, rng.normal(0, 1, (3, 5)))
+    share, out, added, temp = 0.3 / y.size, np.empty_like(y), before.copy(), np.empty_like(y)
+    kernels.absolute_error_forward(y, target, out=out)
+    kernels.absolute_error_backward(y, target, np.array(share), temp, out=added)
+    errors, slopes = [], []
+    for a, t, b in zip(y.ravel().tolist(), target.ravel().tolist(), before.ravel().tolist(), strict=True):
+        errors.append(a - t if a > t else t - a)
+        slopes.append(b + (share if a > t else -share if a < t else 0.0))
+    report = Report("absolute errors and their gradient, added to another", VALUE_TOLERANCE)
+    compare(report, "errors", out.ravel(), errors)
+    compare(report, "gradient", added.ravel(), slopes)
     return report

@@ -87,9 +87,7 @@ class Mnist(Recipe):
         """How many samples to evaluate unless told: as many as there are held-out digits."""
         return min(len(training), len(held_out))
 
-    def evaluate(
-        self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked
-    ) -> Evaluation:
+    def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked) -> Evaluation:
         """The `Evaluation` of generated digits beside both parts of the data."""
         return evaluation.evaluate_digits(samples, training, held_out, rng)
 

@@ -146,9 +146,7 @@ class MnistDcgan(Dcgan):
         training, held_out = load_mnist_split(source)
         return training.as_images(), held_out.as_images()
 
-    def evaluate(
-        self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked
-    ) -> Evaluation:
+    def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked) -> Evaluation:
         """The `Evaluation` of generated digits beside both parts of the data."""
         return evaluation.evaluate_digits(samples, training, held_out, rng)
 
@@ -177,9 +175,7 @@ class StackedMnist(Dcgan):
         """How many samples to evaluate unless told: as many as the literature takes."""
         return evaluation.STACKED_SAMPLES
 
-    def evaluate(
-        self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked
-    ) -> Evaluation:
+    def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked) -> Evaluation:
         """The `Evaluation` of generated stacks beside stacks of held-out digits."""
         return evaluation.evaluate_stacked(samples, held_out, rng)
 
@@ -214,9 +210,7 @@ class Emoji(Dcgan):
             raise SettingError(f"the {self.name} recipe has pictures of its own and takes no --data, got {source!r}")
         return load_emoji_split(s.size, s.flip == "yes")
 
-    def evaluate(
-        self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked
-    ) -> Evaluation:
+    def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked) -> Evaluation:
         """The `Evaluation` of generated pictures beside those held out."""
         return evaluation.evaluate_pictures(samples, training, held_out)
 

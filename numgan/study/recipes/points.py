@@ -125,9 +125,7 @@ class Sine(Points):
     def quality(self, samples: Array, gan: GAN, rng: Rng) -> dict[str, float]:
         return metrics.sine_quality(samples)
 
-    def evaluate(
-        self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked
-    ) -> Evaluation:
+    def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked) -> Evaluation:
         """The `Evaluation` of generated points beside fresh real ones."""
         return evaluation.evaluate_points(samples, rng)
 
@@ -175,9 +173,7 @@ class SineDiscriminator(Sine):
             return {f"mean score on {k}": float(z.mean(dtype=np.float64)) for k, z in (("real", real), ("fake", fake))}
         return {"accuracy on real": float((real > middle).mean()), "accuracy on fake": float((fake <= middle).mean())}
 
-    def evaluate(
-        self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked
-    ) -> Evaluation:
+    def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked) -> Evaluation:
         """The two accuracies. Beside them what a perfect discriminator has, since the curves meet in one point only."""
         article = {
             "accuracy on real": "higher; the article: 100 %",
@@ -241,8 +237,6 @@ class Ring(Points):
         """How many samples to evaluate unless told: as many as the literature takes."""
         return evaluation.RING_SAMPLES
 
-    def evaluate(
-        self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked
-    ) -> Evaluation:
+    def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked) -> Evaluation:
         """The `Evaluation` of generated points beside fresh real ones."""
         return evaluation.evaluate_ring(samples, rng)
