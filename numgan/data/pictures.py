@@ -22,6 +22,7 @@ from numgan.hints import Array, FileName
 
 from .idx import DataError
 from .images import Images
+from .pairs import luma
 
 LEAST = 2  # pictures: one to train on, one to hold out
 HOLD_OUT = 10  # one picture in ten
@@ -72,6 +73,22 @@ def load_pictures_split(directory: FileName, size: int = 32, flip: bool = False)
     images = load_pictures(directory, size)
     training, held_out = images.split(min(HOLD_OUT, len(images)))
     return training.mirrored() if flip else training, held_out
+
+
+def load_grey_picture(file: FileName, size: int = 32) -> Array:
+    """One PNG file of size × size pixels as grey, uint8 (1, size, size): on white where it is transparent, luma of
+    colours as in `pairs.luma`. For a picture to be translated, which is not to be cut or shrunk unasked.
+
+    Raises DataError, which names the file, for one of another size and as `load_pictures` does.
+    """
+    size = whole("load_grey_picture: size", size, most=MAX_SIDE)
+    if not isinstance(file, str | os.PathLike):
+        raise ArgumentTypeError(f"load_grey_picture: file must be a path, got {errors.shown(file)}")
+    pixels = _on_white(_read(file))
+    if pixels.shape[:2] != (size, size):
+        height, width = pixels.shape[:2]
+        raise DataError(f"{shown(file)}: {width} x {height} pixels, expected {size} x {size}")
+    return luma(np.rint(255 * np.moveaxis(pixels, 2, 0)[None]).astype(np.uint8))[0]
 
 
 def _png_files(directory):

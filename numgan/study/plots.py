@@ -7,7 +7,8 @@ what numgan does draws nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -159,6 +160,25 @@ def image_samples(pixels: Array, title: str, path: FileName) -> None:
     axes = figure.subplots()
     draw_images(axes, pixels)
     axes.set_title(title)
+    save(figure, path)
+
+
+def image_rows(rows: Mapping[str, Array], title: str, path: FileName) -> None:
+    """Pictures that belong together in columns: name -> uint8 (n, channels, height, width), a row each, the first three
+    of one height and width; twelve columns to a block, and the next block below.
+    """
+    n = len(next(iter(rows.values())))
+    columns = min(n, 12)
+    blocks = [slice(start, start + columns) for start in range(0, n, columns)]
+    figure = new_figure(figsize=(9, 0.9 + 9 / columns * len(rows) * len(blocks) * 0.92), layout="constrained")
+    lines = figure.subplots(len(blocks) * len(rows), 1, squeeze=False).ravel()
+    for axes, (block, (name, pixels)) in zip(lines, itertools.product(blocks, rows.items()), strict=True):
+        picture = image_grid(pixels[block], columns)
+        axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.set(xticks=[], yticks=[])
+        axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+        axes.spines[:].set_visible(False)
+    figure.suptitle(title)
     save(figure, path)
 
 

@@ -7,6 +7,7 @@ import re
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from numgan.nn.rates import DECAYS, Rate
 from numgan.nn.spectral_norm import SpectralNorm
 
 if TYPE_CHECKING:
+    from numgan.gan.conditions import Condition
     from numgan.gan.objectives import Objective
     from numgan.gan.penalty import Penalty
     from numgan.gan.stretches import Portion
@@ -129,9 +131,17 @@ class TrainingSettings:
             return layers
         return [SpectralNorm(layer) if isinstance(layer, Dense | Conv2D) else layer for layer in layers]
 
-    def gan(self, generator: Sequential, discriminator: Sequential) -> GAN:
+    def gan(
+        self,
+        generator: Sequential,
+        discriminator: Sequential,
+        conditions: Mapping[str, Condition] = MappingProxyType({}),
+        **how: Any,
+    ) -> GAN:
+        """The GAN of these networks; `how` are arguments that only some recipes have."""
         sides = generator, discriminator, *map(self.adam, self.rates())
-        return GAN(*sides, self.game(), self.schedule, self.paid(), average=self.average or None)
+        how |= {"average": self.average or None, "conditions": conditions}
+        return GAN(*sides, self.game(), self.schedule, self.paid(), **how)
 
     def rates(self) -> list[float | Rate]:
         """The learning rates of generator and discriminator. Each counts the updates of its own side, so that warm-up
