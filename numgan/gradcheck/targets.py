@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from numgan.gan.model import GAN
-from numgan.gan.objectives import OBJECTIVES, Minimax, NonSaturating, Wasserstein
+from numgan.gan.objectives import OBJECTIVES, Hinge, LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
 from numgan.gan.penalty import PENALTIES, R1, R1R2, R2, WassersteinPenalty
 from numgan.gan.steps import SCHEDULES, schedules
 from numgan.gradcheck import formulas
 from numgan.gradcheck.check import check_gradients
+from numgan.gradcheck.conditional import label_gradients, translation_gradients, word_gradients
 from numgan.gradcheck.formulas.compare import ROWS
 from numgan.hints import DType, Shape
 from numgan.kernels import losses as kernels
@@ -352,6 +353,17 @@ TARGETS |= {
         formulas.rates.rates_in_use,
         *(partial(formulas.rates.rates_of_the_sides, schedule) for schedule in SCHEDULES),
         *(partial(formulas.rates.counted_updates, schedule) for schedule in SCHEDULES),
+    ],
+    "conditions": [
+        *(partial(label_gradients, NonSaturating(), schedule, False) for schedule in SCHEDULES),
+        partial(label_gradients, NonSaturating(label_smoothing=0.1), "concatenated", True),
+        partial(label_gradients, LeastSquares(), "separate", True),
+        partial(label_gradients, Relativistic(), "concatenated", False),
+        partial(translation_gradients, NonSaturating(discriminator_loss="sum"), "concatenated"),
+        partial(translation_gradients, LeastSquares(), "separate"),
+        partial(translation_gradients, Relativistic(), "concatenated"),
+        partial(word_gradients, NonSaturating(), "concatenated"),
+        partial(word_gradients, Hinge(), "separate"),
     ],
     "scores": [partial(score_gradients, rules()) for rules in OBJECTIVES.values()],
     "chain": [

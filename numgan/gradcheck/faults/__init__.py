@@ -16,6 +16,7 @@ from numgan.gradcheck.faults import (  # noqa: F401
     activations,
     average,
     batch_norm,
+    conditions,
     convolution,
     dense,
     dropout,
