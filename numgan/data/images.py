@@ -193,13 +193,13 @@ class Draws:
         return index
 
 
-def check_batch(name: str, out: Any, shape: Shape) -> None:
-    """Raise DataError unless `out` is a writeable float32 or float64 array of that shape."""
+def check_batch(name: str, out: Any, shape: Shape, what: str = "out") -> None:
+    """Raise DataError unless `out` is a writeable float32 or float64 array of that shape; `what` is its name."""
     writeable = isinstance(out, np.ndarray) and out.flags.writeable
     if not writeable or out.shape != shape or out.dtype not in _SCALE:
         given = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else shown(out)
         given = given if writeable else f"{given}, not to be written to"
-        raise DataError(f"{name}: out is {given}, expected float32 or float64 {shape}")
+        raise DataError(f"{name}: {what} is {given}, expected float32 or float64 {shape}")
 
 
 def deliver(pixels: Array, out: Array, scratch: Scratch) -> None:
