@@ -14,7 +14,7 @@ in four colours, every colour on eight digits: whether a network draws the other
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -155,7 +155,7 @@ class Scenes:
 
     shape: Shape = (3, SCENE, SCENE)
     words = WORDS
-    conditions = {"text": (LENGTH,)}
+    conditions: ClassVar[dict[str, Shape]] = {"text": (LENGTH,)}
 
     def __init__(self, digits: Digits, combinations: str = "all") -> None:
         self.digits = instance("Scenes: digits", digits, Digits)
