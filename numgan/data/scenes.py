@@ -59,6 +59,7 @@ WORDS = ("", "a", "left", "right", "of", "above", "below", *COLOURS, *DIGITS)
 LENGTH = 8  # words of the longest caption
 
 _NUMBERS = {word: number for number, word in enumerate(WORDS)}
+_KNOWN = frozenset(_NUMBERS.values())
 _NAMES = tuple(COLOURS)
 _TINTS = np.array(list(COLOURS.values()), np.float32)[:, :, None, None]
 _SAYINGS = (None, None, *RELATIONS)  # a scene in three is of one digit
@@ -117,13 +118,14 @@ def decode(numbers: Numbers) -> str:
     Raises DataError unless they are whole numbers of words, and none stands after a 0.
     """
     numbers = real_array("word numbers", numbers)
-    known = numbers.shape == (LENGTH,) and np.isin(numbers, range(len(WORDS))).all()
-    if not known or (np.diff(numbers != 0) & (numbers[1:] != 0)).any():
+    values = numbers.tolist() if numbers.shape == (LENGTH,) else [None]
+    end = values.index(0) if 0 in values else LENGTH
+    if any(values[end:]) or not _KNOWN.issuperset(values):
         raise DataError(
             f"word numbers are {LENGTH} whole numbers from 0 to {len(WORDS) - 1}, 0 after the last word, got "
             f"{shown(numbers.tolist())}"
         )
-    return " ".join(WORDS[int(number)] for number in numbers if number)
+    return " ".join(WORDS[int(number)] for number in values[:end])
 
 
 def is_unseen(piece: Piece) -> bool:
