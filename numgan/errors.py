@@ -178,7 +178,9 @@ def _as_array(what, value):
 
 
 def _not_finite(what, array, limit, dtype):
-    bad = ~((array >= -limit) & (array <= limit)) if array.dtype.itemsize > 2 else ~np.isfinite(array)
+    # a limit beyond the array's own dtype would become infinite there, and warn
+    within = float(np.finfo(array.dtype).max) <= limit
+    bad = ~np.isfinite(array) if within else ~((array >= -limit) & (array <= limit))
     index = tuple(map(int, np.unravel_index(int(bad.argmax()), array.shape)))
     where = f" at {list(index)}" if index else ""
     expected = "finite numbers" if not np.isfinite(array[index]) else f"numbers that {np.dtype(dtype).name} can hold"

@@ -41,12 +41,13 @@ from numgan import (
     normal,
     to_torch_layout,
 )
-from numgan.data import Digits, Images, RingPoints, SinePoints, StackedDigits
+from numgan.data import Digits, Images, RingPoints, Scenes, SinePoints, StackedDigits, scenes
 from numgan.data.rows import Rows
 from numgan.gan.checkpoint import Checkpoint
 from numgan.gan.equilibrium import Equilibrium
 from numgan.gan.penalty import PENALTIES
 from numgan.study import classifier, evaluation, metrics
+from numgan.study.scenes import evaluate_scenes, judge_scenes
 from tests.helpers import rng
 
 X, NOISE = rng(2).normal(size=(6, 4)), rng(3).normal(size=(6, 3))
@@ -153,6 +154,15 @@ def drawn(source, *shape):
         return out
 
     return draw, {"n": 3, "rng": rng(), "out": np.zeros((3, *shape))}
+
+
+LABELLED = Digits(np.zeros((5, 784), np.uint8), np.arange(5, dtype=np.uint8))
+PICTURES, CAPTIONS = rng(8).uniform(-1, 1, (2, 3, 32, 32)), np.stack([scenes.encode("a red one")] * 2).astype(float)
+
+
+def told(n, rng, out, text):
+    Scenes(LABELLED).sample(n, rng, out, text)
+    return out
 
 
 BCE, FROM_LOGITS, SOFTMAX = BinaryCrossEntropy(), BinaryCrossEntropy(True, 0.1), SoftmaxCrossEntropy()
@@ -302,13 +312,22 @@ CALLS = {
     "Images": (Images, {"images": np.zeros((5, 3, 4, 4), np.uint8), "labels": np.zeros(5, np.uint8)}),
     "Images.sample": drawn(Images(np.zeros((5, 3, 4, 4), np.uint8)), 3, 4, 4),
     "StackedDigits.sample": drawn(StackedDigits(Digits(np.zeros((5, 784), np.uint8))), 3, 28, 28),
+    "Scenes": (Scenes, {"digits": LABELLED, "combinations": "seen"}),
+    "Scenes.sample": (told, {"n": 3, "rng": rng(), "out": np.zeros((3, 3, 32, 32)), "text": np.zeros((3, 8))}),
+    "parse": (scenes.parse, {"text": "a red one"}),
+    "encode": (scenes.encode, {"text": "a red one"}),
+    "decode": (scenes.decode, {"numbers": CAPTIONS[0]}),
+    "judge_scenes": (judge_scenes, {"samples": PICTURES, "text": CAPTIONS}),
+    "evaluate_scenes": (
+        evaluate_scenes, {"samples": PICTURES, "text": CAPTIONS, "held_out": Scenes(LABELLED), "rng": rng()},
+    ),
     "SinePoints.sample": drawn(SinePoints(), 2),
     "RingPoints.sample": drawn(RingPoints(), 2),
 }  # fmt: skip
 # What an array of float64 may not be exchanged for: a checkpoint of one's own work, uint8 images, an array to write to.
 PARTICULAR = (
-    "gradient into", "Digits", "Digits.sample", "Images", "Images.sample", "StackedDigits.sample", "SinePoints.sample",
-    "RingPoints.sample",
+    "gradient into", "Digits", "Digits.sample", "Images", "Images.sample", "StackedDigits.sample", "Scenes.sample",
+    "SinePoints.sample", "RingPoints.sample",
 )  # fmt: skip
 
 

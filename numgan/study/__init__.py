@@ -9,7 +9,7 @@ Read in this order:
     ends         how a training is lost without a number that stops it
     seeds        several of them side by side
     plots        pictures
-    metrics, classifier, evaluation   how good samples are, beside real data
+    metrics, classifier, evaluation, scenes   how good samples are, beside real data
     profiling    where a step's time goes
     checks       gradient checks of whole recipes
 

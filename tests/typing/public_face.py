@@ -58,13 +58,16 @@ from numgan.data import (
     Emoji,
     Images,
     RingPoints,
+    Scenes,
     SinePoints,
     StackedDigits,
     load_emoji_split,
     load_mnist,
     load_mnist_split,
     load_pictures,
+    load_scenes_split,
 )
+from numgan.data.scenes import Piece, decode, encode, parse
 
 Array = NDArray[Any]
 
@@ -182,6 +185,12 @@ def data(rng: np.random.Generator) -> None:
     parts: tuple[Images, Images] = load_pictures("holidays", size=64).split(10)
     emoji: tuple[Emoji, Emoji] = load_emoji_split(32, flip=True)
     batch, modes = StackedDigits(training).labelled(4, rng)
+    told: tuple[Scenes, Scenes] = load_scenes_split()
+    text = np.empty((8, *Scenes(training, "unseen").conditions["text"]))
+    told[0].sample(8, rng, np.empty((8, *told[0].shape)), text)
+    numbers: Array = encode("a green four")
+    pieces: tuple[Piece, ...] = parse(decode(numbers))
+    print(pieces[0].digit, pieces[0].colour, pieces[0].place, told[1].words)
     out = np.empty((8, *digits.shape), np.float32)
     digits.sample(8, rng, out)
     training.take(np.arange(8), out)
