@@ -5,7 +5,7 @@ birds and flowers from sentences. Here is the smallest world in which a sentence
 
     a green four                        in the middle, large
     a red three left of a blue seven    which is also "a blue seven right of a red three"
-    a purple one above a green zero      which is also "a green zero below a purple one"
+    a purple one above a green zero     which is also "a green zero below a purple one"
 
 One combination in five of a colour and a digit is held out from training (`is_unseen`), yet every digit is trained on
 in four colours, every colour on eight digits: whether a network draws the others tells whether its words compose.
@@ -240,7 +240,8 @@ def _about_their_ink(images):
     squares = images.reshape(-1, SIDE, SIDE)
     padded = np.pad(squares, ((0, 0), (half, half), (half, half)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (LARGE, LARGE), axis=(1, 2))
-    top, left = (_middle(squares.any(axis=axis)) for axis in (2, 1))  # less 12 for a half, and 12 more for the padding
+    # half a window before the middle, which the padding moves by as much
+    top, left = (_middle(squares.any(axis=axis)) for axis in (2, 1))
     return windows[np.arange(len(images)), top, left]
 
 

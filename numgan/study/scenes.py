@@ -1,8 +1,8 @@
 """Whether pictures show what their captions ask for: the digits, their colours and their places, each by itself.
 
 A scene is read without a network of its own. Where it is bright says the places; the mean colour of what is bright
-there, the colour; the classifier of single digits, the digit. Scenes of held-out digits are read right in 96 % of
-cases (`numgan.data.scenes`; places and colours in all, and what is misread are digits).
+there, the colour; the classifier of single digits, the digit. Of 10,000 scenes of held-out digits 95.8 % are read right
+(97.6 % of those with one digit, 95.0 % of those with two): all places and colours, and what is misread are digits.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ def evaluate_scenes(samples: Array, text: Array, held_out: Scenes, rng: Rng) -> 
     Pixel by pixel, -1 to 1, the first 1,000:
         spread                                      mean distance of two samples.
 
-    A generator that draws real scenes, and heeds no caption, has 0.2 % of all right.
+    A generator that draws real scenes, and heeds no caption, has 0.2 % of all right. One that copies training scenes
+    can pass the real, held-out ones, 95.8 %: the classifier has seen the embedded set's training digits.
 
     Collapsed are samples whose spread is below a tenth of real data's: they look alike whatever is asked for.
 
@@ -134,7 +135,7 @@ def _judge(scenes, asked):
     verdicts = Verdicts(*np.ones((3, len(scenes)), bool))
     allowed = np.zeros(bright.shape, bool)
     for place, (rows, columns) in PLACES.items():
-        # a digit stands in one place at most of a scene, so that no row comes twice
+        # a scene has a place once at most, so that no row comes twice
         chosen = [(i, piece) for i, pieces in enumerate(asked) for piece in pieces if piece.place == place]
         if not chosen:
             continue
