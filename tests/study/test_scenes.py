@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from numgan.data import DataError, Scenes, load_scenes_split
+from numgan.data import DataError, Digits, Scenes, load_scenes_split
 from numgan.data.scenes import COLOURS, PLACES, decode, encode, is_unseen, parse
 from numgan.errors import Error
 from numgan.study.evaluation import Evaluation
@@ -103,11 +103,29 @@ def test_what_stands_elsewhere_is_out_of_place():
         assert shares(REAL[given][:n], TEXT[asked][:n])[2] < 0.01
 
 
-def test_a_digit_more_or_less_than_asked_for_is_out_of_place():
-    less, more = REAL[SIDE_BY_SIDE].copy(), REAL[SIDE_BY_SIDE].copy()
-    less[:, :, :, 16:] = -1
-    more[:, :, :8] = np.maximum(more[:, :, :8], REAL[SIDE_BY_SIDE][:, :, 12:20])
-    assert shares(less, TEXT[SIDE_BY_SIDE])[2] == 0 and shares(more, TEXT[SIDE_BY_SIDE])[2] < 0.02
+@pytest.mark.parametrize("dark", [slice(0, 16), slice(16, 32)])
+def test_a_digit_less_than_asked_for_is_missed(dark):
+    less = REAL[SIDE_BY_SIDE].copy()
+    less[:, :, :, dark] = -1
+    assert shares(less, TEXT[SIDE_BY_SIDE])[2] == 0
+
+
+def test_something_more_than_asked_for_is_out_of_place_and_nothing_else():
+    more = REAL[SIDE_BY_SIDE].copy()
+    more[:, :, :8] = np.maximum(more[:, :, :8], more[:, :, 12:20])
+    verdicts = judge_scenes(more, TEXT[SIDE_BY_SIDE])
+    assert verdicts.places.mean() < 0.02 and verdicts.all_right().mean() < 0.02
+    assert verdicts.digits.mean() > 0.93 and verdicts.colours.all()
+
+
+def test_two_ones_side_by_side_pass_for_no_single_digit():
+    ones = Digits(HELD_OUT.digits.images[HELD_OUT.digits.labels == 1], np.ones(100, np.uint8))
+    samples, text = draw(Scenes(ones), 400)
+    pieces = [parse(decode(numbers)) for numbers in text]
+    pairs = np.array([p[0].place == "left" for p in pieces])
+    single = np.repeat([encode("a red one")], pairs.sum(), axis=0)
+    assert pairs.sum() > 100 and shares(samples[pairs], text[pairs])[2] == 1
+    assert shares(samples[pairs], single)[2] < 0.05
 
 
 def test_one_wrong_digit_of_two_makes_a_scene_wrong():
@@ -137,6 +155,14 @@ def test_unseen_combinations_are_counted_by_themselves():
     assert 0.2 < unseen.mean() < 0.4
     assert by_name["unseen_right"].value == 0 < 0.93 < by_name["unseen_right"].real
     assert by_name["all_right"].value == pytest.approx(1 - unseen.mean(), abs=0.05)
+
+
+def test_one_unseen_combination_of_two_is_enough_to_count():
+    unseen = np.array([sum(map(is_unseen, pieces)) for pieces in PIECES])
+    mixed = (unseen == 1) & ~SINGLE
+    by_name, _ = evaluation_of(np.where(mixed[:, None, None, None], REAL[:, [1, 2, 0]], REAL))
+    assert by_name["unseen_right"].value == pytest.approx(1 - mixed.sum() / (unseen > 0).sum(), abs=0.05)
+    assert 0.1 < by_name["unseen_right"].value < 0.5
 
 
 def test_without_an_unseen_combination_there_is_no_such_share():
