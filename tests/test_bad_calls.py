@@ -43,12 +43,13 @@ from numgan import (
     normal,
     to_torch_layout,
 )
-from numgan.data import Digits, Images, Labelled, Pairs, RingPoints, SinePoints, StackedDigits
+from numgan.data import Digits, Images, Labelled, Pairs, RingPoints, Scenes, SinePoints, StackedDigits, scenes
 from numgan.data.rows import Rows
 from numgan.gan.checkpoint import Checkpoint
 from numgan.gan.equilibrium import Equilibrium
 from numgan.gan.penalty import PENALTIES
 from numgan.study import classifier, evaluation, metrics
+from numgan.study.scenes import evaluate_scenes, judge_scenes
 from numgan.study.translations import evaluate_translations
 from tests.helpers import rng
 
@@ -156,6 +157,15 @@ def drawn(source, *shape):
         return out
 
     return draw, {"n": 3, "rng": rng(), "out": np.zeros((3, *shape))}
+
+
+DIGITS = Digits(np.zeros((5, 784), np.uint8), np.arange(5, dtype=np.uint8))
+SCENES, CAPTIONS = rng(8).uniform(-1, 1, (2, 3, 32, 32)), np.stack([scenes.encode("a red one")] * 2).astype(float)
+
+
+def told(n, rng, out, text):
+    Scenes(DIGITS).sample(n, rng, out, text)
+    return out
 
 
 BCE, FROM_LOGITS, SOFTMAX = BinaryCrossEntropy(), BinaryCrossEntropy(True, 0.1), SoftmaxCrossEntropy()
@@ -339,13 +349,22 @@ CALLS = {
         {"n": 3, "rng": rng(), "out": np.zeros((3, 3, 4, 4)), "label": np.zeros((3, 1))},
     ),
     "StackedDigits.sample": drawn(StackedDigits(Digits(np.zeros((5, 784), np.uint8))), 3, 28, 28),
+    "Scenes": (Scenes, {"digits": DIGITS, "combinations": "seen"}),
+    "Scenes.sample": (told, {"n": 3, "rng": rng(), "out": np.zeros((3, 3, 32, 32)), "text": np.zeros((3, 8))}),
+    "parse": (scenes.parse, {"text": "a red one"}),
+    "encode": (scenes.encode, {"text": "a red one"}),
+    "decode": (scenes.decode, {"numbers": CAPTIONS[0]}),
+    "judge_scenes": (judge_scenes, {"samples": SCENES, "text": CAPTIONS}),
+    "evaluate_scenes": (
+        evaluate_scenes, {"samples": SCENES, "text": CAPTIONS, "held_out": Scenes(DIGITS), "rng": rng()},
+    ),
     "SinePoints.sample": drawn(SinePoints(), 2),
     "RingPoints.sample": drawn(RingPoints(), 2),
 }  # fmt: skip
 # What an array of float64 may not be exchanged for: a checkpoint of one's own work, uint8 images, an array to write to.
 PARTICULAR = (
     "gradient into", "Digits", "Digits.sample", "Images", "Images.sample", "Pairs.sample", "Labelled.sample",
-    "StackedDigits.sample", "SinePoints.sample", "RingPoints.sample",
+    "StackedDigits.sample", "Scenes.sample", "SinePoints.sample", "RingPoints.sample",
 )  # fmt: skip
 
 

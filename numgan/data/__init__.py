@@ -5,6 +5,7 @@
     mnist        digits, from files that idx reads and download fetches
     images       pictures as (channels, height, width), kept as bytes and scaled to [-1, 1] a batch at a time
     stacked      three digits as the colours of one picture, 1,000 modes
+    scenes       coloured digits with captions in English
     emoji        1,176 emoji in colour, at 64, 32 or 16 pixels
     pictures     one's own, from a directory of PNG files
     labelled     rows with the number of their class
@@ -26,12 +27,13 @@ from .mnist import Digits, load_mnist, load_mnist_split
 from .pairs import Pairs, load_emoji_pairs_split, load_outline_pairs_split
 from .pictures import load_grey_picture, load_pictures, load_pictures_split
 from .points import RingPoints, SinePoints
+from .scenes import Scenes, load_scenes_split
 from .stacked import StackedDigits, load_stacked_split
 from .stream import Stream, data_stream, noise_stream
 
 __all__ = [
-    "DataError", "Digits", "Emoji", "Images", "Labelled", "Pairs", "RingPoints", "SinePoints", "StackedDigits",
-    "Stream", "cache_dir", "data_stream", "download_mnist", "load_emoji", "load_emoji_pairs_split", "load_emoji_split", "load_grey_picture",
-    "load_mnist", "load_mnist_split", "load_outline_pairs_split", "load_pictures", "load_pictures_split",
-    "load_stacked_split", "noise_stream",
+    "DataError", "Digits", "Emoji", "Images", "Labelled", "Pairs", "RingPoints", "Scenes", "SinePoints", "StackedDigits",
+    "Stream", "cache_dir", "data_stream", "download_mnist", "load_emoji", "load_emoji_pairs_split", "load_emoji_split",
+    "load_grey_picture", "load_mnist", "load_mnist_split", "load_outline_pairs_split", "load_pictures",
+    "load_pictures_split", "load_scenes_split", "load_stacked_split", "noise_stream",
 ]  # fmt: skip

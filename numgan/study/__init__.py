@@ -9,8 +9,7 @@ Read in this order:
     ends         how a training is lost without a number that stops it
     seeds        several of them side by side
     plots        pictures
-    metrics, classifier, evaluation   how good samples are, beside real data
-    translations   how good pictures made from others are
+    metrics, classifier, evaluation   how good samples are, beside real data; scenes, translations: and what was asked
     profiling    where a step's time goes
     checks       gradient checks of whole recipes
 

@@ -62,6 +62,7 @@ from numgan.data import (
     Labelled,
     Pairs,
     RingPoints,
+    Scenes,
     SinePoints,
     StackedDigits,
     load_emoji_pairs_split,
@@ -70,7 +71,9 @@ from numgan.data import (
     load_mnist_split,
     load_outline_pairs_split,
     load_pictures,
+    load_scenes_split,
 )
+from numgan.data.scenes import Piece, decode, encode, parse
 
 Array = NDArray[Any]
 
@@ -194,6 +197,12 @@ def data(rng: np.random.Generator) -> None:
     parts: tuple[Images, Images] = load_pictures("holidays", size=64).split(10)
     emoji: tuple[Emoji, Emoji] = load_emoji_split(32, flip=True)
     batch, modes = StackedDigits(training).labelled(4, rng)
+    told: tuple[Scenes, Scenes] = load_scenes_split()
+    text = np.empty((8, *Scenes(training, "unseen").conditions["text"]))
+    told[0].sample(8, rng, np.empty((8, *told[0].shape)), text)
+    numbers: Array = encode("a green four")
+    pieces: tuple[Piece, ...] = parse(decode(numbers))
+    print(pieces[0].digit, pieces[0].colour, pieces[0].place, told[1].words)
     out = np.empty((8, *digits.shape), np.float32)
     digits.sample(8, rng, out)
     training.take(np.arange(8), out)
