@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class ScoreLog:
     """Room for the scores of `steps` training steps: on real rows, on fakes, and in the generator's step on its fakes
     and, where the objective compares pairs, on its real rows; for the norms of the gradients that a penalty looks at;
-    and for the generated rows' distances to their targets. Each is (steps, *shape); what there is not has None in place of a shape.
+    and for the generated rows' distances to their targets. Each is (steps, *shape); what there is not has None in place
+    of a shape.
     """
 
     def __init__(self, steps: int, shapes: Sequence[Shape | None], dtype: DType) -> None:
@@ -42,7 +43,7 @@ class ScoreLog:
         self.used += 1
 
     def take(self) -> list[Array | None]:
-        """[real, fake, generator's …, norms, errors]: what was logged, None for what there is not; and empties the log."""
+        """[real, fake, generator's …, norms, errors]: what was logged, None for what there is not; empties the log."""
         taken = [None if a is None else a[: self.used] for a in self.arrays]
         self.used = 0
         return taken

@@ -45,7 +45,7 @@ class L1:
         ]
 
     def measure(self, errors: Array) -> Named:
-        """name -> value of its column, mean |G − target| without λ, from the errors (…, N, 1) of one step or several."""
+        """name -> value of its column, mean |G − target| without λ, from errors (…, N, 1) of a step or several."""
         return {"l1": errors.mean(axis=(-2, -1), dtype=np.float64)}
 
     @property

@@ -149,7 +149,7 @@ class GAN:
                 )
             if unread:
                 raise ArgumentError(
-                    f"'{network.name}' does not read the conditions {', '.join(sorted(unread))}; it needs a Join of each"
+                    f"'{network.name}' does not read the conditions {', '.join(sorted(unread))}; it needs a Join each"
                 )
             for name, condition in self.conditions.items():
                 if network.conditions[name] != condition.shape:
@@ -171,7 +171,7 @@ class GAN:
     # ---------------------------------------------------------------------------------------------------- training
 
     def train_discriminator(self, real: Numbers, noise: Numbers, mix: Numbers | None = None, **conditions: Any) -> Any:
-        """One discriminator step on real rows (…, batch, *shape) and noise (…, batch, *shape), each real row and the row
+        """One discriminator step on real rows (…, batch, *shape) and noise (…, batch, *shape), each real row and that
         generated beside it under one condition.
 
         mix  (…, batch), numbers from 0 to 1, uniform at random: where between each generated and real row a penalty

@@ -74,7 +74,14 @@ def gan_of_translations(objective: Objective, schedule: str, seed: int) -> GAN:
     """A U-Net whose discriminator judges patches, and which is paid for its distance to the target too."""
     rng, image = np.random.default_rng(seed), (1, 4, 4)
     inner = [Tanh(), Conv2D(2, 2, 2), Tanh(), Conv2DTranspose(2, 2, 2), BatchNorm(0.8)]
-    grow = [Join("image", image), Conv2D(2, 4, 2, "same"), Skip(inner), Tanh(), Conv2DTranspose(2, 4, 2, "same"), Tanh()]
+    grow = [
+        Join("image", image),
+        Conv2D(2, 4, 2, "same"),
+        Skip(inner),
+        Tanh(),
+        Conv2DTranspose(2, 4, 2, "same"),
+        Tanh(),
+    ]
     shrink = [Join("image", image), Conv2D(3, 2), Tanh(), Conv2D(1, 2), *objective.closing()]
     generator = moved(Sequential(grow, image, rng, "float64", name="generator"), rng)
     discriminator = moved(Sequential(shrink, (2, 4, 4), rng, "float64", name="discriminator"), rng)

@@ -352,8 +352,9 @@ def _discriminator_terms(objective, reals, axes):
 
 
 def _critic_problem(objective, d, parts, under, given, reals, claim, name, paid):
-    """The discriminator's step on one batch of `parts`, each under the conditions that a function makes of those given; the input's gradient, which training never asks for, is added. What a
-    penalty is paid at are points of their own, which that gradient does not see.
+    """The discriminator's step on one batch of `parts`, each under the conditions that a function makes of those given;
+    the input's gradient, which training never asks for, is added. What a penalty is paid at are points of their own,
+    which that gradient does not see.
     """
     rows = np.concatenate(parts)
     given = {name: np.concatenate([of(c) for of in under]) for name, c in given.items()}

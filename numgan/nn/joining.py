@@ -132,8 +132,8 @@ class Skip(Beside):
     layers  what makes f(x); an image's height and width have to come out as they went in. Pairs (name of the class, its
             settings), as `config` gives them, do as well.
 
-    A U-Net (Ronneberger et al. 2015, arXiv:1505.04597) is a Skip in a Skip: each goes down by a strided convolution, has
-    the next inside, and comes up again by a transposed one. (PyTorch's usual code puts x first.)
+    A U-Net (Ronneberger et al. 2015, arXiv:1505.04597) is a Skip in a Skip: each goes down by a strided convolution,
+    has the next inside, and comes up again by a transposed one. (PyTorch's usual code puts x first.)
 
     ∂L/∂x = what comes to the rear of y, plus what comes down through f.
     """

@@ -3,8 +3,9 @@
 At the first use of a batch size the buffers are allocated and every layer binds its kernels to them. From then on a
 pass is `for run in runs: run()`; it allocates no array and decides nothing.
 
-A buffer may be part of a larger one: a layer with something `in_front` has that in front of its input, so that its input
-is the rear of its output, written there by the layer below. Buffers are therefore laid out from the last one down.
+A buffer may be part of a larger one: a layer with something `in_front` has that in front of its input, so that its
+input is the rear of its output, written there by the layer below. Buffers are therefore laid out from the last one
+down.
 """
 
 from __future__ import annotations

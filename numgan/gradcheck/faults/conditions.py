@@ -39,15 +39,17 @@ def _(self, conditions):
     _write(self, {name: np.broadcast_to(c[:1], c.shape) for name, c in conditions.items()})
 
 
-@fault("conditions: real rows under wrong conditions have their right ones", "conditions", "wrong", owner=steps.Conditions)
+@fault(
+    "conditions: real rows under wrong conditions have their right ones", "conditions", "wrong", owner=steps.Conditions
+)
 def _(self, plan, network, part):
     _right(self, plan, network, part)
 
 
-@fault("conditions: the generated rows have the wrong ones", "conditions", "wrong", owner=steps.Conditions)
-def _(self, plan, network, part):
-    _wrong(self, plan, network, part)
-    _wrong(self, plan, network, np.s_[...])
+@fault("conditions: generated rows are judged under wrong ones", "conditions", "right", owner=steps.Conditions)
+def _(self, plan, network, part=np.s_[...]):
+    generated = isinstance(part, tuple) and part[1].start
+    (_wrong if generated else _right)(self, plan, network, part)
 
 
 _learning_calls = steps.learning_calls

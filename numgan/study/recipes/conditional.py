@@ -61,8 +61,8 @@ class MnistConditionalSettings(MnistSettings):
 
 
 class MnistConditional(Mnist):
-    """A digit of the class asked for: Mirza & Osindero 2014, arXiv:1411.1784, section 4.1, with the networks of `mnist`.
-    Both read the class one-hot, beside the noise and beside the digit.
+    """A digit of the class asked for: Mirza & Osindero 2014, arXiv:1411.1784, section 4.1, with the networks of
+    `mnist`. Both read the class one-hot, beside the noise and beside the digit.
     """
 
     name = "mnist-conditional"
@@ -102,9 +102,7 @@ class MnistConditional(Mnist):
             raise SettingError(f"--label must be a class, 0 to {CLASSES - 1}, got {text!r}")
         return int(text)
 
-    def evaluate(
-        self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked
-    ) -> Evaluation:
+    def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked) -> Evaluation:
         """The `Evaluation` of generated digits, each beside the class that it should be of."""
         return evaluation.evaluate_classes(samples, np.asarray(asked.conditions["label"]), training, held_out, rng)
 
@@ -116,14 +114,18 @@ class TranslateSettings(EpochSettings):
     snapshot_every: int = positive_int(150, "steps between two summaries and moments of evolution.png")
     learning_rate: float = positive(2e-4, "Adam's α")
     beta1: float = fraction(0.5, "Adam's β₁")
-    pairs: str = choice("outlines", "digits from their outlines, or coloured emoji from grey ones", ("outlines", "emoji"))
+    pairs: str = choice(
+        "outlines", "digits from their outlines, or coloured emoji from grey ones", ("outlines", "emoji")
+    )
     l1_weight: float = positive_or_0(100.0, "λ: the generator also minimises λ·mean |G − target|; 0: it does not")
     filters: tuple = widths((32, 64, 128, 128), "channels on the generator's way down, each half as large as the last")
     patch_filters: tuple = widths((32, 64), "channels of the discriminator's strided convolutions")
     slope: float = fraction(0.2, "LeakyReLU's slope below zero")
     momentum: float = fraction(0.8, "weight of the old value in the batch norms' running statistics")
     stddev: float = positive(0.02, "standard deviation of all first weights")
-    dropout: float = fraction(0.5, "share of activations set to zero in the two lowest stages of the way up, in training")
+    dropout: float = fraction(
+        0.5, "share of activations set to zero in the two lowest stages of the way up, in training"
+    )
 
 
 class Translate(Recipe):
@@ -137,7 +139,9 @@ class Translate(Recipe):
     """
 
     name = "translate"
-    title = "a picture from another: pix2pix, digits from outlines or (--set pairs=emoji) colours from grey, 3,000 steps"
+    title = (
+        "a picture from another: pix2pix, digits from outlines or (--set pairs=emoji) colours from grey, 3,000 steps"
+    )
     settings = TranslateSettings()
     condition = "image"
     size = 32
@@ -169,7 +173,9 @@ class Translate(Recipe):
         """The GAN for settings `s`, its weights drawn from `rng`."""
         image, (channels, *size) = (1, self.size, self.size), self.shape(s)
         if self.size % STRIDE ** len(s.filters):
-            raise SettingError(f"{len(s.filters)} filters halve a picture of {self.size} pixels too often, at most 5 do")
+            raise SettingError(
+                f"{len(s.filters)} filters halve a picture of {self.size} pixels too often, at most 5 do"
+            )
         how = {
             "kernel_size": KERNEL,
             "strides": STRIDE,
@@ -228,8 +234,6 @@ class Translate(Recipe):
         """How many samples to evaluate unless told: one for each held-out pair."""
         return min(1_000, len(held_out))
 
-    def evaluate(
-        self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked
-    ) -> Evaluation:
+    def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked) -> Evaluation:
         """The `Evaluation` of pictures made from held-out inputs, beside their targets and beside the inputs."""
         return translations.evaluate_translations(samples, held_out, asked.rows)
