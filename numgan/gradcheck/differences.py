@@ -212,13 +212,13 @@ def _kinks_together(problem, results, evaluate, tolerance):
 
 
 def _probes(problem, name, rng, coordinates, directions):
-    base = problem.base[name]
-    spread = math.sqrt(np.mean(base**2)) or 1.0
+    base, flat = problem.base[name], name in problem.steps
+    spread = 0.5 if flat else math.sqrt(np.mean(base**2)) or 1.0  # no step may lead to the next index
     indices = range(base.size)
     if coordinates is not None and coordinates < base.size:
         indices = sorted(rng.choice(base.size, coordinates, replace=False).tolist())
     for i in indices:
-        yield Probe(name, i, None, 1.0 if name in problem.steps else max(abs(base.flat[i]), spread))
+        yield Probe(name, i, None, spread if flat else max(abs(base.flat[i]), spread))
     for _ in range(directions):
         yield Probe(name, None, rng.standard_normal(base.shape) * spread, 1.0)
 

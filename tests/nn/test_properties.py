@@ -71,8 +71,8 @@ SETTINGS = {  # of the known layers, beyond those of their examples
     ),
     AveragePooling2D: st.tuples(st.tuples(SIDES, SIDES), st.none() | st.tuples(SIDES, SIDES), PADDINGS),
     UpSampling2D: st.tuples(st.tuples(SIDES, SIDES)),
-    Embedding: st.tuples(st.integers(1, 20), WIDTHS),
-    OneHot: st.tuples(st.integers(1, 20)),
+    Embedding: st.tuples(st.integers(2, 20), WIDTHS),  # of one index alone, nothing would depend on the input
+    OneHot: st.tuples(st.integers(2, 20)),
     SpectralNorm: st.tuples(st.tuples(st.just("Dense"), st.fixed_dictionaries({"units": WIDTHS}))),
 }
 IMAGES = (Conv2D, Conv2DTranspose, AveragePooling2D, UpSampling2D)
@@ -98,10 +98,13 @@ def mixes_rows(kind):
 
 
 def networks(kinds):
-    """Lists of layers; those of indices come first, as what they read is data: nothing below them would ever learn."""
-    indices = [kind for kind in kinds if kind.takes_indices]
+    """Lists of layers; those of indices come first, as what they read is data: nothing below them would ever learn. And
+    of an image one pixel high a window may see its padding alone, so that nothing depends on anything: Flatten.
+    """
+    indices = st.one_of(*(drawn(kind) for kind in kinds if kind.takes_indices))
     others = st.lists(st.one_of(*(drawn(kind) for kind in kinds if not kind.takes_indices)), min_size=1, max_size=6)
-    return st.one_of(*[others] * 4, st.tuples(st.one_of(*map(drawn, indices)), others).map(lambda t: [t[0], *t[1]]))
+    first = st.one_of(*[st.just([])] * 4, indices.map(lambda layer: [layer, (Flatten, 0)]))
+    return st.tuples(first, others).map(lambda parts: [*parts[0], *parts[1]])
 
 
 ANY = networks([*LAYERS.values()])
@@ -174,7 +177,12 @@ def assert_views_stay_within_the_arena(network):
 def draw(rng, network, rows):
     """Input and output gradient, with the replica axis of the network."""
     lead = (*network.replicas, rows)
-    return rng.normal(0.1, 1, (*lead, *network.shapes[0])), rng.normal(0, 1, (*lead, *network.shapes[-1]))
+    first = next((layer for layer in network.layers if not layer.is_view), None)
+    if first is not None and first.takes_indices:
+        x = rng.integers(0, first.count, (*lead, *network.shapes[0])).astype(np.float64)
+    else:
+        x = rng.normal(0.1, 1, (*lead, *network.shapes[0]))
+    return x, rng.normal(0, 1, (*lead, *network.shapes[-1]))
 
 
 def of_rows(a, shape, index):
