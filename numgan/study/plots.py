@@ -8,7 +8,7 @@ what numgan does draws nothing.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -179,6 +179,20 @@ def image_rows(rows: Mapping[str, Array], title: str, path: FileName) -> None:
         axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
         axes.spines[:].set_visible(False)
     figure.suptitle(title)
+    save(figure, path)
+
+
+def captioned_rows(pixels: Array, captions: Sequence[str], columns: int, title: str, path: FileName) -> None:
+    """Images, uint8 (n, channels, height, width), so many to a row, each row with a text in front of it."""
+    figure = new_figure(figsize=(8, 0.7 + 0.62 * len(captions)), layout="constrained")
+    axes = figure.subplots()
+    picture = image_grid(pixels, min(columns, len(pixels)))
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    middles = len(picture) / len(captions) * (np.arange(len(captions)) + 0.5)
+    axes.set(xticks=[], yticks=middles, yticklabels=captions)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_title(title)
     save(figure, path)
 
 

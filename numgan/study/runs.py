@@ -230,7 +230,7 @@ class _Game:
         """Train from the checkpoint in the directory, or from the start, and write all that belongs there."""
         total, line_every, every = _plan_of_run(self.recipe, self.settings, self.data, self.gan)
         rng = self.picture_rng
-        asked = self.recipe.asked(self.recipe.snapshot_count, self.held_out, rng)
+        asked = self.recipe.pictured(self.recipe.snapshot_count, self.held_out, rng)
         watch = Watch(self.recipe, self.gan, rng, asked, every, line_every, total, self.equilibrium, say)
         checkpoint = Checkpoint(directory / "model.npz", checkpoint_every, watch.kept)
         stop, quality, lost, start = None, {}, [], time.perf_counter()
@@ -269,7 +269,7 @@ class _Game:
             record.write_csv(temporary)
         moments = moments.up_to(len(record))
         title = f"{recipe.name}: samples after {len(record):,} steps, seed {self.seed}" + of_average(gan, "\n")
-        asked = recipe.asked(recipe.sample_count, self.held_out, rng)
+        asked = recipe.pictured(recipe.sample_count, self.held_out, rng)
         samples = gan.sample(recipe.sample_count, rng, **asked.conditions)
         recipe.picture(samples, gan, title, directory / "samples.png", rng, asked)
         plots.evolution(moments, recipe.draw, directory / "evolution.png")
@@ -434,7 +434,7 @@ def _condition(recipe, config, gan, name, text):
 def _usual(recipe, config, n, rng):
     """What the recipe's own pictures ask for."""
     held_out = recipe.load(config["data_from"], config["settings"])[1]
-    return recipe.asked(n, held_out, rng)
+    return recipe.pictured(n, held_out, rng)
 
 
 def finite_samples(gan: GAN, n: int, rng: Rng, asked: Asked) -> Array:

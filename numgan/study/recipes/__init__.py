@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numgan.study.recipes.conditional import MnistConditional, Translate
+from numgan.study.recipes.conditional import Captions, MnistConditional, Translate
 from numgan.study.recipes.digits import Mnist, MnistBest, MnistEpochs
 from numgan.study.recipes.images import Emoji, MnistDcgan, Pictures, StackedMnist
 from numgan.study.recipes.points import Ring, Sine, SineDiscriminator
@@ -16,7 +16,7 @@ RECIPES = {
     recipe.name: recipe
     for recipe in (
         Mnist(), MnistBest(), MnistEpochs(), MnistDcgan(), StackedMnist(), Emoji(), Pictures(),
-        MnistConditional(), Translate(), Sine(), SineDiscriminator(), Ring(),
+        MnistConditional(), Translate(), Captions(), Sine(), SineDiscriminator(), Ring(),
     )
 }  # fmt: skip
 

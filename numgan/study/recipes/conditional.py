@@ -15,21 +15,23 @@ from numgan.data import (
     load_outline_pairs_split,
 )
 from numgan.data.images import to_pixels, to_unit_range
-from numgan.gan.conditions import Label, Picture
-from numgan.hints import Array, DType, FileName, Named, Rng, Shape
+from numgan.data.scenes import LENGTH, WORDS, Scenes, decode, encode, is_unseen, load_scenes_split, parse
+from numgan.gan.conditions import Label, Picture, Text
+from numgan.hints import Array, Config, DType, FileName, Named, Rng, Shape
 from numgan.nn import initializers
 from numgan.nn.activations import LeakyReLU, ReLU, Tanh
 from numgan.nn.batch_norm import BatchNorm
 from numgan.nn.convolution import Conv2D, Conv2DTranspose
 from numgan.nn.dense import Dense
 from numgan.nn.dropout import Dropout
-from numgan.nn.embedding import OneHot
+from numgan.nn.embedding import Embedding, OneHot
 from numgan.nn.joining import Join, Skip
 from numgan.nn.network import Sequential
-from numgan.nn.reshaping import Flatten
-from numgan.study import evaluation, plots, translations
+from numgan.nn.resampling import UpSampling2D
+from numgan.nn.reshaping import Flatten, Reshape
+from numgan.study import evaluation, plots, scenes, translations
 from numgan.study.recipes.digits import Mnist, MnistSettings
-from numgan.study.recipes.images import KERNEL, STRIDE
+from numgan.study.recipes.images import KERNEL, STRIDE, Dcgan, DcganSettings
 from numgan.study.recipes.recipe import Asked, Recipe
 from numgan.study.settings import (
     EpochSettings,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from numgan.gan.model import GAN
+    from numgan.nn.layer import Layer
     from numgan.study.evaluation import Evaluation
 
 CLASSES = 10
@@ -237,3 +240,102 @@ class Translate(Recipe):
     def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked) -> Evaluation:
         """The `Evaluation` of pictures made from held-out inputs, beside their targets and beside the inputs."""
         return translations.evaluate_translations(samples, held_out, asked.rows)
+
+
+@dataclass(frozen=True)
+class CaptionsSettings(DcganSettings):
+    steps: int = positive_int(6_000, "training steps")
+    snapshot_every: int = positive_int(300, "steps between two summaries and moments of evolution.png")
+    learning_rate: float = positive(4e-4, "Adam's α")
+    latent_dim: int = positive_int(64, "noise values per picture")
+    filters: tuple = widths(
+        (32, 64, 128), "channels of the discriminator's convolutions; the generator's are the reverse"
+    )
+    word_features: int = positive_int(16, "numbers that stand for a word")
+    text_filters: int = positive_int(32, "channels of the convolution over words")
+    text_features: int = positive_int(64, "numbers that stand for a caption")
+    matching_aware: str = choice("yes", "whether real pictures of wrong captions count as fakes", ("yes", "no"))
+    dropout: float = fraction(0.0, "share of the discriminator's activations set to zero while it learns")
+    average: float = fraction(0.999, "d: samples are of the generator's weights averaged with this decay; 0: none")
+
+
+class Captions(Dcgan):
+    """Pictures of what a text says, after Reed et al. 2016, arXiv:1605.05396: scenes of coloured digits.
+
+    Either network reads the caption by an encoder of its own: a vector for each word, a convolution over neighbouring
+    words, a dense layer. The generator has the code beside its noise; the discriminator, repeated over all positions,
+    beside the last of its convolutions, and one more convolution, of one pixel, brings the two together. (The authors
+    have a text encoder trained before, on captions alone, which both networks share.)
+    """
+
+    name = "captions"
+    title = "scenes of coloured digits as a caption describes them, 32 × 32: a DCGAN that reads, 6,000 steps"
+    settings = CaptionsSettings()
+    condition = "text"
+    sample_count = 80
+    gradient_check: ClassVar = {
+        "rows": 2,
+        "noise": 0.1,
+        "coordinates": 2,
+        "directions": 1,
+        "settings": {
+            "filters": (2, 3, 4), "latent_dim": 3, "word_features": 3, "text_filters": 3, "text_features": 4,
+            "stddev": 0.3,
+        },
+    }  # fmt: skip
+    each = 8  # samples of one caption in a picture, a caption a row
+
+    def shape(self, s: Any) -> Shape:
+        return Scenes.shape
+
+    def load(self, source: FileName | None, s: Any) -> tuple[Any, Any]:
+        """(training, held-out) scenes: of other digits, and some combinations are held out altogether."""
+        return load_scenes_split(source)
+
+    def generator(self, s: Any, how: Config) -> list[Layer]:
+        return [Join("text", LENGTH, reader(s)), *super().generator(s, how)]
+
+    def discriminator(self, s: Any, how: Config) -> list[Layer]:
+        *shrink, flatten, last = super().discriminator(s, how)
+        _, height, width = self.smallest(s)
+        everywhere = [*reader(s), Reshape((s.text_features, 1, 1)), UpSampling2D((height, width))]
+        together = [Conv2D(s.filters[-1], 1, initializer=how["initializer"]), LeakyReLU(s.slope)]
+        return [*shrink, Join("text", LENGTH, everywhere), *together, flatten, last]
+
+    def build(self, s: Any, rng: Rng, dtype: DType) -> GAN:
+        how = {"conditions": {"text": Text(WORDS, LENGTH)}, "matching_aware": s.matching_aware == "yes"}
+        return s.gan(*self.networks(s, rng, dtype), **how)
+
+    def asked(self, n: int, held_out: Any, rng: Rng) -> Asked:
+        """Captions of held-out scenes, some of what training never shows."""
+        text = np.empty((n, LENGTH), np.float32)
+        held_out.sample(n, rng, np.empty((n, *Scenes.shape), np.float32), text)
+        return Asked({"text": text})
+
+    def pictured(self, n: int, held_out: Any, rng: Rng) -> Asked:
+        text = self.asked(-(-n // self.each), held_out, rng).conditions["text"]
+        return Asked({"text": np.repeat(text, self.each, axis=0)[:n]})
+
+    def read_condition(self, text: str, s: Any) -> Any:
+        return encode(text)
+
+    def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng, asked: Asked) -> None:
+        text = np.broadcast_to(asked.conditions["text"], (len(samples), LENGTH))
+        captions = [decode(words) for words in text[:: self.each]]
+        captions = [f"{c}*" if any(map(is_unseen, parse(c))) else c for c in captions]
+        note = "\n* a digit in a colour that training never shows it in" if any(c[-1] == "*" for c in captions) else ""
+        plots.captioned_rows(to_pixels(samples), captions, self.each, title + note, path)
+
+    def evaluation_count(self, training: Any, held_out: Any) -> int:
+        """How many samples to evaluate unless told."""
+        return 2_000
+
+    def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked) -> Evaluation:
+        """The `Evaluation` of generated scenes by the captions that they were asked for by."""
+        return scenes.evaluate_scenes(samples, asked.conditions["text"], held_out, rng)
+
+
+def reader(s: Any) -> list[Layer]:
+    """What makes a caption's code of its words."""
+    words = [Embedding(len(WORDS), s.word_features), Conv2D(s.text_filters, (1, 3), padding="same"), LeakyReLU(s.slope)]
+    return [*words, Flatten(), Dense(s.text_features), LeakyReLU(s.slope)]

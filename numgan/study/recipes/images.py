@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from numgan.data import load_emoji_split, load_mnist_split, load_pictures_split, load_stacked_split
 from numgan.data.images import to_pixels
-from numgan.hints import Array, DType, FileName, Named, Rng, Shape
+from numgan.hints import Array, Config, DType, FileName, Named, Rng, Shape
 from numgan.nn import initializers
 from numgan.nn.activations import LeakyReLU, ReLU, Tanh
 from numgan.nn.batch_norm import BatchNorm
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from numgan.gan.model import GAN
+    from numgan.nn.layer import Layer
     from numgan.study.evaluation import Evaluation
 
 KERNEL, STRIDE = 4, 2  # of every convolution: each halves or doubles a picture, and its windows overlap evenly
@@ -67,34 +68,47 @@ class Dcgan(Recipe):
     quality_count = 1_000
     gradient_check: ClassVar = None  # the networks are those of mnist-dcgan, in other sizes
 
-    def build(self, s: Any, rng: Rng, dtype: DType) -> GAN:
-        """The GAN for settings `s`, its weights drawn from `rng`."""
-        channels, height, width = self.shape(s)
+    def smallest(self, s: Any) -> Shape:
+        """The shape of the image between the convolutions and the dense layer, in either network."""
+        _, height, width = self.shape(s)
         halved = STRIDE ** len(s.filters)
         if height % halved or width % halved:
             raise SettingError(
                 f"{len(s.filters)} filters halve a picture as many times, and {height} × {width} is no multiple of "
                 f"{halved} × {halved}"
             )
-        start = (s.filters[-1], height // halved, width // halved)
+        return (s.filters[-1], height // halved, width // halved)
+
+    def generator(self, s: Any, how: Config) -> list[Layer]:
+        """Its layers; `how` are arguments of every convolution."""
+        start = self.smallest(s)
+        grow = [Dense(math.prod(start), how["initializer"]), Reshape(start)]
+        for filters in (*s.filters[-2::-1], self.shape(s)[0]):
+            grow += [BatchNorm(s.momentum), ReLU(), Conv2DTranspose(filters, **how)]
+        return [*grow, Tanh()]
+
+    def discriminator(self, s: Any, how: Config) -> list[Layer]:
+        """Its layers up to the score."""
+        shrink = []
+        for filters in s.filters:
+            shrink += [Conv2D(filters, **how), LeakyReLU(s.slope), *([Dropout(s.dropout)] if s.dropout else [])]
+        return [*shrink, Flatten(), Dense(1, how["initializer"])]
+
+    def networks(self, s: Any, rng: Rng, dtype: DType) -> tuple[Sequential, Sequential]:
+        """Generator and discriminator for settings `s`, their weights drawn from `rng`."""
         how = {
             "kernel_size": KERNEL,
             "strides": STRIDE,
             "padding": "same",
             "initializer": initializers.normal(s.stddev),
         }
-        grow = [Dense(math.prod(start), how["initializer"]), Reshape(start)]
-        for filters in (*s.filters[-2::-1], channels):
-            grow += [BatchNorm(s.momentum), ReLU(), Conv2DTranspose(filters, **how)]
-        shrink = []
-        for filters in s.filters:
-            shrink += [Conv2D(filters, **how), LeakyReLU(s.slope), *([Dropout(s.dropout)] if s.dropout else [])]
-        shrink = s.normed([*shrink, Flatten(), Dense(1, how["initializer"])])
-        generator = Sequential([*grow, Tanh()], s.latent_dim, rng, dtype, name="generator")
-        discriminator = Sequential(
-            [*shrink, *s.game().closing()], (channels, height, width), rng, dtype, name="discriminator"
-        )
-        return s.gan(generator, discriminator)
+        generator = Sequential(self.generator(s, how), s.latent_dim, rng, dtype, name="generator")
+        layers = [*s.normed(self.discriminator(s, how)), *s.game().closing()]
+        return generator, Sequential(layers, self.shape(s), rng, dtype, name="discriminator")
+
+    def build(self, s: Any, rng: Rng, dtype: DType) -> GAN:
+        """The GAN for settings `s`, its weights drawn from `rng`."""
+        return s.gan(*self.networks(s, rng, dtype))
 
     def moment(self, gan: GAN, noise: Array, rng: Rng, asked: Asked) -> Named:
         """What `draw` shows of a moment of the training, arrays by name."""

@@ -36,8 +36,12 @@ class Recipe:
     condition: str | None = None
 
     def asked(self, n: int, held_out: Any, rng: Rng) -> Asked:
-        """What n samples are asked to be, for pictures and for evaluation, where nobody says."""
+        """What n samples are asked to be where nobody says."""
         return Asked()
+
+    def pictured(self, n: int, held_out: Any, rng: Rng) -> Asked:
+        """The same of samples for a picture."""
+        return self.asked(n, held_out, rng)
 
     def read_condition(self, text: str, s: Any) -> Any:
         """The condition that a text of the command line asks for, under settings `s`."""
