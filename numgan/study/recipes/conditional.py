@@ -61,6 +61,7 @@ class MnistConditionalSettings(MnistSettings):
     snapshot_every: int = positive_int(300, "steps between two summaries and moments of evolution.png")
     spectral_norm: str = choice("yes", "whether the discriminator's weights are divided by their norms", ("yes", "no"))
     average: float = fraction(0.999, "d: samples are of the generator's weights averaged with this decay; 0: none")
+    matching_aware: str = choice("no", "whether real digits of wrong classes count as fakes", ("yes", "no"))
 
 
 class MnistConditional(Mnist):
@@ -94,7 +95,8 @@ class MnistConditional(Mnist):
         generator = Sequential([*grow, Dense(784), Tanh()], s.latent_dim, rng, dtype, name="generator")
         layers = s.normed([*shrink, Dense(1), *s.game().closing()])
         discriminator = Sequential(layers, 784, rng, dtype, name="discriminator")
-        return s.gan(generator, discriminator, {"label": Label(CLASSES)})
+        how = {"conditions": {"label": Label(CLASSES)}, "matching_aware": s.matching_aware == "yes"}
+        return s.gan(generator, discriminator, **how)
 
     def asked(self, n: int, held_out: Any, rng: Rng) -> Asked:
         """As many of each class as of any other, one class after the other."""
