@@ -21,6 +21,7 @@ from numgan.errors import (
     shown,
     whole,
 )
+from numgan.gan.conditions import arrays
 from numgan.gan.model import GAN
 from numgan.gradcheck.differences import check_problem
 from numgan.gradcheck.functions import adjoint_row, function_problem
@@ -60,7 +61,7 @@ def check_gradients(
     gradient     for a function f: gradient(x) for a scalar f, the gradient; for one that gives an array,
                  gradient(x, dy), the vector-Jacobian product Σ dy·∂f/∂x. With a dictionary x both take keyword
                  arguments, dy besides, and give a dictionary. Anything NumPy can read as an array will do.
-    conditions   for a GAN with conditions: name -> one for every row.
+    conditions   for a network or a GAN with conditions: name -> one for every row.
     training     layers and networks: training mode, where parameters have gradients (default), or inference mode,
                  where only the input has one.
     tolerance    relative; default 10⁻⁷.
@@ -94,8 +95,9 @@ def check_gradients(
         problems = gan_problems(subject, x, conditions, report)
 
         def after():
+            given = arrays(subject.conditions, conditions, len(x[0]), "check_gradients")
             for network, rows in zip((subject.generator, subject.discriminator), (x[1], x[0]), strict=True):
-                walk(network.copy("float64"), rows, True, report, rng)
+                walk(network.copy("float64"), rows, True, report, rng, given)
     elif is_loss(subject):
         report = Report(_describe_loss(subject), tolerance)
         problems = [loss_problem(subject, x, target)]
@@ -106,10 +108,11 @@ def check_gradients(
         x = real_array("check_gradients: x", x)
         report = Report(_describe(subject, training), tolerance)
         network = as_network(subject, x, rng)
-        problems = [network_problem(network, x, training, rng)]
+        given = network.check_conditions(conditions, len(x))
+        problems = [network_problem(network, x, training, rng, given)]
 
         def after():
-            walk(network, x, training, report, rng)
+            walk(network, x, training, report, rng, given)
     elif callable(subject) and not isinstance(subject, type) and gradient is not None:
         report = Report(f"function {getattr(subject, '__name__', type(subject).__name__)}", tolerance)
         problem, nonlinear = function_problem(subject, gradient, x, rng)

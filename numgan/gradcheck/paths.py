@@ -9,8 +9,8 @@ checked. What does not is a broken guarantee of the report. So is an output that
 from __future__ import annotations
 
 import copy
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -54,13 +54,21 @@ class _NegativeInPlace(_Negative):
     in_place_backward = True
 
 
-def walk(network: Sequential, x: Numbers, training: bool, report: Report, rng: Rng) -> None:
+def walk(
+    network: Sequential,
+    x: Numbers,
+    training: bool,
+    report: Report,
+    rng: Rng,
+    conditions: Mapping[str, Array] = MappingProxyType({}),
+) -> None:
     """Add to report.broken what of a float64 network gives other numbers on another path."""
     x = np.asarray(x, np.float64)
     state = network.state.copy()
     with np.errstate(all="ignore"):
-        values = _Pass(network, x, training, rng)
-        large = _Pass(network, _more(network, x, rng), training, rng)
+        values = _Pass(network, x, training, rng, conditions)
+        more, theirs = _more(network, x, conditions, rng)
+        large = _Pass(network, more, training, rng, theirs)
         for path, words in (
             (lambda: _unwritten_by_layers(values), "layer by layer"),
             (lambda: _linear(values, rng), "with another ∂L/∂y"),
@@ -68,7 +76,7 @@ def walk(network: Sequential, x: Numbers, training: bool, report: Report, rng: R
             (lambda: _in_place(values), "in place between other layers"),
             (lambda: _at(values, "at this batch"), "at this batch, block by block or in float32"),
             (lambda: _at(large, "at a large batch"), "at a large batch, block by block or in float32"),
-            (lambda: _other_batches(network, x, training, report, rng), "at another batch"),
+            (lambda: _other_batches(network, x, conditions, training, report, rng), "at another batch"),
         ):
             try:
                 report.broken += path()
@@ -81,8 +89,10 @@ def walk(network: Sequential, x: Numbers, training: bool, report: Report, rng: R
 class _Pass:
     """One forward and backward pass of a network on given numbers: y, the input's gradient and the parameters'."""
 
-    def __init__(self, network: Sequential, x: Array, training: bool, rng: Rng) -> None:
-        self.network, self.x, self.training = network, x, training
+    def __init__(
+        self, network: Sequential, x: Array, training: bool, rng: Rng, conditions: Mapping[str, Array]
+    ) -> None:
+        self.network, self.x, self.training, self.conditions = network, x, training, conditions
         self.state = network.state.copy()
         self.c = rng.standard_normal((len(x), *network.shapes[-1]))
         self.result = self.run(self.c)
@@ -94,6 +104,7 @@ class _Pass:
         plan = Plan(network, rows, training=self.training, backward=True, **{"input_gradient": True} | options)
         network.state[...] = self.state
         np.copyto(network.samples_first(plan.x), self.x)
+        network.fill_conditions(plan, self.conditions)
         plan.run_forward()
         found = {"output": network.samples_first(plan.y).copy()}
         np.copyto(network.samples_first(plan.dy), c)
@@ -126,8 +137,7 @@ def _unwritten_by_layers(values):
             for output in outputs.values():
                 output[...] = fill
             np.copyto(alone.samples_first(plan.x), x)  # after the fills: x and y may be the same memory, dy and dx too
-            for buffer in itertools.chain.from_iterable(plan.conditions.values()):  # whose layer may only join it
-                buffer[...] = 0
+            alone.fill_conditions(plan, {name: values.conditions[name] for name in alone.conditions})
             np.copyto(plan.dy, dy)
             plan.run_forward()
             plan.run_backward()
@@ -249,15 +259,16 @@ def _at(values, where):
         yield f"{where}, float32 is far from float64: {', '.join(far)}"
 
 
-def _more(network, x, rng):
-    """More rows like x: enough that some layer goes block by block, within reason."""
+def _more(network, x, conditions, rng):
+    """More rows like x, and their conditions: enough that some layer goes block by block, within reason."""
     widest = max(int(np.prod(shape)) for shape in network.shapes)
     rows = int(np.clip(LARGE // widest, len(x) + 1, ROWS_AT_MOST))
     index = rng.integers(0, len(x), rows)
-    return x[index] * rng.uniform(0.9, 1.1, (rows, *(1 for _ in network.shapes[0])))
+    moved = x[index] * rng.uniform(0.9, 1.1, (rows, *(1 for _ in network.shapes[0])))
+    return moved, {name: c[index] for name, c in conditions.items()}
 
 
-def _other_batches(network, x, training, report, rng):
+def _other_batches(network, x, conditions, training, report, rng):
     """Fewer rows and more, along one direction: a sum may stop where it need not, or 1/N be wired in."""
     batches = BATCHES if network.values.size < MANY else ()
     for rows in dict.fromkeys((*batches, len(x) + 1)):
@@ -265,7 +276,8 @@ def _other_batches(network, x, training, report, rng):
         shape = (rows, *x.shape[1:])  # no row twice, and nothing exactly at a kink
         moved = x[index] * rng.uniform(0.9, 1.1, shape) + 1e-3 * rng.standard_normal(shape)
         found = Report("", report.tolerance)
-        problem = along(network_problem(network, moved, training, rng), rng)
+        theirs = {name: c[index] for name, c in conditions.items()}
+        problem = along(network_problem(network, moved, training, rng, theirs), rng)
         check_problem(problem, found, rng, coordinates=0, directions=1)
         row = found.rows[0]
         if row.failed:

@@ -95,7 +95,13 @@ def as_network(subject: Any, x: Numbers, rng: Rng) -> Sequential:
     return network
 
 
-def network_problem(network: Sequential, x: Numbers, training: bool, rng: Rng) -> Problem:
+def network_problem(
+    network: Sequential,
+    x: Numbers,
+    training: bool,
+    rng: Rng,
+    conditions: Mapping[str, Array] = MappingProxyType({}),
+) -> Problem:
     """L = Σ y·c for random c of y's shape."""
     x = np.asarray(network.check_input(x), np.float64)
     plan = Plan(network, len(x), training=training, backward=True, input_gradient=True)
@@ -105,9 +111,9 @@ def network_problem(network: Sequential, x: Numbers, training: bool, rng: Rng) -
     def start():
         np.copyto(network.samples_first(plan.dy), first.pop() if first else weights)
 
-    problem = network_terms(network, plan, x, start, lambda y: y * weights, training)
+    problem = network_terms(network, plan, x, start, lambda y: y * weights, training, conditions=conditions)
     if weights.shape == x.shape and len(network.layers) == 1:
-        y = network.forward(x, training).copy()
+        y = network.forward(x, training, **conditions).copy()
         problem.known = {"input": {"∂L/∂y": weights, "y": y}}
     return problem
 
