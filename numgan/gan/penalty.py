@@ -166,8 +166,9 @@ def get(penalty: Penalty | str | None) -> Penalty | None:
 
 def penalty_calls(
     penalty: Penalty, network: Sequential, where: Sequence[str], rows: Named, mix: Array | None, norms: Array
-) -> list[Call]:
-    """The calls that add a penalty's gradient to the network's.
+) -> tuple[list[Call], SecondOrder | None]:
+    """The calls that add a penalty's gradient to the network's, and what they run in, whose `conditions` are those of
+    its points: of each kind one after the other.
 
     where  which kinds of its points: all, or those of one of two updates.
     rows   REAL and GENERATED -> the buffers (…, n, batch) of the step, as far as it has them.
@@ -175,18 +176,19 @@ def penalty_calls(
     norms  (…, 1, len(where)·batch), to be written: the norms of the gradients.
     """
     if not where:
-        return []
+        return [], None
     batch = next(iter(rows.values())).shape[-1]
     second = SecondOrder(network, batch * len(where), network.logit_depth)
     points = np.split(second.points, len(where), axis=-1)
     measured = {"gradient": second.gradient, "temp": np.empty_like(second.gradient), "out": norms}
-    return [
+    calls = [
         *(_place(kind, rows, mix, out) for kind, out in zip(where, points, strict=True)),
         *second.first,
         _call(kernels.gradient_norms, measured),
         penalty.slopes(second.gradient, norms, batch, second.direction),
         *second.second,
     ]
+    return calls, second
 
 
 def _place(kind, rows, mix, out):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numgan.gan.model import GAN
     from numgan.gan.objectives import Objective
     from numgan.nn.network import Sequential
+    from numgan.nn.second_order import SecondOrder
 
 # The discriminator learns from real and generated rows as one batch, or from one after the other.
 JOINT, SEPARATE = SCHEDULES = ("concatenated", "separate")
@@ -62,7 +63,7 @@ class Conditions:
         self._shapes = {name: condition.shape for name, condition in gan.conditions.items()}
         self._places = []  # (name, buffer, the rows of it, the rows of what is given)
 
-    def right(self, plan: Plan, network: Sequential, part: Any = np.s_[...]) -> None:
+    def right(self, plan: Plan | SecondOrder, network: Sequential, part: Any = np.s_[...]) -> None:
         """Part of a plan's rows get the conditions as they are given."""
         self._add(plan, network, part, ((np.s_[:], np.s_[:]),))
 
@@ -141,6 +142,7 @@ class DiscriminatorStep(Step):
         copy = {"dst": fake.x[fakes], "src": source.y}
         generate = [*source.forward, Call(np.copyto, copy, g.name, "generated rows", "copy")]
         rows = {REAL: real.x1[..., :-1, :batch], GENERATED: fake.x1[..., :-1, :][fakes]}
+        self._conditions = Conditions(gan)
         self._penalise(gan, rows, joint)
         if joint:
             calls = [*generate, *learning_calls(gan, real, batch, self._penalties[0])]
@@ -163,7 +165,6 @@ class DiscriminatorStep(Step):
             self.title += f"\nthe penalty is part of every {self._every:,}th step"
         self.noise = g.samples_first(source.x)
         self._reals = [d.samples_first(real.x[..., :batch]), *([d.samples_first(fake.x[wrong])] if mismatched else [])]
-        self._conditions = Conditions(gan)
         self._conditions.right(source, g)
         self._conditions.right(real, d, np.s_[..., :batch])
         self._conditions.right(fake, d, fakes)
@@ -187,12 +188,19 @@ class DiscriminatorStep(Step):
         if penalty.mixes:
             self.mix = row[..., 0, :]
         early = len(penalty.where) if joint else penalty.where.count(REAL)  # real rows come first, in either
+        kinds = penalty.where[:early], penalty.where[early:]
         self._penalties = tuple(
-            penalty_calls(penalty, d, kinds, rows, row, part)
-            for kinds, part in zip(
-                (penalty.where[:early], penalty.where[early:]), np.split(norms, [early * batch], axis=-1), strict=True
-            )
+            self._penalty_calls(penalty, d, where, rows, row, part)
+            for where, part in zip(kinds, np.split(norms, [early * batch], axis=-1), strict=True)
         )
+
+    def _penalty_calls(self, penalty, d, where, rows, row, norms):
+        """The calls of one update's penalty. Its points have the conditions of the rows that they are made of."""
+        calls, second = penalty_calls(penalty, d, where, rows, row, norms)
+        batch = rows[REAL].shape[-1]
+        for i in range(len(where)):
+            self._conditions.right(second, d, np.s_[..., i * batch : (i + 1) * batch])
+        return calls
 
     def fill(
         self,

@@ -23,6 +23,7 @@ from numgan.nn.reshaping import Flatten, Reshape
 
 if TYPE_CHECKING:
     from numgan.gan.objectives import Objective
+    from numgan.gan.penalty import Penalty
     from numgan.gradcheck.report import Report
     from numgan.hints import Rng
     from numgan.nn.layer import Layer
@@ -38,16 +39,21 @@ def moved(network: Sequential, rng: Rng) -> Sequential:
     return network
 
 
-def gan_with_labels(objective: Objective, schedule: str, matching_aware: bool, seed: int) -> GAN:
-    """Dense networks; the class one-hot beside the noise, and by way of an embedding and a layer beside the row."""
+def gan_with_labels(
+    objective: Objective, schedule: str, matching_aware: bool, seed: int, penalty: Penalty | None = None
+) -> GAN:
+    """Dense networks; the class one-hot beside the noise, and by way of an embedding and a layer beside the row. A
+    discriminator that pays a penalty has no batch norm.
+    """
     rng = np.random.default_rng(seed)
     vectors: list[Layer] = [Embedding(4, 2), Flatten(), Dense(3), Tanh()]
     grow = [Join("label", 1, [OneHot(4), Flatten()]), Dense(5), LeakyReLU(0.2), BatchNorm(0.8), Dense(4), Tanh()]
-    shrink = [Join("label", 1, vectors), Dense(6), BatchNorm(0.8), Tanh(), Dense(1), *objective.closing()]
+    shrink = [Join("label", 1, vectors), Dense(6), *([] if penalty else [BatchNorm(0.8)])]
+    shrink += [Tanh(), Dense(1), *objective.closing()]
     generator = moved(Sequential(grow, 3, rng, "float64", name="generator"), rng)
     discriminator = moved(Sequential(shrink, 4, rng, "float64", name="discriminator"), rng)
     conditions = {"label": Label(4)}
-    how = {"objective": objective, "schedule": schedule, "matching_aware": matching_aware}
+    how = {"objective": objective, "schedule": schedule, "matching_aware": matching_aware, "penalty": penalty}
     return GAN(generator, discriminator, conditions=conditions, **how)
 
 
@@ -89,12 +95,21 @@ def gan_of_translations(objective: Objective, schedule: str, seed: int) -> GAN:
     return GAN(generator, discriminator, objective=objective, schedule=schedule, conditions=conditions, l1_weight=3.0)
 
 
-def label_gradients(objective: Objective, schedule: str, matching_aware: bool, seed: int, tolerance: float) -> Report:
+def label_gradients(
+    objective: Objective, schedule: str, matching_aware: bool, penalty: Penalty | None, seed: int, tolerance: float
+) -> Report:
     """Both steps of the GAN with classes, of which no two neighbours have the same."""
     rng = np.random.default_rng(seed)
     x, label = (rng.normal(0, 1, (5, 4)), rng.standard_normal((5, 3))), np.array([2, 0, 3, 0, 1])
-    gan = gan_with_labels(objective, schedule, matching_aware, seed)
-    return _checked(gan, x, {"label": label}, f"classes{', matching-aware' * matching_aware}", seed, tolerance)
+    gan = gan_with_labels(objective, schedule, matching_aware, seed, penalty)
+    return _checked(
+        gan,
+        x,
+        {"label": label},
+        f"classes{', matching-aware' * matching_aware}{f', {penalty!r}' if penalty else ''}",
+        seed,
+        tolerance,
+    )
 
 
 def word_gradients(objective: Objective, schedule: str, seed: int, tolerance: float) -> Report:

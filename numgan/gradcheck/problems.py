@@ -270,7 +270,7 @@ def gan_problems(gan: GAN, x: Any, given: Mapping[str, Any], report: Report) -> 
     given = {name: np.array(c) for name, c in arrays(gan.conditions, given, len(real), "check_gradients").items()}
     fakes, objective = g.predict(noise, **given), twin.objective
     mix = np.random.default_rng(len(real)).uniform(size=len(real))
-    paid = payments(twin, {REAL: real, GENERATED: fakes}, mix)
+    paid = payments(twin, {REAL: real, GENERATED: fakes}, mix, given)
     false, under = ([real, fakes], [WRONG, RIGHT]) if gan.matching_aware else ([fakes], [RIGHT])
     if gan.schedule == SEPARATE:
         batches = [("discriminator step on real", [real], [RIGHT], len(real)), ("on generated", false, under, 0)]

@@ -29,18 +29,21 @@ class Paid:
 
     where   which kinds of the penalty's points belong to the update.
     rows    REAL, GENERATED -> (batch, *shape); mix (batch,).
+    given   the conditions of these rows, name -> (batch, *shape).
     """
 
-    def __init__(self, penalty: Penalty, where: Sequence[str], rows: Named, mix: Array) -> None:
+    def __init__(self, penalty: Penalty, where: Sequence[str], rows: Named, mix: Array, given: Named) -> None:
         real, fake = (a.reshape(len(a), -1).T for a in (rows[REAL], rows[GENERATED]))
         points = {REAL: real, GENERATED: fake, BETWEEN: mix * real + (1 - mix) * fake}
         self._penalty, self._count, self._kinds = penalty, len(mix), len(where)
         self._points = np.concatenate([points[kind] for kind in where], axis=-1)
+        self._given = {name: np.concatenate([c] * len(where)) for name, c in given.items()}
 
     def terms(self, network: Sequential) -> Callable[[], Array]:
         """The function that gives the terms of P (…, points), from the network as it is at the call."""
         second = SecondOrder(network, self._points.shape[-1], network.logit_depth, learn=False)
         second.points[...] = self._points
+        network.fill_conditions(second, self._given)
         calls = runs(second.first)
 
         def run():
@@ -55,19 +58,20 @@ class Paid:
         """The function that adds ∂P/∂W to network.grads: the calls of a training step, on these points."""
         norms = np.zeros((1, self._points.shape[-1]))
         points = np.split(self._points, self._kinds, axis=-1)
-        calls = [
-            runs(penalty_calls(self._penalty, network, [REAL], {REAL: own}, None, part))
-            for own, part in zip(points, np.split(norms, self._kinds, axis=-1), strict=True)
-        ]
+        bound = []
+        for own, part in zip(points, np.split(norms, self._kinds, axis=-1), strict=True):
+            calls, second = penalty_calls(self._penalty, network, [REAL], {REAL: own}, None, part)
+            network.fill_conditions(second, {name: c[: self._count] for name, c in self._given.items()})
+            bound += runs(calls)
 
         def run():
-            for call in (call for kind in calls for call in kind):
+            for call in bound:
                 call()
 
         return run
 
 
-def payments(gan: GAN, rows: Named, mix: Array) -> list[Paid | None]:
+def payments(gan: GAN, rows: Named, mix: Array, given: Named) -> list[Paid | None]:
     """What each update of a discriminator step pays: one, or two under the separate schedule."""
     penalty = gan.penalty
     if penalty is None:
@@ -75,4 +79,4 @@ def payments(gan: GAN, rows: Named, mix: Array) -> list[Paid | None]:
     shares = [penalty.where]
     if gan.schedule == SEPARATE:
         shares = [[kind for kind in penalty.where if (kind == REAL) == first] for first in (True, False)]
-    return [Paid(penalty, where, rows, mix) if where else None for where in shares]
+    return [Paid(penalty, where, rows, mix, given) if where else None for where in shares]

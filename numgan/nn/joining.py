@@ -212,6 +212,12 @@ class Join(Beside):
         c = without_ones(c1, io.replicas, (*self.shape, c1.shape[-1]))
         io.conditions.setdefault(self.condition, []).append(c)
 
+    def check_tangent(self) -> None:
+        """There is one: nothing of c moves with x."""
+
+    def bind_tangent(self, io: Buffers, primal: Buffers) -> None:
+        """ẏ = [0; ẋ]: the front of a tangent's buffer is zeros, which nobody writes to, and ẋ stands in its rear."""
+
     @classmethod
     def examples(cls) -> list[tuple[Layer, Shape]]:
         return []  # a condition is not among what can be tried out on an input alone: see the target "conditions"

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from numgan.nn.calls import Call
     from numgan.nn.losses import Loss
     from numgan.nn.optimizers import Optimizer
+    from numgan.nn.second_order import SecondOrder
 
 PREDICT_ROWS = 256  # predict works through its input in blocks of this many rows
 EXPECTED_REPLICAS = "None or a positive integer"
@@ -279,7 +280,7 @@ class Sequential:
             layer.check_condition(name, c)
         return c
 
-    def fill_conditions(self, plan: Plan, conditions: Mapping[str, Array]) -> None:
+    def fill_conditions(self, plan: Plan | SecondOrder, conditions: Mapping[str, Array]) -> None:
         """Write arrays as of `check_conditions` to where a plan's layers read them."""
         for name, c in conditions.items():
             for buffer in plan.conditions[name]:

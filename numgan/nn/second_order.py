@@ -38,6 +38,7 @@ class SecondOrder:
 
     points, gradient, direction   x, g and v: (…, n, batch), an image's pixels one after the other. Who uses this writes
             points before `first` runs, and direction, from the gradient, before `second` does.
+    conditions                    name -> the buffers that a condition of that name is to be written to, as of a `Plan`.
     first, second                 the calls. `second` ends by adding its gradient to network.grads.
     """
 
@@ -45,7 +46,7 @@ class SecondOrder:
         layers = network.layers[:depth]
         shapes = network.shapes[: len(layers) + 1]
         columns = boundaries(network, shapes, batch, 4)
-        self._network, self._shapes, self._scratch = network, shapes, {}
+        self._network, self._shapes, self._scratch, self.conditions = network, shapes, {}, {}
         self._x1 = activation_buffers(layers, columns)
         self._delta1 = kept_gradients(layers, columns)
         self.points, self.gradient = self._flat(self._x1[0]), self._flat(self._delta1[0])
@@ -60,10 +61,8 @@ class SecondOrder:
 
     def _io(self, network, i, arrays, **options):
         """The `Buffers` of layer i, from [x1, y1, dy1, dx1]."""
-        shapes = self._shapes[i : i + 2]
-        return Buffers(
-            network, network.layers[i], shapes, *arrays, scratch=self._scratch, conditions={}, training=False, **options
-        )
+        how = {"scratch": self._scratch, "conditions": {}, "training": False} | options
+        return Buffers(network, network.layers[i], self._shapes[i : i + 2], *arrays, **how)
 
     def _flat(self, a1):
         return without_ones(a1, self._network.replicas, (-1, a1.shape[-1]))
@@ -82,7 +81,8 @@ class SecondOrder:
             curves = i < top
             above = epsilon1[i + 1] if curves else None
             arrays = self._x1[i], self._x1[i + 1], above, epsilon1[i] if curves else None
-            io = self._io(network, i, arrays, learning=curves, directions=(FORWARD, CURVATURE))
+            how = {"learning": curves, "directions": (FORWARD, CURVATURE), "conditions": self.conditions}
+            io = self._io(network, i, arrays, **how)
             network.layers[i].bind(io)
             buffers.append(io)
         return network, buffers
@@ -118,9 +118,11 @@ class SecondOrder:
 
 
 def kept_gradients(layers: Sequence[Layer], columns: Callable[[int], Array]) -> list[Array]:
-    """A buffer per boundary for δ, each in memory of its own but for views; 1 at the score, for good."""
-    buffers = [columns(0)]
-    for i, layer in enumerate(layers):
-        buffers.append(buffers[-1] if layer.is_view else columns(i + 1))
-    buffers[-1][..., :-1, :] = 1
+    """A buffer per boundary for δ, each in memory of its own but for views and parts; 1 at the score, for good."""
+    buffers = [columns(len(layers))]
+    buffers[0][..., :-1, :] = 1
+    for i in reversed(range(len(layers))):
+        in_front = layers[i].in_front
+        new = columns(i) if not (layers[i].is_view or in_front) else buffers[0][..., in_front:, :]
+        buffers.insert(0, new)
     return buffers
