@@ -102,14 +102,8 @@ def label_gradients(
     rng = np.random.default_rng(seed)
     x, label = (rng.normal(0, 1, (5, 4)), rng.standard_normal((5, 3))), np.array([2, 0, 3, 0, 1])
     gan = gan_with_labels(objective, schedule, matching_aware, seed, penalty)
-    return _checked(
-        gan,
-        x,
-        {"label": label},
-        f"classes{', matching-aware' * matching_aware}{f', {penalty!r}' if penalty else ''}",
-        seed,
-        tolerance,
-    )
+    what = ["classes", *(["matching-aware"] if matching_aware else []), *([repr(penalty)] if penalty else [])]
+    return _checked(gan, x, {"label": label}, ", ".join(what), seed, tolerance)
 
 
 def word_gradients(objective: Objective, schedule: str, seed: int, tolerance: float) -> Report:

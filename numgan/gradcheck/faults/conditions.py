@@ -8,6 +8,7 @@ from numgan.kernels import joining as kernels
 from numgan.kernels import losses
 from numgan.nn import joining
 from numgan.nn.calls import Call
+from numgan.nn.second_order import SecondOrder
 
 fault = chapter("conditions", kernels)
 
@@ -50,6 +51,17 @@ def _(self, plan, network, part):
 def _(self, plan, network, part=np.s_[...]):
     generated = isinstance(part, tuple) and part[1].start
     (_wrong if generated else _right)(self, plan, network, part)
+
+
+@fault("conditions: a penalty's points have none", "conditions", "right", owner=steps.Conditions)
+def _(self, plan, network, part=np.s_[...]):
+    if not isinstance(plan, SecondOrder):
+        _right(self, plan, network, part)
+
+
+@fault("conditions: a penalty's points have those of others", "conditions", "right", owner=steps.Conditions)
+def _(self, plan, network, part=np.s_[...]):
+    (_wrong if isinstance(plan, SecondOrder) else _right)(self, plan, network, part)
 
 
 _learning_calls = steps.learning_calls

@@ -28,7 +28,8 @@ def penalty_values(name: str, seed: int, tolerance: float) -> Report:
         critic.values[...] = [*w, 0.3]
         rows = {kind: rng.standard_normal((5, 4)) for kind in ("real", "generated")}
         norms = np.zeros((1, 4 * len(penalty.where)))
-        for call in penalty_calls(penalty, critic, penalty.where, rows, rng.uniform(size=(1, 4)), norms):
+        calls, _ = penalty_calls(penalty, critic, penalty.where, rows, rng.uniform(size=(1, 4)), norms)
+        for call in calls:
             call.run()
         length, kinds = math.sqrt(math.fsum(a * a for a in w)), len(penalty.where)
         if name == "wgan-gp":
