@@ -316,6 +316,6 @@ _Plan = steps.Plan
 @fault("penalty: the generator's gradient skips the critic", "penalties", "Plan", owner=steps)
 def _(network, batch, **options):
     plan = _Plan(network, batch, **options)
-    if "dx1" in options:
+    if options.get("input_gradient"):
         plan.backward = []
     return plan
