@@ -30,6 +30,7 @@ class Study:
 
 
 AVERAGE = {"average": 0.999}
+ALONE = {"l1_weight": 1e6}  # so large that the adversary has no say: Adam takes no notice of a gradient's size
 # Five critic steps to one of the generator: Arjovsky, Chintala & Bottou 2017, arXiv:1701.07875, algorithm 1, and
 # Gulrajani, Ahmed, Arjovsky, Dumoulin & Courville 2017, arXiv:1704.00028, algorithm 1.
 CRITIC = {"objective": "wasserstein", "discriminator_steps": 5}

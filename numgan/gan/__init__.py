@@ -3,7 +3,9 @@
 Read in this order:
 
     objectives   the rules: what either side minimises, and what theory says of the end
+    conditions   what a sample is asked to be: a class, a text, a picture
     penalty      what the discriminator pays for being steep
+    l1           what the generator pays for being far from a target
     steps        one step of either side at one batch size, as a list of kernel calls
     average      the generator's weights averaged, for better samples
     stretches    how a training is cut into stretches of equal steps, and how many updates those make

@@ -10,6 +10,7 @@ is handed. The chapters, read in this order, are a short course on backpropagati
     resampling   images made larger and smaller without weights
     dropout      a linear layer with a random mask, the same on the way back
     embedding    indices: a dense layer of columns that have a single one
+    joining      two ways to one input, and the sum that makes of their gradients
     spectral_norm   weights divided by their largest singular value: the gradient of a quotient, and an envelope
     losses       where a backward pass begins
     penalties    the gradient of a gradient: a second derivative in three passes

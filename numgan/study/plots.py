@@ -184,15 +184,17 @@ def image_rows(rows: Mapping[str, Array], title: str, path: FileName) -> None:
 
 def captioned_rows(pixels: Array, captions: Sequence[str], columns: int, title: str, path: FileName) -> None:
     """Images, uint8 (n, channels, height, width), so many to a row, each row with a text in front of it."""
-    figure = new_figure(figsize=(8, 0.7 + 0.62 * len(captions)), layout="constrained")
-    axes = figure.subplots()
-    picture = image_grid(pixels, min(columns, len(pixels)))
-    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    columns, cell, head, side = min(columns, len(pixels)), 0.62, 0.8, 3.0  # inches
+    width, height = side + cell * columns + 0.4, head + cell * len(captions)
+    figure = new_figure(figsize=(width, height))
+    axes = figure.add_axes((side / width, 0, cell * columns / width, 1 - head / height))
+    picture = image_grid(pixels, columns)
+    axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
     middles = len(picture) / len(captions) * (np.arange(len(captions)) + 0.5)
     axes.set(xticks=[], yticks=middles, yticklabels=captions)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(title)
+    figure.suptitle(title, fontsize=11, y=1 - 0.1 / height, va="top")
     save(figure, path)
 
 

@@ -248,7 +248,6 @@ class Translate(Recipe):
 class CaptionsSettings(DcganSettings):
     steps: int = positive_int(6_000, "training steps")
     snapshot_every: int = positive_int(300, "steps between two summaries and moments of evolution.png")
-    learning_rate: float = positive(4e-4, "Adam's α")
     latent_dim: int = positive_int(64, "noise values per picture")
     filters: tuple = widths(
         (32, 64, 128), "channels of the discriminator's convolutions; the generator's are the reverse"
