@@ -112,4 +112,60 @@ STACKED = Study(
     told=("steps",),
 )
 
-STUDIES = {"ring": RING, "digits": DIGITS, "stacked-mnist": STACKED}
+CLASSES = Study(
+    title="digits of the class asked for",
+    recipe="mnist-conditional",
+    arms={
+        "mnist-conditional": {},
+        "not-matching-aware": {"matching_aware": "no"},
+        "r1": R1 | {"spectral_norm": "no"},
+        "no-norm": {"spectral_norm": "no"},
+    },
+    each=("class_accuracy", "class asked for", ".1%"),
+    spans={
+        "worst_class_accuracy": "worst class",
+        "class_frechet": "Fréchet within classes",
+        "frechet_distance": "Fréchet distance",
+        "coverage": "coverage",
+    },
+    axes={"class_accuracy": ("share of the class asked for", 1), "frechet_distance": ("Fréchet distance", None)},
+    told=("steps",),
+)
+
+PIX2PIX = {"l1+adversary": {}, "l1-alone": ALONE, "adversary-alone": {"l1_weight": 0}}
+TRANSLATED = {
+    "title": "pictures made from others",
+    "recipe": "translate",
+    "each": ("l1", "L1", ".4f"),
+    "axes": {"l1": ("mean |made − target|, less is better", None), "sharpness": ("sharpness", None)},
+}
+OUTLINES = Study(**TRANSLATED, arms=PIX2PIX, spans={"sharpness": "sharpness", "read_right": "read right"})
+COLOURS = Study(
+    **TRANSLATED,
+    arms={name: settings | {"pairs": "emoji"} for name, settings in PIX2PIX.items()},
+    spans={"sharpness": "sharpness", "chroma": "chroma"},
+)
+
+CAPTIONS = Study(
+    title="scenes of what a caption says",
+    recipe="captions",
+    arms={"captions": {}, "not-matching-aware": {"matching_aware": "no"}},
+    each=("all_right", "all right", ".1%"),
+    spans={
+        "digits_right": "digits",
+        "colours_right": "colours",
+        "places_right": "places",
+        "unseen_right": "all right, unseen combinations",
+    },
+    axes={"all_right": ("share of scenes that are as asked for", 1), "unseen_right": ("unseen combinations", 1)},
+)
+
+STUDIES = {
+    "ring": RING,
+    "digits": DIGITS,
+    "stacked-mnist": STACKED,
+    "classes": CLASSES,
+    "outlines": OUTLINES,
+    "colours": COLOURS,
+    "captions": CAPTIONS,
+}

@@ -3,7 +3,8 @@
 Read in this order:
 
     layer        `Layer`, what a step of a network is; how to write one
-    dense, activations, batch_norm, convolution, resampling, dropout, embedding, reshaping, spectral_norm
+    dense, activations, batch_norm, convolution, resampling, dropout, embedding, reshaping, joining,
+    spectral_norm
                  the layers: which kernels they run
     buffers      the arrays of a layer, and how kernels are bound to them by the names of their arguments
     calls        a bound kernel: one line of a training step, and the step as a listing

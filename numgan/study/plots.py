@@ -184,7 +184,8 @@ def image_rows(rows: Mapping[str, Array], title: str, path: FileName) -> None:
 
 def captioned_rows(pixels: Array, captions: Sequence[str], columns: int, title: str, path: FileName) -> None:
     """Images, uint8 (n, channels, height, width), so many to a row, each row with a text in front of it."""
-    columns, cell, head, side = min(columns, len(pixels)), 0.62, 0.8, 3.0  # inches
+    columns, cell, head = min(columns, len(pixels)), 0.62, 0.8  # inches, and below
+    side = 0.3 + 0.075 * max(map(len, captions))
     width, height = side + cell * columns + 0.4, head + cell * len(captions)
     figure = new_figure(figsize=(width, height))
     axes = figure.add_axes((side / width, 0, cell * columns / width, 1 - head / height))

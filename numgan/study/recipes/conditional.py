@@ -14,6 +14,7 @@ from numgan.data import (
     load_mnist_split,
     load_outline_pairs_split,
 )
+from numgan.data.idx import SIDE
 from numgan.data.images import to_pixels, to_unit_range
 from numgan.data.scenes import LENGTH, WORDS, Scenes, decode, encode, is_unseen, load_scenes_split, parse
 from numgan.gan.conditions import Label, Picture, Text
@@ -106,6 +107,13 @@ class MnistConditional(Mnist):
         if not (text.isascii() and text.isdecimal()) or int(text) >= CLASSES:
             raise SettingError(f"--label must be a class, 0 to {CLASSES - 1}, got {text!r}")
         return int(text)
+
+    def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng, asked: Asked) -> None:
+        """A class a row."""
+        labels = np.broadcast_to(np.asarray(asked.conditions["label"]).reshape(-1), len(samples)).astype(int)
+        columns = max(len(labels) // CLASSES, 1) if labels[0] < labels[-1] else CLASSES
+        rows = [f"{row[0]}" if row[0] == row[-1] else f"{row[0]} to {row[-1]}" for row in _cut(labels, columns)]
+        plots.captioned_rows(to_pixels(samples).reshape(-1, 1, SIDE, SIDE), rows, columns, title, path)
 
     def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked) -> Evaluation:
         """The `Evaluation` of generated digits, each beside the class that it should be of."""
@@ -322,7 +330,7 @@ class Captions(Dcgan):
 
     def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng, asked: Asked) -> None:
         text = np.broadcast_to(asked.conditions["text"], (len(samples), LENGTH))
-        captions = [decode(words) for words in text[:: self.each]]
+        captions = [decode(row[0]) for row in _cut(text, self.each)]
         captions = [f"{c}*" if any(map(is_unseen, parse(c))) else c for c in captions]
         note = "\n* a digit in a colour that training never shows it in" if any(c[-1] == "*" for c in captions) else ""
         plots.captioned_rows(to_pixels(samples), captions, self.each, title + note, path)
@@ -334,6 +342,11 @@ class Captions(Dcgan):
     def evaluate(self, samples: Array, gan: GAN, training: Any, held_out: Any, rng: Rng, asked: Asked) -> Evaluation:
         """The `Evaluation` of generated scenes by the captions that they were asked for by."""
         return scenes.evaluate_scenes(samples, asked.conditions["text"], held_out, rng)
+
+
+def _cut(values, length):
+    """Pieces of so many."""
+    return [values[start : start + length] for start in range(0, len(values), length)]
 
 
 def reader(s: Any) -> list[Layer]:
