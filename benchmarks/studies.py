@@ -118,8 +118,8 @@ CLASSES = Study(
     arms={
         "mnist-conditional": {},
         "not-matching-aware": {"matching_aware": "no"},
-        "r1": R1 | {"spectral_norm": "no"},
-        "no-norm": {"spectral_norm": "no"},
+        "spectral-norm": NORMED,
+        "r1": R1,
     },
     each=("class_accuracy", "class asked for", ".1%"),
     spans={

@@ -60,14 +60,14 @@ CLASSES = 10
 class MnistConditionalSettings(MnistSettings):
     steps: int = natural(6_000, "training steps on random batches; 0 where epochs are given")
     snapshot_every: int = positive_int(300, "steps between two summaries and moments of evolution.png")
-    spectral_norm: str = choice("yes", "whether the discriminator's weights are divided by their norms", ("yes", "no"))
     average: float = fraction(0.999, "d: samples are of the generator's weights averaged with this decay; 0: none")
-    matching_aware: str = choice("no", "whether real digits of wrong classes count as fakes", ("yes", "no"))
+    matching_aware: str = choice("yes", "whether real digits of wrong classes count as fakes", ("yes", "no"))
 
 
 class MnistConditional(Mnist):
     """A digit of the class asked for: Mirza & Osindero 2014, arXiv:1411.1784, section 4.1, with the networks of
-    `mnist`. Both read the class one-hot, beside the noise and beside the digit.
+    `mnist`. Both read the class one-hot, beside the noise and beside the digit, and real digits of wrong classes count as
+    fakes (Reed et al. 2016, arXiv:1605.05396).
     """
 
     name = "mnist-conditional"
