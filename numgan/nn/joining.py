@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Join", "Skip"]
 
+TAKEN = ("x", "training", "target", "real", "noise", "mix", "n", "rng", "index", "out")  # names of other arguments
+
 
 class Beside(Layer):
     """What `Skip` and `Join` share: layers of their own, whose output f stands in front of the input x.
@@ -191,8 +193,11 @@ class Join(Beside):
 
     def __init__(self, condition: str, shape: int | Sequence[int], layers: Iterable[Any] = ()) -> None:
         super().__init__(layers)
-        if not (isinstance(condition, str) and condition.isidentifier()):
-            raise ArgumentError(f"Join(condition) must be a name, such as 'label', got {shown(condition)}")
+        if not (isinstance(condition, str) and condition.isidentifier() and condition not in TAKEN):
+            taken = ", ".join(TAKEN)
+            raise ArgumentError(
+                f"Join(condition) must be a name such as 'label' and none of {taken}, got {shown(condition)}"
+            )
         self.condition, self.shape = condition, as_shape("Join(shape)", shape)
 
     @property
@@ -203,7 +208,7 @@ class Join(Beside):
         return self._joined(self._build(self.shape), shape)
 
     def check_condition(self, name: str, c: Array) -> None:
-        if name == self.condition and self.layers and hasattr(self.layers[0], "check_indices"):
+        if name == self.condition and self.layers and self.layers[0].takes_indices:
             self.layers[0].check_indices(name, c)
         super().check_condition(name, c)
 

@@ -66,8 +66,8 @@ class MnistConditionalSettings(MnistSettings):
 
 class MnistConditional(Mnist):
     """A digit of the class asked for: Mirza & Osindero 2014, arXiv:1411.1784, section 4.1, with the networks of
-    `mnist`. Both read the class one-hot, beside the noise and beside the digit, and real digits of wrong classes count as
-    fakes (Reed et al. 2016, arXiv:1605.05396).
+    `mnist`. Both read the class one-hot, beside the noise and beside the digit, and real digits of wrong classes count
+    as fakes (Reed et al. 2016, arXiv:1605.05396).
     """
 
     name = "mnist-conditional"
