@@ -3,7 +3,7 @@
 The output of either is [f; x], with what stands in front, f, made by layers of its own: from x itself (`Skip`), or from
 a condition (`Join`). It is laid out before x is known: the layer below writes x into the rear of it, the last of the
 layers that make f writes into its front, and whoever fills the input or the condition writes where the others read. So
-the forward pass has no call of its own, but for a copy where f itself ends in a `Skip` or `Join`. Going back, ∂L/∂[f; x]
+the forward pass has no call of its own, but for a copy where f itself ends in one of the two. Going back, ∂L/∂[f; x]
 lies in one buffer too; the front of it is what goes back through the layers of f, the rear is ∂L/∂x as it is where f
 does not depend on x, and else has f's share added.
 """
