@@ -10,6 +10,7 @@ from benchmarks.studies import STUDIES
 
 RECIPES = ("mnist", "sine", "mnist-dcgan")
 DENSE = RECIPES[:2]
+CONDITIONAL = ("mnist-conditional", "translate")
 PEERS = (
     "numgan", "torch", "torch-channels-last", "torch-compiled", "jax", "jax-scan", "keras-jax", "keras-tensorflow",
 )  # fmt: skip
@@ -64,7 +65,8 @@ def _parser():
     sub = command("step", "each recipe's training step, in its parts and against its matrix products alone", 100, 25,
                   RECIPES)  # fmt: skip
     _add_threads(sub)
-    sub = command("peers", "numgan against PyTorch, JAX and Keras on the same training step", 30, 6, RECIPES)
+    sub = command("peers", "numgan against PyTorch, JAX and Keras on the same training step", 30, 6, RECIPES,
+                  (*RECIPES, *CONDITIONAL))  # fmt: skip
     _add_threads(sub)
     sub.add_argument("--only", type=_names(PEERS), default=PEERS, metavar="NAME,…", help="of " + ", ".join(PEERS))
     sub = command("penalty", "what a gradient penalty costs: a critic's step with one against the plain step", 30, 6,

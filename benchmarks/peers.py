@@ -21,9 +21,10 @@ import numpy as np
 
 from benchmarks import BenchmarkError, report, threads
 from benchmarks.timing import interleave, spread
-from benchmarks.workers.numgan_worker import entries
+from benchmarks.workers.numgan_worker import described, entries, train
 from numgan.data.mnist import to_unit_range
 from numgan.data.stream import data_stream
+from numgan.gan.conditions import together
 from numgan.study import recipes
 from numgan.study.settings import with_overrides
 
@@ -31,6 +32,8 @@ CHECKOUT = Path(__file__).parent.parent
 CHECK_STEPS = 3
 WARM_STEPS = 3
 ONLY_IMAGES = {"torch-channels-last"}  # peers that differ from another in convolutions alone
+CONDITIONAL = {"numgan", "torch", "torch-channels-last", "torch-compiled"}  # peers that are written for conditions
+OVERRIDES = {"mnist-conditional": {"spectral_norm": "no", "average": 0}}  # settings of a recipe that no peer has
 CHUNK_SECONDS = {"quick": 0.25, "full": 0.5}
 REST_SECONDS = 0.05  # before each chunk: threads of the peer before it may still spin for work
 
@@ -57,12 +60,15 @@ def run(arguments):
     names = [name for name in PEERS if name in arguments.only or name == "numgan"]
     chunk = CHUNK_SECONDS["quick" if arguments.quick else "full"]
     with tempfile.TemporaryDirectory() as directory:
-        jobs = {recipe: Job(directory, recipe, arguments.threads) for recipe in arguments.recipes}
+        jobs = {
+            recipe: Job(directory, recipe, arguments.threads, **OVERRIDES.get(recipe, {}))
+            for recipe in arguments.recipes
+        }
         rows, workers = start(names, jobs, arguments.threads)
         try:
             for recipe in jobs:
                 report.progress(f"{recipe}: {arguments.rounds} rounds of {len(rows[recipe])} peers")
-                tasks = {n: partial(worker.run, recipe) for n, worker in workers.items() if n in rows[recipe]}
+                tasks = {n: partial(worker.run, recipe) for n, worker in workers.items() if recipe in worker.jobs}
                 seconds = interleave(tasks, arguments.rounds, chunk)
                 for name, own in seconds.items():
                     rows[recipe][name] |= {"seconds": spread(own), "ratio": spread(own / seconds["numgan"])}
@@ -83,15 +89,20 @@ def run(arguments):
 def start(names, jobs, thread_count):
     """(recipe -> name -> what is known of the peer, name -> Worker, checked and warm, of those that run).
 
-    What is known: its title, and versions and "differs", or the reason why it does not run in "missing" or "failed".
+    What is known: its title, and versions and "differs", or why it does not run in "missing", "failed" or "left out".
     """
     rows = {
         recipe: {name: {"title": PEERS[name][0]} for name in names if name not in ONLY_IMAGES or job.images}
         for recipe, job in jobs.items()
     }
+    for recipe, job in jobs.items():
+        for name in rows[recipe].keys() - CONDITIONAL if job.conditional else ():
+            rows[recipe][name]["left out"] = "not written for conditions"
     workers, absent = {}, {}
     for name in names:
-        own = {recipe: job for recipe, job in jobs.items() if name in rows[recipe]}
+        own = {
+            recipe: job for recipe, job in jobs.items() if name in rows[recipe] and "left out" not in rows[recipe][name]
+        }
         missing = [package for package in PEERS[name][2] if importlib.util.find_spec(package) is None]
         if missing:
             absent[name] = {"missing": f"{' and '.join(missing)} not installed"}
@@ -128,6 +139,7 @@ class Job:
     key        what workers call it; by default as the recipe.
     overrides  settings, as `--set` takes them.
     images     whether the rows are images, for convolutions.
+    conditional   whether the networks read a condition.
     """
 
     def __init__(self, directory, name, thread_count, key=None, **overrides):
@@ -139,17 +151,23 @@ class Job:
         rows = gan.rows_per_step(settings.batch_size)
         networks = gan.generator, gan.discriminator
         weights = [list(entries(network).values()) for network in networks]
-        real = data_stream(data, rng, (CHECK_STEPS, rows), np.float32).next()
-        noise_d = rng.standard_normal((CHECK_STEPS, rows, gan.latent_dim), np.float32)
+        source, self.conditional = together(data, gan.conditions), bool(gan.conditions)
+        real, condition = _drawn(source, rng, rows)
+        noise_d = rng.standard_normal((CHECK_STEPS, rows, *gan.generator.shapes[0]), np.float32)
         batches = {"real": real, "noise_d": noise_d} | self.more(gan, settings.batch_size, rng)
+        if self.conditional:
+            real_g, condition_g = _drawn(source, rng, settings.batch_size)
+            batches |= {"condition_d": condition, "condition_g": condition_g, "real_g": real_g}
         facts = dataclasses.asdict(settings) | {
             "recipe": key, "threads": thread_count, "rows": rows, "counts": [len(arrays) for arrays in weights],
             "inputs": list(batches),
-            "layers": [network.config()["layers"] for network in (whole.generator, whole.discriminator)],
+            "layers": [described(network.layers) for network in (whole.generator, whole.discriminator)],
             "shapes": [network.shapes for network in (whole.generator, whole.discriminator)],
         }  # fmt: skip
         arrays = {f"{network}{i}": a for network, own in zip("gd", weights, strict=True) for i, a in enumerate(own)}
-        if hasattr(data, "images"):
+        if self.conditional:
+            arrays["images"], arrays["conditions"] = _all(source)
+        elif hasattr(data, "images"):
             arrays["images"] = to_unit_range(data.images)
         self.path, self.images = Path(directory, f"{key}.npz"), len(recipe.shape(settings)) > 1
         np.savez(self.path, settings=json.dumps(facts), **batches, **arrays)
@@ -160,12 +178,11 @@ class Job:
 
     def more(self, gan, batch_size, rng):
         """What a step takes besides real rows and noise for the discriminator, name -> (CHECK_STEPS, …)."""
-        return {"noise_g": rng.standard_normal((CHECK_STEPS, batch_size, gan.latent_dim), np.float32)}
+        return {"noise_g": rng.standard_normal((CHECK_STEPS, batch_size, *gan.generator.shapes[0]), np.float32)}
 
-    def train(self, gan, real, noise_d, noise_g):
+    def train(self, gan, *batch):
         """numgan's own step on a batch."""
-        gan.train_discriminator(real, noise_d)
-        gan.train_generator(noise_g)
+        train(gan, *batch)
 
     def distance(self, weights):
         """How far from where numgan ends these weights are, as a share of the way that numgan went."""
@@ -174,6 +191,20 @@ class Job:
         apart, way = (np.sqrt(sum(((a - b) ** 2).sum(dtype=float) for a, b in zip(self._end, other, strict=True)))
                       for other in (weights, self._start))  # fmt: skip
         return float(apart / way)
+
+
+def _drawn(source, rng, rows):
+    """(real rows, the condition of each or None) for the steps of the check."""
+    real, conditions = source.split(data_stream(source, rng, (CHECK_STEPS, rows), np.float32).next())
+    return real, next(iter(conditions.values()), None)
+
+
+def _all(source):
+    """(all rows of a source, the condition of each)."""
+    rows = np.empty((len(source), *source.shape), np.float32)
+    source.take(np.arange(len(source)), rows)
+    real, conditions = source.split(rows)
+    return real, next(iter(conditions.values()))
 
 
 class Worker:
@@ -238,12 +269,16 @@ def table(result):
         lines, absent = [["peer", "a step", "quartiles", "/ numgan", "quartiles", "differs by"]], []
         for row in rows.values():
             if "seconds" not in row:
-                absent.append(f"\n{row['title']}: " + next(f"{k}: {row[k]}" for k in ("missing", "failed") if k in row))
+                absent.append(
+                    f"\n{row['title']}: "
+                    + next(f"{k}: {row[k]}" for k in ("left out", "missing", "failed") if k in row)
+                )
                 continue
             ratio, low, high = (report.number(row["ratio"][k]) for k in ("median", "low", "high"))
             lines.append([row["title"], *report.time_cells(row["seconds"]), f"{ratio}×", f"{low}–{high}",
                           f"{row['differs']:.0e}"])  # fmt: skip
         title = f"{recipe}: a training step on {result['settings']['threads']} threads"
+        title += "".join(f", {name}={value}" for name, value in OVERRIDES.get(recipe, {}).items())
         blocks.append(report.columns(lines, title) + "".join(absent))
     blocks.append("differs by: how far from numgan's weights a peer ends after three steps on the same batches, "
                   "as a share of the way")  # fmt: skip

@@ -7,6 +7,7 @@ import numpy as np
 import numgan
 from benchmarks.workers.serve import serve
 from numgan.nn.dropout import Dropout
+from numgan.nn.joining import Join, Skip
 from numgan.study import recipes
 
 
@@ -24,9 +25,8 @@ class Trainer:
         for network, arrays in zip((self.gan.generator, self.gan.discriminator), job.weights, strict=True):
             network.load_state_dict(network.state_dict() | turned(dict(zip(entries(network), arrays, strict=True))))
 
-    def train(self, real, noise_d, noise_g):
-        self.gan.train_discriminator(real, noise_d)
-        self.gan.train_generator(noise_g)
+    def train(self, *batch):
+        train(self.gan, *batch)
 
     def run(self, n):
         steps = -(-n // self.every) * self.every  # a look at the losses belongs to so many steps, no fewer
@@ -38,6 +38,13 @@ class Trainer:
         return [array for network in networks for array in entries(network).values()]
 
 
+def train(gan, real, noise_d, noise_g, condition_d=None, condition_g=None, real_g=None):
+    """A step on a batch of a job."""
+    under_d, under_g = (dict.fromkeys(gan.conditions, c) for c in (condition_d, condition_g))
+    gan.train_discriminator(real, noise_d, **under_d)
+    gan.train_generator(noise_g, *[real_g] * gan.compares, **under_g)
+
+
 def entries(network):
     """Every parameter and running statistic by name, layer by layer, in the orientation of the job.
 
@@ -46,10 +53,27 @@ def entries(network):
     state = turned(network.state_dict())
     return {
         name: state[name]
-        for layer in network.layers
+        for layer in leaves(network.layers)
         for name in state
         if name.startswith(f"{layer.name}.") and not isinstance(layer, Dropout)
     }
+
+
+def leaves(layers):
+    """The layers in order, with those inside a `Skip` or `Join` in its place."""
+    for layer in layers:
+        yield from leaves(layer.inner) if isinstance(layer, Join | Skip) else [layer]
+
+
+def described(layers):
+    """[(kind, settings)] of layers; a `Skip` or `Join` has its own likewise, and "shapes" around and between them."""
+    found = []
+    for layer in layers:
+        settings = layer.config()
+        if isinstance(layer, Join | Skip):
+            settings |= {"layers": described(layer.inner), "shapes": layer.inner_shapes}
+        found.append((type(layer).__name__, settings))
+    return found
 
 
 def turned(named):

@@ -6,7 +6,7 @@
 
 A worker is a class `Trainer(job)` with
     versions                         name -> version, of the framework
-    train(real, noise_d, noise_g)    one step on these batches; what they are, the job says
+    train(real, noise_d, noise_g …)  one step on these batches; what they are, the job says
     run(n)                           n steps on freshly drawn batches, or the next multiple that suits; returns how many
     weights()                        a list of arrays, the generator's before the discriminator's, layer by layer:
                                      W (n_in, n_out), b of a dense layer; W, b of a convolution, W as PyTorch has it;
@@ -29,12 +29,15 @@ class Job:
     rows                    real rows, and as many generated ones, in a discriminator step.
     concatenated            whether they are one batch or two.
     layers                  [generator's, discriminator's], each [(kind, settings)], numgan's classes and arguments by
-                            name; the discriminator ends in a Sigmoid.
+                            name; the discriminator ends in a Sigmoid. A Skip's or Join's settings have "layers" and
+                            "shapes" likewise.
     shapes                  of a row before, between and after these layers; images are (channels, height, width).
     weights                 to start from: [generator's, discriminator's], each a list as `Trainer.weights` has it.
-    inputs                  names of what a step takes: real, noise_d, noise_g.
+    inputs                  names of what a step takes: real, noise_d, noise_g; where there is a condition then also
+                            condition_d, condition_g, real_g: of the real rows, and of rows for the generator's step.
     batches                 those for the check, a tuple each.
     images                  digits (4000, 784) or (4000, 1, 28, 28) in [−1, 1], float32; None for the sine's points.
+    conditions              what each of them is under, (4000, …), float32; None where there is no condition.
     """
 
     def __init__(self, path, peer):
@@ -46,22 +49,37 @@ class Job:
             [arrays[f"{network}{i}"] for i in range(count)] for network, count in zip("gd", self.counts, strict=True)
         ]
         self.batches = list(zip(*(arrays[name] for name in self.inputs), strict=True))
-        self.images = arrays.get("images")
+        self.images, self.conditions = arrays.get("images"), arrays.get("conditions")
         self.concatenated = self.schedule == "concatenated"
 
     def has(self, *kinds):
         """Whether a network has a layer of these kinds."""
-        return any(kind in kinds for layers in self.layers for kind, _ in layers)
+        return any(_has(layers, kinds) for layers in self.layers)
 
     def without_dropout(self):
         """The same job without its dropout, for the check: every framework draws masks of its own."""
-        job = copy.copy(self)
-        job.dropout, job.layers, job.shapes = 0.0, [], []
-        for layers, shapes in zip(self.layers, self.shapes, strict=True):
-            kept = [i for i, (kind, _) in enumerate(layers) if kind != "Dropout"]
-            job.layers.append([layers[i] for i in kept])
-            job.shapes.append([shapes[0], *(shapes[i + 1] for i in kept)])
+        job, kept = copy.copy(self), map(_without_dropout, self.layers, self.shapes)
+        job.dropout, (job.layers, job.shapes) = 0.0, zip(*kept, strict=True)
         return job
+
+
+def _has(layers, kinds):
+    return any(kind in kinds or _has(s.get("layers", ()), kinds) for kind, s in layers)
+
+
+def _without_dropout(layers, shapes):
+    """(layers, shapes) of all others."""
+    kept, around = [], [shapes[0]]
+    for (kind, s), shape in zip(layers, shapes[1:], strict=True):
+        if kind != "Dropout":
+            inside = (
+                dict(zip(("layers", "shapes"), _without_dropout(s["layers"], s["shapes"]), strict=True))
+                if "layers" in s
+                else {}
+            )
+            kept.append((kind, s | inside))
+            around.append(shape)
+    return kept, around
 
 
 def hold_threads(threads):

@@ -11,6 +11,11 @@ y; the layers of f have carried the other term to a buffer of their own. Forward
 import numpy as np
 
 
+def copy_front(f, out):
+    """out = f, (…, n, N) both: what could not be made where it is to stand."""
+    np.copyto(out, f)
+
+
 def add_share(share, out):
     """out += share, (…, N) both: out is ∂L/∂x, in it what came to the rear of y; share what came down through f."""
     np.add(out, share, out=out)

@@ -173,7 +173,8 @@ class Convolution(Layer):
         rows, columns = channels * math.prod(self.windows.size), math.prod(self.positions) * samples
         shape = (*lead, rows + spare, columns)
         affordable(f"{self.name}: the patches of its windows", math.prod(shape) * image.itemsize)
-        patches = np.zeros(shape, image.dtype) if io.learning else io.scratch("patches", shape)
+        scratch = "patches and ones" if spare else "patches"  # of one shape maybe, but the ones have to stay
+        patches = np.zeros(shape, image.dtype) if io.learning else io.scratch(scratch, shape)
         patches[..., rows:, :] = io.one
         windows = (*lead, channels, *self.windows.size, *self.positions, samples)
         return patches, {

@@ -3,8 +3,9 @@
 The output of either is [f; x], with what stands in front, f, made by layers of its own: from x itself (`Skip`), or from
 a condition (`Join`). It is laid out before x is known: the layer below writes x into the rear of it, the last of the
 layers that make f writes into its front, and whoever fills the input or the condition writes where the others read. So
-the forward pass has no call of its own. Going back, ∂L/∂[f; x] lies in one buffer too; the front of it is what goes
-back through the layers of f, the rear is ∂L/∂x as it is where f does not depend on x, and else has f's share added.
+the forward pass has no call of its own, but for a copy where f itself ends in one of the two. Going back, ∂L/∂[f; x]
+lies in one buffer too; the front of it is what goes back through the layers of f, the rear is ∂L/∂x as it is where f
+does not depend on x, and else has f's share added.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from numgan.errors import ArgumentError, ArgumentTypeError, as_shape, shown
 from numgan.hints import Array, Config, Named, Rng, Rows, Shape
-from numgan.kernels.joining import add_share
+from numgan.kernels.joining import add_share, copy_front
 from numgan.nn.activations import LeakyReLU, Tanh
 from numgan.nn.buffers import Buffers, without_ones
 from numgan.nn.convolution import Conv2D, Conv2DTranspose
@@ -105,7 +106,10 @@ class Beside(Layer):
         """
         columns = boundaries(io.network, self.inner_shapes, io.y1.shape[-1], 2)
         front, d_front = (None if a1 is None else a1[..., : self.in_front + 1, :] for a1 in (io.y1, io.dy1))
-        activations = activation_buffers(self.inner, columns, io.one, x1, front)
+        # Where f ends in a Skip, what that one's layers read would be the end of f, with x behind it in place of ones.
+        last = next((layer for layer in reversed(self.inner) if not layer.is_view), None)
+        apart = last is not None and last.in_front > 0
+        activations = activation_buffers(self.inner, columns, io.one, x1, None if apart else front)
         gradients = [None] * len(activations)
         if d_front is not None and (dx or io.learning):
             gradients = gradient_buffers(self.inner, columns, dx, d_front)
@@ -116,6 +120,8 @@ class Beside(Layer):
             pairs.append((layer, io.inside(layer, shapes, *arrays)))
         forward, backward = bind_layers(pairs)
         io.forward_calls += forward
+        if apart:
+            io.forward(copy_front, f=activations[-1][..., :-1, :], out=front[..., :-1, :])
         io.backward_calls += backward
         return activations[0], gradients[0]
 
@@ -164,6 +170,7 @@ class Skip(Beside):
     def examples(cls) -> list[tuple[Layer, Shape]]:
         return [
             (cls([Dense(3), Tanh()]), (4,)),
+            (cls([Dense(3), cls([Dense(2), Tanh()])]), (4,)),
             (cls([Conv2D(2, 3, padding="same")]), (2, 4, 3)),
             (cls([Conv2D(3, 2, 2), cls([Conv2D(2, 1)]), LeakyReLU(0.2), Conv2DTranspose(2, 2, 2), Tanh()]), (1, 4, 4)),
         ]

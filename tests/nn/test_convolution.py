@@ -237,6 +237,16 @@ def test_a_transposed_convolution_is_the_transpose_of_the_convolution_of_equal_w
     )
 
 
+def test_a_frozen_pass_finds_its_ones_where_it_left_them():
+    """A convolution's patches and ones, (3 + 1, 4·N), and a transposed one's patches on its way back, (1·4, 4·N)."""
+    network = Sequential([Conv2D(1, 1), Conv2DTranspose(1, 2, 2)], (3, 2, 2), rng(), "float64")
+    network.values[...] = rng(1).normal(0, 1, network.values.shape)
+    x = rng(2).normal(0, 1, (5, 3, 2, 2))
+    before = network.forward(x).copy()
+    network.backward(rng(3).normal(0, 1, before.shape))
+    np.testing.assert_array_equal(network.forward(x), before)
+
+
 @pytest.mark.parametrize(
     "layer",
     [

@@ -146,6 +146,16 @@ def _(share, out):
     np.subtract(out, share, out=out)
 
 
+@fault("skip: what ends in a skip of its own is never brought to its place", "skip", "copy_front", owner=joining)
+def _(f, out):
+    pass
+
+
+@fault("skip: what ends in a skip of its own is brought there in reverse", "skip", "copy_front", owner=joining)
+def _(f, out):
+    np.copyto(out, f[..., ::-1, :])
+
+
 _l1_calls = l1.L1.calls
 
 
