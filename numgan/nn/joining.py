@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import keyword
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from numgan.errors import ArgumentError, ArgumentTypeError, as_shape, shown
@@ -42,8 +42,10 @@ class Beside(Layer):
 
     def __init__(self, layers: Iterable[Any]) -> None:
         name = type(self).__name__
-        if not isinstance(layers, Iterable) or isinstance(layers, str | bytes | Mapping):
-            raise ArgumentTypeError(f"{name}: layers must be a list of Layer objects, got {shown(layers)}")
+        try:
+            layers = list(layers)
+        except TypeError:
+            raise ArgumentTypeError(f"{name}: layers must be Layer objects, got {shown(layers)}") from None
         self.layers = [_described(name, layer) for layer in layers]
 
     # ------------------------------------------------------------------------------------------------ what is inside

@@ -167,7 +167,7 @@ _activation_buffers = second_order.activation_buffers
 
 
 @fault("penalty: the tangent pass adds the biases", "penalties", "activation_buffers", owner=second_order)
-def _(layers, columns, one):
+def _(layers, columns, one=1.0):
     return _activation_buffers(layers, columns)
 
 
