@@ -23,18 +23,24 @@ from numgan import (
     Dropout,
     Embedding,
     Error,
+    Flatten,
     History,
+    Join,
+    Label,
     LeakyReLU,
     NonSaturating,
     OneHot,
+    Picture,
     Rate,
     ReLU,
     Reshape,
     Sequential,
     Sigmoid,
+    Skip,
     SoftmaxCrossEntropy,
     SpectralNorm,
     Tanh,
+    Text,
     UpSampling2D,
     Wasserstein,
     check_adjoint,
@@ -130,10 +136,38 @@ def critics(**kwargs):
     )
 
 
+def conditional(**kwargs):
+    """Of six classes, and of pictures of three numbers."""
+
+    def joined():
+        return [Join("label", 1, [OneHot(6), Flatten()]), Join("image", 3)]
+
+    networks = (
+        Sequential([*joined(), Dense(4)], 3, rng(0), "float64"),
+        Sequential([*joined(), Dense(1), Sigmoid()], 4, rng(1), "float64"),
+    )
+    return GAN(*networks, conditions={"label": Label(6), "image": Picture(3)}, **kwargs)
+
+
 def trained(x, target, **kwargs):
     ours = network(**kwargs)
     ours.compile(SGD(0.01))
     return ours.train_on_batch(x, target)
+
+
+def given_labels(method, **given):
+    """What a network with labels makes of a call."""
+    network = Sequential([Join("label", 1, [Embedding(6, 2), Flatten()]), Dense(1), Sigmoid()], 4, rng(), "float64")
+    network.compile(SGD(0.1))
+    result = getattr(network, method)(**given)
+    return result.copy() if method == "forward" else result
+
+
+def gan_of(conditions):
+    """A GAN whose networks read labels, told what they are."""
+    layers = [[Join("label", 1, [OneHot(6), Flatten()]), *end] for end in ([Dense(4)], [Dense(1), Sigmoid()])]
+    generator, discriminator = (Sequential(own, 4, rng()) for own in layers)
+    GAN(generator, discriminator, conditions=conditions)
 
 
 def backward(dy):
@@ -197,6 +231,45 @@ CALLS = {
         {"filters": 2, "kernel_size": 4, "strides": (2, 1), "padding": ((1, 0), (0, 2)), "initializer": "he_normal"},
     ),
     "SpectralNorm": (SpectralNorm, {"layer": Dense(3)}),
+    "Skip": (Skip, {"layers": [Dense(3)]}),
+    "Join": (Join, {"condition": "label", "shape": 1, "layers": [OneHot(5), Flatten()]}),
+    "a network with both": (
+        lambda shape: Sequential([Join("image", (2, 4, 4)), Skip([Conv2D(1, 1)]), Flatten(), Dense(1)], shape, rng()),
+        {"shape": (1, 4, 4)},
+    ),
+    "Label": (Label, {"classes": 5}),
+    "Text": (Text, {"words": ["", "red", "one"], "length": 3}),
+    "Picture": (Picture, {"shape": (1, 4, 4)}),
+    "predict under conditions": (
+        lambda x, **more: conditional().generator.predict(x, **more),
+        {"x": NOISE, "label": np.arange(6.0)[:, None], "image": NOISE + 1},
+    ),
+    "train_on_batch under conditions": (
+        lambda **more: given_labels("train_on_batch", **more), {"x": X, "target": LABELS, "label": np.arange(6.0)},
+    ),
+    "forward under conditions": (lambda **more: given_labels("forward", **more), {"x": X, "label": np.arange(6.0)}),
+    "a conditional GAN": (
+        lambda **more: conditional(**more), {"matching_aware": True, "l1_weight": 3.0, "schedule": "separate"},
+    ),
+    "conditions": (lambda conditions: gan_of(conditions), {"conditions": {"label": Label(6)}}),
+    "train_discriminator under conditions": (
+        lambda **more: conditional(matching_aware=True).train_discriminator(**more),
+        {"real": X, "noise": NOISE, "label": np.arange(6.0)[:, None], "image": NOISE + 1},
+    ),
+    "train_generator under conditions": (
+        lambda **more: conditional(l1_weight=2.0).train_generator(**more),
+        {"noise": NOISE, "real": X, "label": np.arange(6.0)[:, None], "image": NOISE + 1},
+    ),
+    "GAN.sample under conditions": (
+        lambda **more: conditional().sample(6, rng(), **more), {"label": np.arange(6.0)[:, None], "image": NOISE},
+    ),
+    "GAN.predict under conditions": (
+        lambda **more: conditional().predict(**more), {"noise": NOISE, "label": np.arange(6.0), "image": NOISE},
+    ),
+    "check_gradients under conditions": (
+        lambda conditions: check_gradients(conditional(), (X, NOISE), conditions=conditions, coordinates=1).passed,
+        {"conditions": {"label": 3, "image": NOISE}},
+    ),
     "AveragePooling2D": (AveragePooling2D, {"pool_size": 2, "strides": (1, 2), "padding": 1}),
     "UpSampling2D": (UpSampling2D, {"size": (2, 3)}),
     "a network of images": (

@@ -9,32 +9,40 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from numgan.errors import ArgumentError, as_shape, instance, mapping, real_array, shown, whole
-from numgan.hints import Array, Config, Named, Numbers, Rng, Shape, Source
+from numgan.hints import Array, Config, DType, Named, Numbers, Rng, Shape, Source
+
+if TYPE_CHECKING:
+    from numgan.nn.network import Sequential
 
 
 class Condition(ABC):
-    """What a condition may be. `shape` is that of one sample's, as networks read it."""
+    """What a condition may be. `shape` is that of one sample's, as networks read it; `largest` the largest of its
+    numbers, where they choose.
+    """
 
     shape: Shape
+    largest: int | None = None
     takes: tuple[str, ...] = ()
 
     @abstractmethod
     def check(self, name: str, c: Array) -> None:
         """Raise unless c (…, rows, *shape) is one; `name` is what the caller calls it."""
 
-    def array(self, name: str, given: Any, rows: int) -> Array:
-        """What a caller gives, one for all rows or one for each, as an array (…, rows, *shape)."""
-        c = real_array(name, self.read(name, given))
-        if self.shape == (1,) and c.shape[-1:] != (1,):
+    def array(self, name: str, given: Any, rows: int, replicas: Shape = (), dtype: DType = np.float64) -> Array:
+        """What a caller gives, one for all rows or one for each, as an array (rows, *shape) or (*replicas, rows,
+        *shape) of numbers that `dtype` can hold.
+        """
+        c = real_array(name, self.read(name, given), dtype)
+        if self.shape == (1,) and c.shape in ((), (rows,), (*replicas, rows)):
             c = c[..., None]
         if c.shape == self.shape:
             c = np.broadcast_to(c, (rows, *self.shape))
-        if c.ndim <= len(self.shape) or c.shape[-1 - len(self.shape) :] != (rows, *self.shape):
+        if c.shape not in ((rows, *self.shape), (*replicas, rows, *self.shape)):
             raise ArgumentError(f"{name} has the shape {c.shape}, expected {self.shape} or {(rows, *self.shape)}")
         self.check(name, c)
         return c
@@ -59,6 +67,7 @@ class Label(Condition):
 
     def __init__(self, classes: int) -> None:
         self.classes = whole("Label(classes)", classes, 2)
+        self.largest = self.classes - 1
 
     def check(self, name: str, c: Array) -> None:
         wrong = c[(c != np.floor(c)) | (c < 0) | (c >= self.classes)]
@@ -69,7 +78,7 @@ class Label(Condition):
 class Text(Condition):
     """So many words of a vocabulary, at most.
 
-    words   the vocabulary; its first entry, number 0, stands where there is no word any more.
+    words   the vocabulary, in small letters; its first entry, number 0, stands where there is no word any more.
     length  how many words a text has at most.
 
     Callers give a text, a list of them, or word numbers (…, rows, length).
@@ -78,12 +87,15 @@ class Text(Condition):
     takes = ("words", "length")
 
     def __init__(self, words: Sequence[str], length: int) -> None:
-        if isinstance(words, str) or not all(isinstance(word, str) and " " not in word for word in words):
+        if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
             raise ArgumentError(f"Text(words) must be a list of words, got {shown(words)}")
         self.words, self.length = list(words), whole("Text(length)", length)
         if len(set(self.words)) < len(self.words) or len(self.words) < 2:
             raise ArgumentError("Text(words) must be two words at least, each once")
-        self.shape = (self.length,)
+        wrong = next((word for word in self.words[1:] if word.lower().split() != [word]), None)
+        if wrong is not None:  # no text that is read would ever have it
+            raise ArgumentError(f"Text(words) must be single words in small letters, got {shown(wrong)}")
+        self.shape, self.largest = (self.length,), len(self.words) - 1
 
     def read(self, name: str, given: Any) -> Numbers:
         if isinstance(given, str):
@@ -128,12 +140,17 @@ def checked(conditions: Any) -> dict[str, Condition]:
     return {name: instance(f"GAN: condition '{name}'", c, Condition) for name, c in given.items()}
 
 
-def arrays(conditions: Mapping[str, Condition], given: Mapping[str, Any], rows: int, who: str) -> Named:
-    """name -> array (…, rows, *shape) of what a caller gives for each condition; an error for one too many or few."""
+def arrays(
+    conditions: Mapping[str, Condition], given: Mapping[str, Any], rows: int, network: Sequential, who: str
+) -> Named:
+    """name -> array (…, rows, *shape) of what a caller gives for each condition, for a network that reads them; an
+    error for one too many or few.
+    """
     if given.keys() != conditions.keys():
         wanted = ", ".join(f"{name}=…" for name in conditions) or "no condition"
         raise ArgumentError(f"{who} takes {wanted}, got {', '.join(f'{name}=…' for name in given) or 'none'}")
-    return {name: condition.array(f"{who}: {name}", given[name], rows) for name, condition in conditions.items()}
+    how = rows, network.replicas, network.dtype
+    return {name: condition.array(f"{who}: {name}", given[name], *how) for name, condition in conditions.items()}
 
 
 class Together:
@@ -178,8 +195,9 @@ class Together:
 
 def together(data: Source, conditions: Mapping[str, Condition]) -> Together:
     """The data as rows that carry their conditions along, checked to be those of a GAN."""
-    given = {name: tuple(shape) for name, shape in getattr(data, "conditions", {}).items()}
+    given = mapping("the data's conditions", getattr(data, "conditions", {}))
+    given = {name: as_shape(f"the data's condition '{name}'", shape) for name, shape in given.items()}
     wanted = {name: condition.shape for name, condition in conditions.items()}
-    if conditions and given != wanted:
-        raise ArgumentError(f"the data comes with the conditions {given or 'none'}, the GAN has {wanted}")
+    if given != wanted:
+        raise ArgumentError(f"the data comes with the conditions {given or 'none'}, the GAN has {wanted or 'none'}")
     return Together(data)

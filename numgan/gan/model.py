@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numgan.errors import ArgumentError, affordable, flag, generator, instance, mapping, one_of, real_array, whole
+from numgan.errors import (
+    ArgumentError,
+    affordable,
+    flag,
+    generator,
+    instance,
+    mapping,
+    one_of,
+    real_array,
+    shown,
+    whole,
+)
 from numgan.gan import objectives
 from numgan.gan import penalty as penalties
 from numgan.gan.average import Average
@@ -157,6 +168,19 @@ class GAN:
                         f"'{network.name}' reads {name} of the shape {network.conditions[name]}, but {condition!r} has "
                         f"{condition.shape}"
                     )
+                self._check_largest(network, name, condition)
+
+    def _check_largest(self, network, name, condition):
+        """Raise where a condition's numbers go beyond those that a network's layers know."""
+        for layer in network.layers if condition.largest is not None else ():
+            try:
+                layer.check_condition(name, np.array(condition.largest))
+            except ArgumentError as error:
+                raise ArgumentError(f"'{network.name}' cannot read all of {shown(condition)}: {error}") from None
+
+    def _given(self, conditions, rows, who):
+        """The conditions that a call gives, as arrays."""
+        return arrays(self.conditions, conditions, rows, self.generator, who)
 
     @property
     def latent_dim(self) -> int:
@@ -184,7 +208,7 @@ class GAN:
         rows, noise_rows = self.discriminator.rows_of(real), self.generator.rows_of(noise)
         if rows != noise_rows:
             raise ArgumentError(f"train_discriminator: {rows} real rows but {noise_rows} noise rows")
-        mix, given = self._check_mix(mix, rows), arrays(self.conditions, conditions, rows, "train_discriminator")
+        mix, given = self._check_mix(mix, rows), self._given(conditions, rows, "train_discriminator")
         with self.in_use(), np.errstate(all="ignore"):  # what diverges shows in the metrics
             step = self.discriminator_step(rows)
             step.run(real, noise, mix, given)
@@ -203,7 +227,7 @@ class GAN:
         rows, real = self.generator.rows_of(noise), self._opponents(real)
         if real is not None and self.discriminator.rows_of(real) != rows:
             raise ArgumentError(f"train_generator: {self.discriminator.rows_of(real)} real rows but {rows} noise rows")
-        given = arrays(self.conditions, conditions, rows, "train_generator")
+        given = self._given(conditions, rows, "train_generator")
         with self.in_use(), np.errstate(all="ignore"):
             step = self.generator_step(rows)
             step.run(noise, real, given)
@@ -339,7 +363,7 @@ class GAN:
         n, rng = whole("sample(n)", n), generator("sample: rng", rng)
         shape = (*self.generator.replicas, n, *self.generator.shapes[0])
         affordable(f"sample: {n:,} rows", 8 * math.prod(shape))
-        given = arrays(self.conditions, conditions, n, "sample")
+        given = self._given(conditions, n, "sample")
         return self.sampler.predict(rng.standard_normal(shape, dtype=self.generator.dtype), **given)
 
     def predict(self, noise: Numbers, **conditions: Any) -> Array:
@@ -347,7 +371,7 @@ class GAN:
         for G: probabilities that they are real, or a critic's scores.
         """
         noise = self.generator.check_input(noise)
-        given = arrays(self.conditions, conditions, self.generator.rows_of(noise), "predict")
+        given = self._given(conditions, self.generator.rows_of(noise), "predict")
         return self.discriminator.predict(self.sampler.predict(noise, **given), **given)
 
     # ------------------------------------------------------------------------------------------------------- saving

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from numgan.errors import ArgumentError, ArgumentTypeError, real_array
+from numgan.errors import ArgumentError, ArgumentTypeError, mapping, real_array
 from numgan.gan.conditions import arrays
 from numgan.gan.model import GAN
 from numgan.gan.penalty import GENERATED, REAL
@@ -267,7 +267,9 @@ def gan_problems(gan: GAN, x: Any, given: Mapping[str, Any], report: Report) -> 
     g, d = gan.generator.copy("float64"), gan.discriminator.copy("float64")
     how = {name: getattr(gan, name) for name in ("objective", "schedule", "penalty", "conditions", "matching_aware")}
     twin = GAN(g, d, l1_weight=gan.l1 and gan.l1.weight, **how)
-    given = {name: np.array(c) for name, c in arrays(gan.conditions, given, len(real), "check_gradients").items()}
+    given = mapping("check_gradients: conditions", given)
+    given = arrays(gan.conditions, given, len(real), gan.generator, "check_gradients")
+    given = {name: np.array(c) for name, c in given.items()}
     fakes, objective = g.predict(noise, **given), twin.objective
     mix = np.random.default_rng(len(real)).uniform(size=len(real))
     paid = payments(twin, {REAL: real, GENERATED: fakes}, mix, given)

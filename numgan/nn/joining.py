@@ -10,6 +10,7 @@ does not depend on x, and else has f's share added.
 
 from __future__ import annotations
 
+import keyword
 import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from numgan.nn.buffers import Buffers, without_ones
 from numgan.nn.convolution import Conv2D, Conv2DTranspose
 from numgan.nn.dense import Dense
 from numgan.nn.layer import Layer
-from numgan.nn.network import conditions_of, copy_layer, snake_case
+from numgan.nn.network import agreeing, conditions_of, copy_layer, snake_case
 from numgan.nn.plan import activation_buffers, bind_layers, boundaries, gradient_buffers
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Join", "Skip"]
 
-TAKEN = ("x", "training", "target", "real", "noise", "mix", "n", "rng", "index", "out")  # names of other arguments
+# What calls that take conditions by name call something else.
+TAKEN = ("self", "x", "training", "target", "real", "noise", "mix", "n", "rng", "out", "index")
 
 
 class Beside(Layer):
@@ -40,7 +42,12 @@ class Beside(Layer):
     """
 
     def __init__(self, layers: Iterable[Any]) -> None:
-        self.layers = [_described(type(self).__name__, layer) for layer in layers]
+        name = type(self).__name__
+        try:
+            layers = list(layers)
+        except TypeError:
+            raise ArgumentTypeError(f"{name}: layers must be Layer objects, got {shown(layers)}") from None
+        self.layers = [_described(name, layer) for layer in layers]
 
     # ------------------------------------------------------------------------------------------------ what is inside
 
@@ -97,6 +104,12 @@ class Beside(Layer):
         for layer in self.layers:
             layer.check_condition(name, c)
 
+    def check_tangent(self) -> None:
+        raise ArgumentError(
+            f"a gradient penalty cannot pass through {type(self).__name__} '{self.name}', which has no tangent pass; "
+            "SpectralNorm bounds the slope of such a discriminator instead"
+        )
+
     def after_update(self) -> list[Call]:
         return [call for layer in self.inner for call in layer.after_update()]
 
@@ -148,10 +161,12 @@ class Skip(Beside):
 
     def __init__(self, layers: Iterable[Any]) -> None:
         super().__init__(layers)
-        first = self.layers[0] if self.layers else None
-        if all(layer.is_view for layer in self.layers) or isinstance(first, Beside):
+        # x has a place of its own, in the rear of y, and cannot lie in the rear of something else too
+        first = next((layer for layer in self.layers if not layer.is_view), None)
+        if first is None or isinstance(first, Beside):
             raise ArgumentError(
-                f"Skip(layers) takes layers that begin with one that computes, got {shown(self.layers)}"
+                "Skip(layers) takes layers of which the first that is no view is neither a Skip nor a Join, got "
+                f"{shown(self.layers)}"
             )
 
     @property
@@ -200,23 +215,24 @@ class Join(Beside):
 
     def __init__(self, condition: str, shape: int | Sequence[int], layers: Iterable[Any] = ()) -> None:
         super().__init__(layers)
-        if not (isinstance(condition, str) and condition.isidentifier() and condition not in TAKEN):
-            taken = ", ".join(TAKEN)
-            raise ArgumentError(
-                f"Join(condition) must be a name such as 'label' and none of {taken}, got {shown(condition)}"
-            )
+        if not (isinstance(condition, str) and condition.isidentifier()):
+            raise ArgumentError(f"Join(condition) must be a name, such as 'label', got {shown(condition)}")
+        if condition in TAKEN or keyword.iskeyword(condition):
+            raise ArgumentError(f"Join(condition) cannot be {shown(condition)}, which means something else in calls")
         self.condition, self.shape = condition, as_shape("Join(shape)", shape)
 
     @property
     def conditions(self) -> dict[str, Shape]:
-        return conditions_of(self.name, getattr(self, "inner", ())) | {self.condition: self.shape}
+        inside = conditions_of(self.name, getattr(self, "inner", ()))
+        return agreeing(self.name, [*inside.items(), (self.condition, self.shape)])
 
     def build(self, shape: Shape) -> Shape:
         return self._joined(self._build(self.shape), shape)
 
     def check_condition(self, name: str, c: Array) -> None:
-        if name == self.condition and self.layers and self.layers[0].takes_indices:
-            self.layers[0].check_indices(name, c)
+        first = next((layer for layer in self.layers if not layer.is_view), None)
+        if name == self.condition and hasattr(first, "check_indices"):
+            first.check_indices(name, c)
         super().check_condition(name, c)
 
     def bind(self, io: Buffers) -> None:

@@ -25,6 +25,7 @@ import numpy as np
 from numgan.errors import ArgumentError, ArgumentTypeError, Error
 from numgan.files import ReadError, atomic_write, open_regular, shown
 from numgan.hints import Array, Config, FileName, Named, Shape
+from numgan.nn.joining import Beside
 from numgan.nn.network import Sequential
 from numgan.nn.optimizers import OPTIMIZERS
 from numgan.nn.registry import LAYERS
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 
 FORMAT = "numgan model 2"
 SETTINGS_LIMIT = 1_000_000  # characters
-LAYER_LIMIT = 1_000  # of a network
+LAYER_LIMIT = 1_000  # of a network, those inside others counted too
+NESTING_LIMIT = 16  # of layers inside one another; a U-Net of 1,024 × 1,024 pixels has 10
 AXIS_LIMIT = 8  # of an array or a sample
 DIRECTORY_LIMIT = 1 << 20  # bytes of the list of entries: about 10,000 of them
 NAME_LIMIT = 100  # characters of a network's name
@@ -178,11 +180,7 @@ class ModelFile:
         config, known = self.settings[key], LAYERS | {cls.__name__: cls for cls in extra_layers}
         if reason := _oversize(config):
             raise self._refusal(f"{key} is no network: {reason}")
-        layers = []
-        for kind, arguments in config["layers"]:
-            if kind not in known:
-                raise self._refusal(f"{key} has a layer {_line(kind, 80)!r}; known are {', '.join(known)}")
-            layers.append(known[kind](**arguments))
+        layers = [self._build_layer(key, entry, known) for entry in config["layers"]]
         takes = Sequential.parameter_count(layers, config["shape"]) * np.dtype(config["dtype"]).itemsize
         held = sum(info.file_size for name, info in self.entries.items() if name.startswith(f"{key}."))
         if takes > held // (config["replicas"] or 1):
@@ -190,6 +188,16 @@ class ModelFile:
         return Sequential(
             layers, config["shape"], np.random.default_rng(0), config["dtype"], config["replicas"], config["name"]
         )
+
+    def _build_layer(self, key, entry, known):
+        """The layer that a pair (kind, arguments) describes, and those inside it."""
+        kind, arguments = entry
+        if kind not in known:
+            raise self._refusal(f"{key} has a layer {_line(kind, 80)!r}; known are {', '.join(known)}")
+        if issubclass(known[kind], Beside):
+            inside = [self._build_layer(key, inner, known) for inner in arguments["layers"]]
+            arguments = arguments | {"layers": inside}
+        return known[kind](**arguments)
 
     def build_optimizer(self, key: str) -> Optimizer:
         """The optimiser that settings[key] describes."""
@@ -237,11 +245,33 @@ def _oversize(config):
     layers, shape, name = config["layers"], config["shape"], config["name"]
     if not isinstance(layers, list) or len(layers) > LAYER_LIMIT:
         return f"its layers should be a list of at most {LAYER_LIMIT:,}"
+    if reason := _too_many_inside(layers):
+        return reason
     if isinstance(shape, list) and len(shape) > AXIS_LIMIT:
         return f"its shape has {len(shape):,} axes, expected at most {AXIS_LIMIT}"
     if not isinstance(name, str) or len(name) > NAME_LIMIT:
         return f"its name should be a text of at most {NAME_LIMIT} characters"
     return None
+
+
+def _too_many_inside(layers):
+    """Why there are too many layers inside a network's, or None."""
+    count, depth = 0, 0
+    while layers:
+        count, depth = count + len(layers), depth + 1
+        if count > LAYER_LIMIT:
+            return f"it has more than {LAYER_LIMIT:,} layers, those inside others counted too"
+        if depth > NESTING_LIMIT:
+            return f"its layers are more than {NESTING_LIMIT} deep inside one another"
+        layers = [inner for entry in layers for inner in _inside(entry)]
+    return None
+
+
+def _inside(entry):
+    """The list of layers in the settings of a layer, where there is one."""
+    settings = entry[1] if isinstance(entry, list) and len(entry) == 2 else None
+    layers = settings.get("layers") if isinstance(settings, dict) else None
+    return layers if isinstance(layers, list) else []
 
 
 def _refuse_constant(name):

@@ -472,8 +472,13 @@ class Sequential:
 
 def conditions_of(name: str, layers: Iterable[Layer]) -> dict[str, Shape]:
     """name -> shape of all conditions that layers read, or an error where one has two shapes."""
+    return agreeing(name, (item for layer in layers for item in layer.conditions.items()))
+
+
+def agreeing(name: str, conditions: Iterable[tuple[str, Shape]]) -> dict[str, Shape]:
+    """name -> shape from pairs of them, or an error where one has two shapes."""
     found: dict[str, Shape] = {}
-    for condition, shape in (item for layer in layers for item in layer.conditions.items()):
+    for condition, shape in conditions:
         if found.setdefault(condition, shape) != shape:
             raise ArgumentError(f"{name}: the condition '{condition}' has two shapes, {found[condition]} and {shape}")
     return found

@@ -33,6 +33,7 @@ from numgan.nn.convolution import Conv2D, Conv2DTranspose
 from numgan.nn.dense import Dense
 from numgan.nn.dropout import Dropout
 from numgan.nn.embedding import Embedding
+from numgan.nn.joining import Beside
 from numgan.nn.network import Sequential
 from numgan.nn.spectral_norm import SpectralNorm
 
@@ -96,7 +97,7 @@ def _pairs(network):
         raise ArgumentError(f"{network.name}: {network.replicas[0]} replicas have no PyTorch layout")
     pairs = []
     for i, layer in enumerate(network.layers):
-        if type(layer) not in NAMES and (layer.shapes or layer.state_shapes):
+        if type(layer) not in NAMES and (layer.shapes or layer.state_shapes or isinstance(layer, Beside)):
             raise ArgumentError(f"{network.name}: {layer.name} ({type(layer).__name__}) has no PyTorch layout")
         pairs += [(f"{i}.{theirs}", f"{layer.name}.{ours}") for theirs, ours in NAMES.get(type(layer), {}).items()]
     return pairs

@@ -32,6 +32,7 @@ from numgan.gan.objectives import OBJECTIVES
 from numgan.nn.model_file import write_model
 from numgan.nn.optimizers import OPTIMIZERS
 from numgan.study import recipes
+from numgan.study.recipes.recipe import Asked
 from numgan.study.settings import SettingError, with_overrides
 from tests.gan.test_games_against_pytorch import before_batch_norm, make_network, read
 from tests.helpers import (
@@ -197,12 +198,13 @@ def test_every_recipe_shows_the_average(name):
     assert gan.average.decay == 0.999 and plain.average is None
     gan.sampler.values += 0.01
     noise = rng(1).standard_normal((2, *gan.generator.shapes[0]), dtype=np.float32)
-    shown = recipe.moment(gan, noise, rng(2))
+    asked = recipe.asked(2, recipe.load(None, recipe.settings)[1], rng(3)) if gan.conditions else Asked()
+    shown = recipe.moment(gan, noise, rng(2), asked)
     plain.generator.values += 0.01
-    for key, array in recipe.moment(plain, noise, rng(2)).items():
+    for key, array in recipe.moment(plain, noise, rng(2), asked).items():
         np.testing.assert_array_equal(shown[key], array)
     plain.generator.values -= 0.01
-    assert any((shown[key] != array).any() for key, array in recipe.moment(plain, noise, rng(2)).items())
+    assert any((shown[key] != array).any() for key, array in recipe.moment(plain, noise, rng(2), asked).items())
 
 
 def test_beside_a_frozen_generator_the_average_is_the_generator():

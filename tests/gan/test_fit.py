@@ -98,7 +98,7 @@ def recorded(monkeypatch):
     ):
 
         def run(self, *arrays, right=kind.run, scores=scores):
-            given = [a.copy() for a in arrays if a is not None]
+            given = [a.copy() for a in arrays if isinstance(a, np.ndarray)]
             right(self, *arrays)
             found.append((type(self).__name__[0], given, [z.copy() for z in scores(self)]))
 
@@ -569,16 +569,15 @@ def test_a_training_step_and_its_log_have_one_shape(game, replicas):
     gan = make_gan(game, "float32", replicas)
     lead, rows = gan.generator.replicas, gan.rows_per_step(8)
     played = [8] * (1 + gan.objective.pairs)  # in the generator's step
-    silent = [None] * len(played)
     for sides, shapes in (
         ((1, 1), (rows, rows, *played)),
-        ((2, 0), (rows, rows, *silent)),
+        ((2, 0), (rows, rows, None)),
         ((0, 1), (None, None, *played)),
     ):
         step = TrainingStep(gan, as_source(gan, POINTS), 8, rng(1), *sides)
         log = step.log(4)
         found = [None if a is None else (a.shape, a.dtype) for a in log.arrays]
-        assert found == [None if n is None else ((4, *lead, n, 1), np.float32) for n in (*shapes, None)]
+        assert found == [None if n is None else ((4, *lead, n, 1), np.float32) for n in (*shapes, None, None)]
         step.run()
         log.write(step.scores)
         kept = [a[0] for a in log.take() if a is not None]

@@ -26,7 +26,9 @@ def cross_entropy(logits, target):
 def log_of(*steps):
     """A ScoreLog holding the given (real, fake, generator) scores; None for what a side that does not play lacks."""
     dtype = next(a.dtype for a in steps[0] if a is not None)
-    log = ScoreLog(len(steps), [*(None if a is None else a.shape for a in steps[0]), None], dtype)  # and no penalty
+    log = ScoreLog(
+        len(steps), [*(None if a is None else a.shape for a in steps[0]), None, None], dtype
+    )  # and no penalty, no L1
     for scores in steps:
         log.write([a for a in scores if a is not None])
     return log
@@ -166,7 +168,7 @@ def test_columns():
 
 
 def test_the_log_is_empty_after_a_look_and_takes_the_same_number_again():
-    log, history = ScoreLog(2, [*[(1, 1)] * 3, None], np.float32), History()
+    log, history = ScoreLog(2, [*[(1, 1)] * 3, None, None], np.float32), History()
     one = [np.full((1, 1), z, np.float32) for z in (1, 2, 3)]
     for _ in range(3):
         log.write(one)

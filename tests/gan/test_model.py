@@ -258,8 +258,9 @@ def d(*layers, shape=FEATURES, **options):
     return Sequential([Dense(3), *(layers or (Dense(1), Sigmoid()))], shape, rng(), **({"name": "critic"} | options))
 
 
-MUST_END = "the objective non-saturating reads a discriminator that must end in Dense(1), Sigmoid(); 'critic' ends in "
-CRITIC_MUST_END = "the objective wasserstein reads a discriminator that must end in Dense(1); 'critic' ends in "
+PATCHES = ", or for scores of patches in one channel; 'critic' ends in "
+MUST_END = f"the objective non-saturating reads a discriminator that must end in Dense(1), Sigmoid(){PATCHES}"
+CRITIC_MUST_END = f"the objective wasserstein reads a discriminator that must end in Dense(1){PATCHES}"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from numgan import (
     Sequential,
     Sigmoid,
     SiLU,
+    Skip,
     SpectralNorm,
     Tanh,
     UpSampling2D,
@@ -98,7 +99,7 @@ def test_every_layer_has_a_tangent_or_says_why_not():
     for kind in LAYERS.values():
         for layer, shape in kind.examples():
             network = Sequential([layer, Flatten(), Dense(1)], shape, rng())
-            if kind is BatchNorm or kind.takes_indices:
+            if kind in (BatchNorm, Skip) or kind.takes_indices:
                 refusal = f"a gradient penalty cannot pass through {kind.__name__} '{layer.name}'"
                 with pytest.raises(Error, match=refusal):
                     SecondOrder(network, 2)

@@ -51,14 +51,14 @@ def stop_after(monkeypatch):
     """stop_after(n, error): n discriminator steps from now, halfway through the next, `error` is raised."""
     right, left = steps_module.DiscriminatorStep.run, [None, None]
 
-    def run(self, real, noise):
+    def run(self, *inputs):
         if left[0] == 0:
             left[0] = None
             self.calls[0].run()
             raise left[1]
         if left[0] is not None:
             left[0] -= 1
-        right(self, real, noise)
+        right(self, *inputs)
 
     monkeypatch.setattr(steps_module.DiscriminatorStep, "run", run)
     return lambda n, error: left.__setitem__(slice(None), [n, error])

@@ -28,6 +28,8 @@ from numgan import (
     GradientError,
     Hinge,
     History,
+    Join,
+    Label,
     Layer,
     LeakyReLU,
     LeastSquares,
@@ -36,6 +38,7 @@ from numgan import (
     NonFiniteError,
     NonSaturating,
     OneHot,
+    Picture,
     Rate,
     Relativistic,
     ReLU,
@@ -43,9 +46,11 @@ from numgan import (
     Sequential,
     Sigmoid,
     SiLU,
+    Skip,
     SoftmaxCrossEntropy,
     SpectralNorm,
     Tanh,
+    Text,
     UpSampling2D,
     Wasserstein,
     WassersteinPenalty,
@@ -119,6 +124,24 @@ def of_indices(rng: np.random.Generator) -> Array:
     words = Sequential([Embedding(9, 4, normal(0.1)), Conv2D(2, (1, 3)), Flatten()], 5, rng)
     labels: Array = OneHot(count=10).check_indices("label", [[3], [7]])
     return np.concatenate([words.predict(np.ones((2, 5))), Sequential([OneHot(10), Flatten()], 1, rng).predict(labels)])
+
+
+def of_conditions(rng: np.random.Generator, path: Path) -> Array:
+    classes = Join("label", 1, [Embedding(10, 4), Flatten()])
+    said = Join("text", (8,), [Embedding(3, 2), Conv2D(2, (1, 3)), Flatten()])
+    generator = Sequential([classes, said, Skip([Dense(3), Tanh()]), Dense(4)], 3, rng)
+    critic = [Join("label", 1), Join("text", 8), Dense(1), Sigmoid()]
+    conditions = {"label": Label(10), "text": Text(["", "red", "one"], length=8)}
+    gan = GAN(generator, Sequential(critic, 4, rng), conditions=conditions, matching_aware=True, l1_weight=10.0)
+    real, noise, labels = np.ones((2, 4)), np.ones((2, 3)), np.array([[3], [7]])
+    print(gan.train_discriminator(real, noise, label=labels, text=["red one", "one"]).loss)
+    print(gan.train_generator(noise, real, label=7, text="one").loss, Picture((1, 28, 28)).shape, gan.conditions)
+    y: Array = generator.predict(noise, label=labels, text=np.zeros((2, 8)))
+    generator.forward(noise, training=True, label=labels, text=np.zeros((2, 8)))
+    answers: Array = gan.predict(noise, label=7, text="red")
+    samples: Array = gan.sample(2, rng, label=[3, 7], text="red one")
+    report = check_gradients(gan, (real, noise), conditions={"label": 7, "text": "red"})
+    return np.concatenate([y, samples, answers]) if report.passed else y
 
 
 def one_network(network: Sequential, x: Array) -> None:

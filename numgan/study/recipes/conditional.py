@@ -37,6 +37,7 @@ from numgan.study.recipes.recipe import Asked, Recipe
 from numgan.study.settings import (
     EpochSettings,
     SettingError,
+    brief,
     choice,
     fraction,
     natural,
@@ -104,8 +105,8 @@ class MnistConditional(Mnist):
         return Asked({"label": np.arange(n) * CLASSES // n})
 
     def read_condition(self, text: str, s: Any) -> Any:
-        if not (text.isascii() and text.isdecimal()) or int(text) >= CLASSES:
-            raise SettingError(f"--label must be a class, 0 to {CLASSES - 1}, got {text!r}")
+        if not (text.isascii() and text.isdecimal() and len(text) < 10) or int(text) >= CLASSES:
+            raise SettingError(f"--label must be a class, 0 to {CLASSES - 1}, got {brief(text)!r}")
         return int(text)
 
     def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng, asked: Asked) -> None:
