@@ -95,7 +95,7 @@ def check_gradients(
         problems = gan_problems(subject, x, conditions, report)
 
         def after():
-            given = arrays(subject.conditions, conditions, len(x[0]), "check_gradients")
+            given = arrays(subject.conditions, conditions, len(x[0]), subject.generator, "check_gradients")
             for network, rows in zip((subject.generator, subject.discriminator), (x[1], x[0]), strict=True):
                 walk(network.copy("float64"), rows, True, report, rng, given)
     elif is_loss(subject):
