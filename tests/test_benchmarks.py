@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from benchmarks import BenchmarkError, bits, kernels, loop, peers, penalty
-from benchmarks.workers import channels_last
+from benchmarks.workers import channels_last, serve
 from numgan.study import recipes
 from numgan.study.profiling import Work
+from numgan.study.settings import with_overrides
 
 ROOT = Path(__file__).parent.parent
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -150,6 +151,57 @@ def test_every_installed_peer_does_the_work_of_a_convolutional_recipe(narrow, tm
     for worker in workers.values():
         assert 0 < worker.run("mnist-dcgan", 1) < 60
         worker.close()
+
+
+# ------------------------------------------------------------------------------------------------------- conditions
+
+SMALL = {
+    "mnist-conditional": {"hidden": (5, 4)},  # many rows: PyTorch's running variance is unbiased
+    "translate": {"filters": (2, 3, 4, 3), "patch_filters": (2, 3), "batch_size": 4},  # and dropout
+}
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The settings of conditional recipes, made small for as long as a test lasts."""
+    for name, settings in SMALL.items():
+        recipe = recipes.get(name)
+        monkeypatch.setattr(type(recipe), "settings", dataclasses.replace(recipe.settings, **settings))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "names"),
+    [("mnist-conditional", ["numgan"]), *(pytest.param(recipe, EAGER, marks=pytest.mark.slow) for recipe in SMALL)],
+)
+def test_every_installed_peer_does_the_work_of_a_conditional_recipe(small, tmp_path, recipe, names):
+    job = peers.Job(tmp_path, recipe, 1, **peers.OVERRIDES.get(recipe, {}))
+    rows, workers = peers.start(names, {recipe: job}, 1)
+    assert workers.keys() <= peers.CONDITIONAL and "numgan" in workers
+    for name, row in rows[recipe].items():
+        assert "missing" in row or "left out" in row or row["differs"] < 4e-3, (name, row)
+    for worker in workers.values():
+        assert 0 < worker.run(recipe, 1) < 60
+        worker.close()
+
+
+@pytest.mark.parametrize("recipe", SMALL)
+def test_a_job_has_the_weights_of_every_layer_wherever_it_is(small, tmp_path, recipe):
+    job = peers.Job(tmp_path, recipe, 1, **peers.OVERRIDES.get(recipe, {}))
+    read = serve.Job(job.path, "numgan")
+    settings = with_overrides(recipes.get(recipe).settings, peers.OVERRIDES.get(recipe, {}))
+    gan = recipes.get(recipe).build(settings, np.random.default_rng(0), "float32")
+    for network, weights in zip((gan.generator, gan.discriminator), read.weights, strict=True):
+        held = [name for name in network.state_dict() if not name.endswith(".key")]
+        assert sorted(peers.entries(network)) == sorted(held) and len(weights) == len(held)
+    assert len(read.inputs) == 6 and len(read.conditions) == len(read.images)
+    assert not read.without_dropout().has("Dropout") and read.has("Dropout") == (recipe == "translate")
+
+
+def test_who_is_not_written_for_conditions_is_left_out(small, tmp_path, monkeypatch):
+    monkeypatch.setitem(peers.PEERS, "jax", ("JAX", "no_such_worker", ()))
+    jobs = {"mnist-conditional": peers.Job(tmp_path, "mnist-conditional", 1, **peers.OVERRIDES["mnist-conditional"])}
+    rows, workers = peers.start(["jax"], jobs, 1)
+    assert rows["mnist-conditional"]["jax"]["left out"] == "not written for conditions" and workers == {}
 
 
 @pytest.mark.slow

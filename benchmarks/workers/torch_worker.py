@@ -113,7 +113,7 @@ class Trainer:
         self.modes, self.rests = job.has("BatchNorm"), job.has("Dropout")
         if job.peer == "torch-compiled":
             for name in ("generate", "d_loss", "d_loss_both", "g_loss"):
-                setattr(self, name, torch.compile(getattr(self, name)))
+                setattr(self, name, torch.compile(getattr(self, name), dynamic=False))  # a process has several recipes
 
     def generate(self, noise, *c):
         return self.g(noise, *c)
