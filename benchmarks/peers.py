@@ -100,9 +100,8 @@ def start(names, jobs, thread_count):
             rows[recipe][name]["left out"] = "not written for conditions"
     workers, absent = {}, {}
     for name in names:
-        own = {
-            recipe: job for recipe, job in jobs.items() if name in rows[recipe] and "left out" not in rows[recipe][name]
-        }
+        given = [recipe for recipe in jobs if name in rows[recipe] and "left out" not in rows[recipe][name]]
+        own = {recipe: jobs[recipe] for recipe in given}
         missing = [package for package in PEERS[name][2] if importlib.util.find_spec(package) is None]
         if missing:
             absent[name] = {"missing": f"{' and '.join(missing)} not installed"}

@@ -72,12 +72,9 @@ def _without_dropout(layers, shapes):
     kept, around = [], [shapes[0]]
     for (kind, s), shape in zip(layers, shapes[1:], strict=True):
         if kind != "Dropout":
-            inside = (
-                dict(zip(("layers", "shapes"), _without_dropout(s["layers"], s["shapes"]), strict=True))
-                if "layers" in s
-                else {}
-            )
-            kept.append((kind, s | inside))
+            if "layers" in s:
+                s = s | dict(zip(("layers", "shapes"), _without_dropout(s["layers"], s["shapes"]), strict=True))
+            kept.append((kind, s))
             around.append(shape)
     return kept, around
 

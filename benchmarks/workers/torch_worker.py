@@ -3,7 +3,8 @@
 Written the way its users write it fast: one module per network, the fused Adam (faster here than the default and the
 foreach one), labels made once, fakes under no_grad, the discriminator's parameters without gradient while the
 generator trains, and no `.item()`. Compiled, the passes up to the losses go through torch.compile, whose backward
-follows, and Adam stays the fused one: faster here than compiling the modules, the optimiser or the whole step. With
+follows, and Adam stays the fused one: faster here than compiling the modules, the optimiser or the whole step. Shapes
+are compiled in, also where a process trains a second recipe, for which PyTorch would keep them open by default. With
 channels last, weights and images lie in that order in memory, and PyTorch's convolutions keep to it.
 """
 
@@ -100,8 +101,8 @@ class Trainer:
             torch.optim.Adam(own.parameters(), job.learning_rate, (job.beta1, job.beta2), job.epsilon, fused=True)
             for own in (self.g, self.d)
         )
-        self.loss, (noise, *_, scores) = nn.BCEWithLogitsLoss(), [job.shapes[0][0], job.shapes[1][-1]]
-        self.noise, self.l1_weight = noise, vars(job).get("l1_weight", 0)
+        self.loss, self.l1_weight = nn.BCEWithLogitsLoss(), vars(job).get("l1_weight", 0)
+        self.noise, scores = job.shapes[0][0], job.shapes[1][-1]
         self.one, self.zero = torch.ones(job.rows, *scores), torch.zeros(job.rows, *scores)
         self.both = torch.cat([self.one, self.zero])
         self.passed = torch.ones(job.batch_size, *scores)
@@ -113,7 +114,7 @@ class Trainer:
         self.modes, self.rests = job.has("BatchNorm"), job.has("Dropout")
         if job.peer == "torch-compiled":
             for name in ("generate", "d_loss", "d_loss_both", "g_loss"):
-                setattr(self, name, torch.compile(getattr(self, name), dynamic=False))  # a process has several recipes
+                setattr(self, name, torch.compile(getattr(self, name), dynamic=False))
 
     def generate(self, noise, *c):
         return self.g(noise, *c)
