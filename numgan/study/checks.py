@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 
+from numgan.gan.conditions import Together
 from numgan.gradcheck import targets
 from numgan.gradcheck.check import check_gradients
 from numgan.gradcheck.report import Report
@@ -24,12 +25,14 @@ def recipe_gradients(name: str, seed: int, tolerance: float) -> Report:
     how = dict(recipe.gradient_check)
     rows, settings = how.pop("rows"), with_overrides(recipe.settings, how.pop("settings", {}))
     noise = how.pop("noise", 0)
-    gan, real = recipe.build(settings, rng, "float64"), np.empty((rows, *recipe.shape(settings)))
-    recipe.load(None, settings)[0].sample(rows, rng, real)
+    gan, data = recipe.build(settings, rng, "float64"), Together(recipe.load(None, settings)[0])
+    drawn = np.empty((rows, *data.shape))
+    data.sample(rows, rng, drawn)
+    real, conditions = data.split(drawn)
     if noise:
-        real += rng.normal(0, noise, real.shape)
+        real = real + rng.normal(0, noise, real.shape)
     x = real, rng.standard_normal((rows, *gan.generator.shapes[0]))
-    return titled(name, check_gradients(gan, x, tolerance=tolerance, seed=seed, **how))
+    return titled(name, check_gradients(gan, x, conditions=conditions, tolerance=tolerance, seed=seed, **how))
 
 
 TARGETS = targets.TARGETS | {
