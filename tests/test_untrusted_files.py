@@ -18,7 +18,15 @@ import pytest
 from numgan import GAN, SGD, Adam, Dense, Error, NonFiniteError, Sequential, Tanh
 from numgan.data import DataError
 from numgan.data.idx import read_images, read_labels
-from numgan.nn.model_file import LAYER_LIMIT, MEMORY_BASE, MEMORY_FACTOR, ModelFileError, open_model, write_model
+from numgan.nn.model_file import (
+    LAYER_LIMIT,
+    MEMORY_BASE,
+    MEMORY_FACTOR,
+    NESTING_LIMIT,
+    ModelFileError,
+    open_model,
+    write_model,
+)
 from numgan.study import recipes, runs
 from numgan.study.settings import with_overrides
 from tests.helpers import POINTS, idx_images, idx_labels, make_gan, peak_memory, rng, some_images, some_labels
@@ -104,6 +112,28 @@ def tall(s, layers):
     s["generator"]["layers"] = layers
 
 
+def nested(depth, inside):
+    """Layers `inside` of a Skip in a Skip in a Skip …"""
+    layers = inside
+    for _ in range(depth):
+        layers = [["Skip", {"layers": [["Dense", {"units": 1}], *layers]}]]
+    return layers
+
+
+def deeper(entries, depth):
+    """Settings of Skips so deep that Python's own writer of JSON gives up."""
+    marked = with_settings(entries, json.dumps(settings_of(entries) | {"generator": "###"}))
+    text = str(np.load(io.BytesIO(marked["settings.npy"])))
+    layers = '[["Skip", {"layers": ' * depth + "[]" + "}]]" * depth
+    network = json.dumps({"shape": [3], "name": "g", "dtype": "float32", "replicas": None})[:-1]
+    return packed(with_settings(entries, text.replace('"###"', f'{network}, "layers": {layers}}}')))
+
+
+def padded(entries, layers, numbers=100_000):
+    """A generator of these layers in a file that is large enough for them."""
+    return edited(entries | {"generator.x.npy": npy(np.zeros(numbers))}, lambda s: tall(s, layers))
+
+
 def overlapping(entries):
     """Entries that lie in one another, each the whole of the next smaller one with a header before it."""
     names, listing = [b"run.%02d.npy" % i for i in range(60)], b""
@@ -172,6 +202,43 @@ HOSTILE = {
     "as many layers as may be": lambda e: edited(
         e | {"generator.x.npy": npy(np.zeros(100_000))}, lambda s: tall(s, [["BatchNorm", {}]] * LAYER_LIMIT)
     ),
+    "Skips as deep as may be": lambda e: padded(e, nested(NESTING_LIMIT - 1, [["BatchNorm", {}]] * 45)),
+    "500 layers in one": lambda e: padded(e, nested(1, [["BatchNorm", {}]] * 497)),
+    "Skips one deeper": lambda e: padded(e, nested(NESTING_LIMIT, [["Tanh", {}]])),
+    "300 Skips in one another": lambda e: padded(e, nested(300, [["Tanh", {}]])),
+    "30,000 Skips in one another": lambda e: deeper(e, 30_000),
+    "20,000 layers in one": lambda e: padded(e, nested(1, [["Dense", {"units": 1}]] * 20_000)),
+    "20,000 Joins of nothing": lambda e: padded(e, [["Join", {"condition": "c", "shape": 1, "layers": []}]] * 20_000),
+    "2¹⁵⁰ features by Skips": lambda e: padded(e, [["Skip", {"layers": [["LeakyReLU", {"slope": 0.1}]]}]] * 150),
+    **{
+        f"a Join of {shape!r:.40} and {layers!r:.60}": lambda e, shape=shape, layers=layers: padded(
+            e, [["Join", {"condition": "c", "shape": shape, "layers": layers}], ["Dense", {"units": 2}]]
+        )
+        for shape, layers in (
+            (10**9, []), ([10**9], []), (10**30, []), ([1] * 100_000, []), (1.5, []), (None, []), ("1", []), (-1, []),
+            (1, [["OneHot", {"count": 2**24}], ["Flatten", {}]]), (1, [["Embedding", {"count": 2**24, "features": 99}]]),
+            (1, None), (1, 3), (1, "x"), (1, [3]), (1, [["Dense"]]), (1, [["Dense", 3]]), (1, [[["Dense"], {}]]),
+            (1, {"a": 1}), (1, [["Nothing", {}]]), (1, [["Skip", {}]]), (1, [["Dense", {"units": 10**9}]]),
+        )
+    },
+    "a Join of a name of 900,000 characters": lambda e: padded(
+        e, [["Join", {"condition": "x" * 900_000, "shape": 1, "layers": []}]]
+    ),
+    **{
+        f"conditions of {c!r:.60}": lambda e, c=c: edited(e, lambda s: s.update(conditions=c))
+        for c in (
+            3, [], "label", {"label": 3}, {"label": ["Label", 3]}, {"label": ["Nothing", {}]}, {"label": [["Label"], {}]},
+            {"label": ["Label", {"classes": 10}]}, {"label": ["Label", {"classes": 10**300}]},
+            {"label": ["Picture", {"shape": [10**9]}]}, {"label": ["Picture", {"shape": [1] * 100_000}]},
+            {"text": ["Text", {"words": ["x"] * 100_000, "length": 3}]},
+            {"text": ["Text", {"words": [f"{i}" for i in range(50_000)], "length": 10**9}]},
+            {"text": ["Text", {"words": [[], {}], "length": 3}]}, {"x" * 400_000: ["Label", {"classes": 3}]},
+        )
+    },
+    "a weight of -1": lambda e: edited(e, lambda s: s.update(l1_weight=-1)),
+    "a weight of 'x'": lambda e: edited(e, lambda s: s.update(l1_weight="x")),
+    "matching without conditions": lambda e: edited(e, lambda s: s.update(matching_aware=True)),
+    "matching perhaps": lambda e: edited(e, lambda s: s.update(matching_aware=1)),
     "a layer 10⁹ wide": lambda e: edited(e, lambda s: tall(s, [["Dense", {"units": 10**9}]])),
     "10⁶ replicas": lambda e: edited(e, lambda s: s["generator"].update(replicas=10**6)),
     "a network as large as the padding": lambda e: edited(
@@ -230,6 +297,13 @@ HOSTILE = {
 
 SAYS = {
     "20,000 layers": "at most 1,000",
+    "Skips one deeper": f"its layers are more than {NESTING_LIMIT} deep inside one another",
+    "300 Skips in one another": f"its layers are more than {NESTING_LIMIT} deep inside one another",
+    "20,000 layers in one": "it has more than 1,000 layers, where one counts once more for each",
+    "20,000 Joins of nothing": "at most 1,000",
+    "a Join of 1 and [['Nothing', {}]]": "generator has a layer 'Nothing'; known are",
+    "conditions of {'label': ['Label', {'classes': 10}]}": "does not read the conditions label",
+    "matching without conditions": "it has no conditions",
     "10⁵ entries": "65,535 entries",
     "overlapping entries": "reaches beyond its place",
     "sizes of 4 GB": "reaches beyond its place",
@@ -242,10 +316,13 @@ SAYS = {
 }
 
 
-LONG = ("10⁴ entries", "10⁶ lists", "10⁵ entries")  # under tracemalloc
+LONG = ("10⁴ entries", "10⁶ lists", "10⁵ entries", "500 layers in one", "20,000 layers in one", "[1, 1, 1, ", "'Text'")
 
 
-@pytest.mark.parametrize("case", [pytest.param(c, marks=pytest.mark.slow) if c in LONG else c for c in HOSTILE])
+# long under tracemalloc, that is
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=pytest.mark.slow) if any(long in c for long in LONG) else c for c in HOSTILE]
+)
 def test_a_hostile_file_is_refused_within_its_bound_of_memory(tmp_path, good, case):
     path = tmp_path / "model.npz"
     path.write_bytes(HOSTILE[case](good))

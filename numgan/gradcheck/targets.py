@@ -354,6 +354,10 @@ TARGETS |= {
         *(partial(formulas.rates.rates_of_the_sides, schedule) for schedule in SCHEDULES),
         *(partial(formulas.rates.counted_updates, schedule) for schedule in SCHEDULES),
     ],
+    "join": [  # has no example of its own, as its input is not all that it reads
+        partial(label_gradients, NonSaturating(), "concatenated", False),
+        partial(word_gradients, Hinge(), "concatenated"),
+    ],
     "conditions": [
         *(partial(label_gradients, NonSaturating(), schedule, False, None) for schedule in SCHEDULES),
         partial(label_gradients, NonSaturating(label_smoothing=0.1), "concatenated", True, None),

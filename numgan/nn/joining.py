@@ -142,6 +142,10 @@ class Beside(Layer):
         """For `copy` and `pickle`: without the layers that `build` makes of those described."""
         return {name: value for name, value in vars(self).items() if name != "inner"}
 
+    def __repr__(self):
+        first = [repr(v) for k, v in vars(self).items() if k in ("condition", "shape")]
+        return f"{type(self).__name__}({', '.join([*first, repr(self.layers)])})"
+
     def _layers_config(self):
         return [[type(layer).__name__, layer.checked_config()] for layer in self.layers]
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 FORMAT = "numgan model 2"
 SETTINGS_LIMIT = 1_000_000  # characters
-LAYER_LIMIT = 1_000  # of a network, those inside others counted too
+LAYER_LIMIT = 1_000  # of a network; one inside others counts once more for each, as its names do
 NESTING_LIMIT = 16  # of layers inside one another; a U-Net of 1,024 × 1,024 pixels has 10
 AXIS_LIMIT = 8  # of an array or a sample
 DIRECTORY_LIMIT = 1 << 20  # bytes of the list of entries: about 10,000 of them
@@ -194,7 +194,7 @@ class ModelFile:
         kind, arguments = entry
         if kind not in known:
             raise self._refusal(f"{key} has a layer {_line(kind, 80)!r}; known are {', '.join(known)}")
-        if issubclass(known[kind], Beside):
+        if issubclass(known[kind], Beside) and "layers" in arguments:
             inside = [self._build_layer(key, inner, known) for inner in arguments["layers"]]
             arguments = arguments | {"layers": inside}
         return known[kind](**arguments)
@@ -258,11 +258,12 @@ def _too_many_inside(layers):
     """Why there are too many layers inside a network's, or None."""
     count, depth = 0, 0
     while layers:
-        count, depth = count + len(layers), depth + 1
-        if count > LAYER_LIMIT:
-            return f"it has more than {LAYER_LIMIT:,} layers, those inside others counted too"
+        depth += 1
         if depth > NESTING_LIMIT:
             return f"its layers are more than {NESTING_LIMIT} deep inside one another"
+        count += depth * len(layers)
+        if count > LAYER_LIMIT:
+            return f"it has more than {LAYER_LIMIT:,} layers, where one counts once more for each that it is inside of"
         layers = [inner for entry in layers for inner in _inside(entry)]
     return None
 

@@ -30,7 +30,7 @@ def recipe_gradients(name: str, seed: int, tolerance: float) -> Report:
     data.sample(rows, rng, drawn)
     real, conditions = data.split(drawn)
     if noise:
-        real += rng.normal(0, noise, real.shape)
+        real = real + rng.normal(0, noise, real.shape)
     x = real, rng.standard_normal((rows, *gan.generator.shapes[0]))
     return titled(name, check_gradients(gan, x, conditions=conditions, tolerance=tolerance, seed=seed, **how))
 

@@ -115,6 +115,7 @@ NAMED = {
     "dropout: inference drops too": "∂L/∂y passed on as it came",
     "average pooling: gradient added to the last one": ADDED,
     "spectral norm: gradient transposed": "transposed",
+    "embedding: index 0 is padding, and gets no gradient": NOTHING,
 }
 
 

@@ -209,12 +209,20 @@ def absolute_error_backward(lead, n, samples, seed):
     return kernels.absolute_error_backward, arguments, {"out": expected}, {"temp"}, None
 
 
+def absolute_error_means(lead, n, samples, seed):
+    y, target = numbers_and_targets(lead, n, samples, seed)
+    distances = elementwise(lambda y, t: abs(y - t), y, target)
+    arguments = {"y": y, "target": target, "temp": blank(*y.shape), "out": blank(*lead, 1, samples)}
+    return kernels.absolute_error_means, arguments, {"out": distances.mean(axis=-2, keepdims=True)}, {"temp"}, None
+
+
 CASES = {
     case.__name__: case
     for case in (
         *(bce_forward, bce_backward, bce_logits_forward, bce_logits_backward, critic_forward, critic_backward),
         *(least_squares_forward, least_squares_backward, hinge_forward, hinge_backward),
         *(pairing_forward, pairing_backward, absolute_error_forward, absolute_error_backward),
+        absolute_error_means,
         *(softmax_forward, softmax_cross_entropy_forward, softmax_cross_entropy_backward),
     )
 }

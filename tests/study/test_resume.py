@@ -42,6 +42,15 @@ RUNS = {
     "mnist-dcgan by epochs, float64": ["mnist-dcgan", "--epochs", "2", *TINY, "--batch-size=150", "--dtype=float64"],
     "stacked-mnist": ["stacked-mnist", "--steps", "41", *TINY],
     "emoji": ["emoji", "--steps", "41", *TINY, "--set", "size=16"],
+    "mnist-conditional": ["mnist-conditional", "--steps", "90", "--set", "batch_size=20", *SMALL],
+    "mnist-conditional by epochs, until undecided": [
+        "mnist-conditional", "--epochs", "2", "--batch-size=150", *SMALL, "--until-equilibrium", "0.001",
+    ],
+    "translate": ["translate", "--steps", "41", *TINY, "--set", "patch_filters=2"],
+    "translate emoji by epochs, float64": [
+        "translate", "--epochs", "1", *TINY, "--batch-size=30", "--set", "patch_filters=2", "--set", "pairs=emoji",
+        "--dtype=float64",
+    ],
     "many moments": ["sine", "--steps", "300", "--set", "snapshot_every=5"],
 }  # fmt: skip
 
