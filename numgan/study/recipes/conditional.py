@@ -123,9 +123,9 @@ class MnistConditional(Mnist):
 
 @dataclass(frozen=True)
 class TranslateSettings(EpochSettings):
-    steps: int = natural(3_000, "training steps on random batches; 0 where epochs are given")
+    steps: int = natural(2_000, "training steps on random batches; 0 where epochs are given")
     batch_size: int = positive_int(32, "pictures in the generator's batch")
-    snapshot_every: int = positive_int(150, "steps between two summaries and moments of evolution.png")
+    snapshot_every: int = positive_int(100, "steps between two summaries and moments of evolution.png")
     learning_rate: float = positive(2e-4, "Adam's α")
     beta1: float = fraction(0.5, "Adam's β₁")
     pairs: str = choice(
@@ -154,7 +154,7 @@ class Translate(Recipe):
 
     name = "translate"
     title = (
-        "a picture from another: pix2pix, digits from outlines or (--set pairs=emoji) colours from grey, 3,000 steps"
+        "a picture from another: pix2pix, digits from outlines or (--set pairs=emoji) colours from grey, 2,000 steps"
     )
     settings = TranslateSettings()
     condition = "image"
