@@ -36,6 +36,13 @@ def test_the_wrong_gradient_is_caught():
     assert "FAIL" not in run(EXAMPLES[1].replace("3 * x * dy", "3 * x**2 * dy"))
 
 
+def test_the_other_examples_run():
+    whole = [code for code in EXAMPLES[2:] if code.startswith("import")]
+    assert len(whole) >= 3
+    printed = "".join(run(code) for code in whole)
+    assert "gradient norm" in printed and "(16, 784)" in printed
+
+
 def test_links_lead_to_files():
     prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", prose) if "://" not in link]
