@@ -138,11 +138,13 @@ def critics(**kwargs):
 
 def conditional(**kwargs):
     """Of six classes, and of pictures of three numbers."""
+
     def joined():
         return [Join("label", 1, [OneHot(6), Flatten()]), Join("image", 3)]
 
-    networks = Sequential([*joined(), Dense(4)], 3, rng(0), "float64"), Sequential(
-        [*joined(), Dense(1), Sigmoid()], 4, rng(1), "float64"
+    networks = (
+        Sequential([*joined(), Dense(4)], 3, rng(0), "float64"),
+        Sequential([*joined(), Dense(1), Sigmoid()], 4, rng(1), "float64"),
     )
     return GAN(*networks, conditions={"label": Label(6), "image": Picture(3)}, **kwargs)
 

@@ -206,7 +206,9 @@ def test_one_condition_for_all_is_that_for_each():
     assert gan.sample(6, rng(), label=label).tobytes() != samples.tobytes()
     assert gan.copy().train_generator(noise, label=1) == gan.copy().train_generator(noise, label=[1] * 6)
     assert gan.copy().train_discriminator(real, noise, label=1) == gan.train_discriminator(real, noise, label=[1] * 6)
-    near(gan.predict(noise, label=1), gan.discriminator.predict(gan.sampler.predict(noise, label=[1] * 6), label=[1] * 6))
+    near(
+        gan.predict(noise, label=1), gan.discriminator.predict(gan.sampler.predict(noise, label=[1] * 6), label=[1] * 6)
+    )
 
 
 def test_texts_are_read_as_their_words():
@@ -243,7 +245,8 @@ LOSSES = {  # (objective, its slopes, weight of either mean in one batch)
 def gradient(inputs, slopes, weights):
     """∂/∂[w, c] of Σ weight·loss for scores w·input + c."""
     return sum(
-        weight * np.append(slope @ rows, slope.sum()) for rows, slope, weight in zip(inputs, slopes, weights, strict=True)
+        weight * np.append(slope @ rows, slope.sum())
+        for rows, slope, weight in zip(inputs, slopes, weights, strict=True)
     )
 
 
@@ -261,9 +264,7 @@ def test_a_matching_aware_loss_weighs_real_rows_as_much_as_both_kinds_of_fakes_t
     score = [Conv2D(1, 1)] if patches else [Flatten(), Dense(1)]
     d = Sequential([Join("image", shape), *score, *objective.closing()], shape, rng(1), "float64")
     d.values[...] = rng(2).normal(0, 0.7, d.values.shape)
-    gan = GAN(
-        g, d, SGD(0.1), SGD(0.1), objective, schedule, conditions={"image": Picture(shape)}, matching_aware=True
-    )
+    gan = GAN(g, d, SGD(0.1), SGD(0.1), objective, schedule, conditions={"image": Picture(shape)}, matching_aware=True)
     real, noise, image = (rng(3 + i).normal(size=(n, *shape)) for i in range(3))
     fake = g.predict(noise, image=image)
 
@@ -347,6 +348,7 @@ def test_a_generator_at_rest_leaves_gaps_in_the_distance(tmp_path):
 
 def test_a_larger_weight_brings_the_samples_nearer_to_their_targets():
     """Row i's target is known from its label alone: (label, −label)/3 or so."""
+
     class Means:
         shape, conditions = (FEATURES,), {"label": (1,)}
 

@@ -26,7 +26,9 @@ def cross_entropy(logits, target):
 def log_of(*steps):
     """A ScoreLog holding the given (real, fake, generator) scores; None for what a side that does not play lacks."""
     dtype = next(a.dtype for a in steps[0] if a is not None)
-    log = ScoreLog(len(steps), [*(None if a is None else a.shape for a in steps[0]), None, None], dtype)  # and no penalty, no L1
+    log = ScoreLog(
+        len(steps), [*(None if a is None else a.shape for a in steps[0]), None, None], dtype
+    )  # and no penalty, no L1
     for scores in steps:
         log.write([a for a in scores if a is not None])
     return log

@@ -79,7 +79,9 @@ class ByHand:
     def forward(self, x, conditions, training):
         for (layer, _, part), shape in zip(self.parts, self.shapes, strict=False):
             if isinstance(layer, Skip | Join):
-                front = part.forward(x if isinstance(layer, Skip) else conditions[layer.condition], conditions, training)
+                front = part.forward(
+                    x if isinstance(layer, Skip) else conditions[layer.condition], conditions, training
+                )
                 front = np.broadcast_to(front, (*x.shape[: -len(shape)], *front.shape[-len(shape) :]))
                 x = np.concatenate([front, x], axis=-len(shape))
             else:
@@ -112,7 +114,9 @@ def draw_conditions(draw, network, rows):
     """Good values of every condition that a network reads."""
     lead = network.replicas
     return {
-        name: draw.integers(0, CLASSES, (*lead, rows, 1)) if name == "label" else draw.normal(size=(*lead, rows, *shape))
+        name: draw.integers(0, CLASSES, (*lead, rows, 1))
+        if name == "label"
+        else draw.normal(size=(*lead, rows, *shape))
         for name, shape in network.conditions.items()
     }
 
@@ -206,7 +210,12 @@ def test_any_network_is_its_layers_and_plain_concatenation(drawn, replicas, dtyp
 
 def unet(dtype="float64", replicas=None, seed=0):
     """A small one with everything: a condition beside the input and another in the middle, a Skip in a Skip."""
-    inside = [Tanh(), Conv2D(3, 2, 2), Join("label", 1, classes()), Skip([Conv2D(2, 1), LeakyReLU(0.2), BatchNorm(0.8)])]
+    inside = [
+        Tanh(),
+        Conv2D(3, 2, 2),
+        Join("label", 1, classes()),
+        Skip([Conv2D(2, 1), LeakyReLU(0.2), BatchNorm(0.8)]),
+    ]
     layers = [
         Join("image", (2, 4, 4)), Conv2D(3, 3, padding="same"), LeakyReLU(0.2), BatchNorm(0.8),
         Skip([*inside, Conv2DTranspose(2, 2, 2), Dropout(0.3)]), Tanh(), Conv2D(1, 3, padding="same"),
@@ -245,7 +254,9 @@ def test_the_forward_pass_has_the_calls_of_its_layers_alone_and_what_is_joined_l
 
 def test_going_back_the_only_call_of_a_skip_is_a_sum_and_a_join_has_none():
     plan = Plan(unet(), 5, training=True, backward=True, input_gradient=True)
-    own = [(call.layer, call.name) for call in plan.backward if call.layer.rpartition(".")[2].startswith(("skip", "join"))]
+    own = [
+        (call.layer, call.name) for call in plan.backward if call.layer.rpartition(".")[2].startswith(("skip", "join"))
+    ]
     assert own == [("skip_1.skip_1", "add_share"), ("skip_1", "add_share")]
     assert all(call.kernel is add_share for call in plan.backward if call.layer == "skip_1")
 

@@ -132,9 +132,7 @@ def of_conditions(rng: np.random.Generator, path: Path) -> Array:
     generator = Sequential([classes, said, Skip([Dense(3), Tanh()]), Dense(4)], 3, rng)
     critic = [Join("label", 1), Join("text", 8), Dense(1), Sigmoid()]
     conditions = {"label": Label(10), "text": Text(["", "red", "one"], length=8)}
-    gan = GAN(
-        generator, Sequential(critic, 4, rng), conditions=conditions, matching_aware=True, l1_weight=10.0
-    )
+    gan = GAN(generator, Sequential(critic, 4, rng), conditions=conditions, matching_aware=True, l1_weight=10.0)
     real, noise, labels = np.ones((2, 4)), np.ones((2, 3)), np.array([[3], [7]])
     print(gan.train_discriminator(real, noise, label=labels, text=["red one", "one"]).loss)
     print(gan.train_generator(noise, real, label=7, text="one").loss, Picture((1, 28, 28)).shape, gan.conditions)
