@@ -34,6 +34,6 @@ from .stream import Stream, data_stream, noise_stream
 __all__ = [
     "DataError", "Digits", "Emoji", "Images", "Labelled", "Pairs", "RingPoints", "Scenes", "SinePoints",
     "StackedDigits", "Stream", "cache_dir", "data_stream", "download_mnist", "load_emoji", "load_emoji_pairs_split",
-    "load_emoji_split", "load_grey_picture", "load_mnist", "load_mnist_split", "load_outline_pairs_split", "load_pictures",
-    "load_pictures_split", "load_scenes_split", "load_stacked_split", "noise_stream",
+    "load_emoji_split", "load_grey_picture", "load_mnist", "load_mnist_split", "load_outline_pairs_split",
+    "load_pictures", "load_pictures_split", "load_scenes_split", "load_stacked_split", "noise_stream",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ GAN can be done to one of these.
 import copy
 import math
 import pickle
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -543,7 +544,7 @@ LABEL, REAL, NOISE = {"label": Label(CLASSES)}, *batch()[:2]
 
 
 class Unlike(Coded):
-    conditions = {"label": (2,)}
+    conditions: ClassVar = {"label": (2,)}
 
 
 class NoMapping(Coded):
@@ -555,9 +556,9 @@ WRONG = {
     "no condition": (lambda: told({"label": 3}), "GAN: condition 'label' must be a Condition, got 3"),
     "a class": (lambda: told({"label": Label}), "must be a Condition, got the class Label"),
     "read by one": (lambda: told(LABEL, second=[]), "'d' does not read the conditions label; it needs a Join each"),
-    "read by the other": (lambda: told(LABEL, first=[]), "'g' does not read the conditions label; it needs a Join each"),
+    "read by the other": (lambda: told(LABEL, first=[]), "'g' does not read the conditions label; it needs a Join eac"),
     "read by none": (lambda: told(LABEL, [], []), "'g' does not read the conditions label"),
-    "read and not said": (lambda: told(None), "'g' reads the conditions label, of which GAN(conditions=…) does not say"),
+    "read and not said": (lambda: told(None), "'g' reads the conditions label, of which GAN(conditions=…) does not sa"),
     "another shape": (lambda: told({"label": Picture(2)}), "'g' reads label of the shape (1,), but Picture(shape="),
     "more classes than a network knows": (
         lambda: told({"label": Label(CLASSES + 1)}),
@@ -576,10 +577,10 @@ WRONG = {
         "matching_aware=True takes 2 rows or more, got 1",
     ),
     "matching perhaps": (lambda: told(LABEL, matching_aware=1), "GAN: matching_aware must be True or False, got 1"),
-    **{f"a weight of {w}": (lambda w=w: told(LABEL, l1_weight=w), "GAN: l1_weight must be a positive finite number, got")
+    **{f"a weight of {w}": (lambda w=w: told(LABEL, l1_weight=w), "GAN: l1_weight must be a positive finite number, go")
        for w in (0, -1, math.nan, math.inf, "1", True)},
     "no target": (
-        lambda: told(LABEL, l1_weight=1.0).train_generator(NOISE, label=1), "l1_weight takes targets; give as many real",
+        lambda: told(LABEL, l1_weight=1.0).train_generator(NOISE, label=1), "l1_weight takes targets; give as many rea",
     ),
     "a target for nothing": (
         lambda: told(LABEL).train_generator(NOISE, REAL, label=1), "hinge looks at generated rows alone; give no real",
@@ -589,7 +590,7 @@ WRONG = {
     ),
     "a penalty through a Join": (
         lambda: told(LABEL, penalty="r1"),
-        "a gradient penalty cannot pass through Join 'join_1', which has no tangent pass; SpectralNorm bounds the slope",
+        "a gradient penalty cannot pass through Join 'join_1', which has no tangent pass; SpectralNorm bounds the slop",
     ),
     "a penalty through a Skip": (
         lambda: told(None, [], [Skip([Dense(2)])], penalty="wgan-gp", objective=Wasserstein(clip=0)),
@@ -607,7 +608,7 @@ WRONG = {
         lambda: told(LABEL).fit(Unlike(), 3, 4, rng()),
         "the data comes with the conditions {'label': (2,)}, the GAN has {'label': (1,)}",
     ),
-    "data of no mapping": (lambda: told(LABEL).fit(NoMapping(), 3, 4, rng()), "the data's conditions must be a mapping"),
+    "data of no mapping": (lambda: told(LABEL).fit(NoMapping(), 3, 4, rng()), "the data's conditions must be a mappin"),
     "held-out rows without": (
         lambda: Equilibrium(make_gan(), Rows(REAL), 0.1, rng()), "the data comes with the conditions none",
     ),
