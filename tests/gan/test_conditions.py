@@ -431,7 +431,7 @@ def reloaded(gan, path):
 
 @every_game
 @pytest.mark.parametrize("way", [*WAYS, "file"])
-@pytest.mark.parametrize("replicas", [None, 2])
+@pytest.mark.parametrize("replicas", [None, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_copied_or_reloaded_gan_trains_as_its_original_does(way, replicas, settings, tmp_path):
     gan = make_gan(dtype="float32", replicas=replicas, **settings)
     gan.fit(Coded(), 5, 8, rng(1))
@@ -467,8 +467,14 @@ class Stop(Exception):
 LENGTHS = pytest.mark.parametrize("length", [{"steps": 23}, {"epochs": 4}], ids=["steps", "epochs"])
 
 
+QUICK = "matching-aware, separate, with a distance"
+
+
 @LENGTHS
-@every_game
+@pytest.mark.parametrize(
+    "settings",
+    [pytest.param(how, id=name, marks=[] if name == QUICK else pytest.mark.slow) for name, how in GAMES.items()],
+)
 def test_a_training_stopped_again_and_again_ends_as_one_that_ran_through(settings, length, tmp_path):
     def played(path, stop=None):
         gan, draw = make_gan(dtype="float32", **settings), rng(3)

@@ -157,7 +157,9 @@ def test_a_run_is_gone_on_with(ask, trained, tmp_path):
     assert (tmp_path / "run" / "history.csv").read_bytes() == (trained / "digits" / "history.csv").read_bytes()
 
 
-@pytest.mark.parametrize("arguments", [DIGITS, PICTURES], ids=["digits", "pictures"])
+@pytest.mark.parametrize(
+    "arguments", [DIGITS, pytest.param(PICTURES, marks=pytest.mark.slow)], ids=["digits", "pictures"]
+)
 def test_a_training_ends_at_the_equilibrium(arguments, ask, tmp_path):
     arguments = [a for a in arguments if a != "--quiet"]
     status, out, _ = ask("train", *arguments, "--steps", 60, "--until-equilibrium", 0.4, "--out", tmp_path / "run")
@@ -183,6 +185,7 @@ def test_settings_that_cannot_be_are_refused_before_anything_is_written(argument
     assert (status, out) == (2, "") and phrase in err and not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_without_a_distance_there_is_no_column_of_it(ask, tmp_path):
     how = ["--steps", 3, "--set", "l1_weight=0", "--set", "objective=relativistic", "--out", tmp_path / "run"]
     assert ask("train", *PICTURES, *how) == (0, "", "")
