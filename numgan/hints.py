@@ -1,7 +1,7 @@
 """Names for type hints. Shapes are said in words, in the docstrings."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,3 +27,18 @@ class Source(Protocol):
     def shape(self) -> Shape: ...
 
     def sample(self, n: int, rng: Rng, out: Array) -> None: ...
+
+
+class ConditionalSource(Protocol):
+    """The same with conditions, name -> shape of what goes with each row: sample(n, rng, out, …) takes an array of each
+    by name besides.
+    """
+
+    @property
+    def shape(self) -> Shape: ...
+
+    @property
+    def conditions(self) -> Mapping[str, Shape]: ...
+
+    @property
+    def sample(self) -> Callable[..., None]: ...

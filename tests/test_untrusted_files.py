@@ -216,7 +216,8 @@ HOSTILE = {
         )
         for shape, layers in (
             (10**9, []), ([10**9], []), (10**30, []), ([1] * 100_000, []), (1.5, []), (None, []), ("1", []), (-1, []),
-            (1, [["OneHot", {"count": 2**24}], ["Flatten", {}]]), (1, [["Embedding", {"count": 2**24, "features": 99}]]),
+            (1, [["OneHot", {"count": 2**24}], ["Flatten", {}]]),
+            (1, [["Embedding", {"count": 2**24, "features": 99}]]),
             (1, None), (1, 3), (1, "x"), (1, [3]), (1, [["Dense"]]), (1, [["Dense", 3]]), (1, [[["Dense"], {}]]),
             (1, {"a": 1}), (1, [["Nothing", {}]]), (1, [["Skip", {}]]), (1, [["Dense", {"units": 10**9}]]),
         )
@@ -227,7 +228,8 @@ HOSTILE = {
     **{
         f"conditions of {c!r:.60}": lambda e, c=c: edited(e, lambda s: s.update(conditions=c))
         for c in (
-            3, [], "label", {"label": 3}, {"label": ["Label", 3]}, {"label": ["Nothing", {}]}, {"label": [["Label"], {}]},
+            3, [], "label", {"label": 3}, {"label": ["Label", 3]}, {"label": ["Nothing", {}]},
+            {"label": [["Label"], {}]},
             {"label": ["Label", {"classes": 10}]}, {"label": ["Label", {"classes": 10**300}]},
             {"label": ["Picture", {"shape": [10**9]}]}, {"label": ["Picture", {"shape": [1] * 100_000}]},
             {"text": ["Text", {"words": ["x"] * 100_000, "length": 3}]},

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from numgan.errors import ArgumentError, as_shape, instance, mapping, real_array, shown, whole
-from numgan.hints import Array, Config, DType, Named, Numbers, Rng, Shape, Source
+from numgan.hints import Array, ConditionalSource, Config, DType, Named, Numbers, Rng, Shape, Source
 
 if TYPE_CHECKING:
     from numgan.nn.network import Sequential
@@ -193,7 +193,7 @@ class Together:
         return len(self._data)
 
 
-def together(data: Source, conditions: Mapping[str, Condition]) -> Together:
+def together(data: Source | ConditionalSource, conditions: Mapping[str, Condition]) -> Together:
     """The data as rows that carry their conditions along, checked to be those of a GAN."""
     given = mapping("the data's conditions", getattr(data, "conditions", {}))
     given = {name: as_shape(f"the data's condition '{name}'", shape) for name, shape in given.items()}

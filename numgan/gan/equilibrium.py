@@ -16,7 +16,7 @@ from numgan.errors import ArgumentError, between, generator, instance, method_of
 from numgan.gan.conditions import together
 from numgan.gan.model import GAN
 from numgan.gan.parts import RandomState
-from numgan.hints import Named, Numbers, Rng, Source
+from numgan.hints import ConditionalSource, Named, Numbers, Rng, Source
 
 ROWS = 1_000  # real rows and fakes per check
 PATIENCE = 5  # checks running: a game that swings passes ½ now and then
@@ -36,7 +36,7 @@ class Equilibrium:
     tolerance  in (0, ½): the largest mean of |D − ½| that counts as undecided, on real rows and on fakes.
     """
 
-    def __init__(self, gan: GAN, held_out: Source, tolerance: float, rng: Rng) -> None:
+    def __init__(self, gan: GAN, held_out: Source | ConditionalSource, tolerance: float, rng: Rng) -> None:
         instance("Equilibrium: gan", gan, GAN)
         method_of("Equilibrium: held_out", held_out, "a source of rows", "sample")
         if tuple(held_out.shape) != gan.discriminator.shapes[0]:

@@ -22,7 +22,7 @@ from numgan.gan.conditions import together
 from numgan.gan.history import History, ScoreLog
 from numgan.gan.parts import Part, Parts, RandomState
 from numgan.gan.stretches import endless, epoch, stretches
-from numgan.hints import Array, FileName, Numbers, Rng, Source
+from numgan.hints import Array, ConditionalSource, FileName, Numbers, Rng, Source
 from numgan.nn.model_file import ModelFileError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class TrainingStep:
     def __init__(
         self,
         gan: GAN,
-        data: Source,
+        data: Source | ConditionalSource,
         batch_size: int,
         rng: Rng,
         discriminator_steps: int = 1,
@@ -141,7 +141,9 @@ class Training:
     good      the last good `Look`; None before the first.
     """
 
-    def __init__(self, gan: GAN, data: Source, rng: Rng, request: Request, more: Mapping[str, Part]) -> None:
+    def __init__(
+        self, gan: GAN, data: Source | ConditionalSource, rng: Rng, request: Request, more: Mapping[str, Part]
+    ) -> None:
         self.gan, self.history, self.good = (
             gan,
             History(gan.objective, gan.generator.replicas, gan.penalty, gan.l1),
@@ -271,7 +273,7 @@ class Training:
 
 def fit(
     gan: GAN,
-    data: Source | Numbers,
+    data: Source | ConditionalSource | Numbers,
     rng: Rng,
     request: Request,
     callback: Callback | None,
@@ -305,7 +307,7 @@ def fit(
     return training.history
 
 
-def as_source(gan: GAN, data: Source | Numbers) -> Source:
+def as_source(gan: GAN, data: Source | ConditionalSource | Numbers) -> Source | ConditionalSource:
     """The data as a source of rows that the discriminator can read."""
     if not hasattr(data, "sample"):
         data = Rows(data)

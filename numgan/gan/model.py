@@ -37,7 +37,7 @@ from numgan.gan.l1 import L1
 from numgan.gan.parts import Part, Parts
 from numgan.gan.steps import SCHEDULES, SEPARATE, DiscriminatorStep, GeneratorStep, refusal
 from numgan.gan.stretches import epoch
-from numgan.hints import Array, Config, FileName, Named, Numbers, Rng, Source
+from numgan.hints import Array, ConditionalSource, Config, FileName, Named, Numbers, Rng, Source
 from numgan.nn.model_file import open_model, write_model
 from numgan.nn.network import Sequential
 from numgan.nn.optimizers import Adam, Optimizer
@@ -300,7 +300,7 @@ class GAN:
 
     def fit(
         self,
-        data: Source | Numbers,
+        data: Source | ConditionalSource | Numbers,
         steps: int | None = None,
         batch_size: int = 128,
         rng: Rng | None = None,
@@ -322,7 +322,8 @@ class GAN:
         other numbers than fit(steps=200) once. For a training in parts that ends as one that ran through, to the bit,
         call with checkpoint=… and resume=True, first with steps=100, then with steps=200.
 
-        data        a source of real rows: an object with a `shape` and sample(n, rng, out), or an array of rows.
+        data        a source of real rows: an object with a `shape` and sample(n, rng, out), or an array of rows. For a
+                    GAN with conditions a source with the same `conditions`, such as `numgan.data.Labelled`.
         steps       rows are drawn at random for each; or
         epochs      passes over all rows in a new random order each, the last batch of a pass holding what is left.
                     Needs an array, or a source with a length and take(index, out).

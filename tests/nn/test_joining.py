@@ -277,8 +277,7 @@ def test_batch_sizes_take_turns(replicas):
     for rows in [*range(2, 13), 3, 2, 7]:
         x, conditions = given_to(network, rows, rows)
         y = network.forward(x, True, **conditions).copy()
-        network.predict(x[:1], **{name: c[..., :1, *[slice(None)] * (c.ndim - 1 - bool(replicas))] for name, c in
-                                  conditions.items()})  # fmt: skip
+        network.predict(x[:1], **given_to(network, 1)[1])
         dy = rng(rows).normal(size=y.shape)
         dx = network.backward(dy).copy()
         fresh._plans.clear()
@@ -427,22 +426,22 @@ WRONG = {
     "a number in place of a list": (lambda: Join("label", 1, 5), "Join: layers must be Layer objects, got 5"),
     "no layer": (lambda: Skip([Dense(3), "tanh"]), "Skip: layers must be Layer objects, got 'tanh'"),
     "a pair of no layer": (lambda: Skip([("Dens", {"units": 3})]), "Skip: layers must be Layer objects, got ('Dens'"),
-    "a network's layer": (lambda: Skip([in_network()]), "layer 'dense_1' belongs to a network; give a layer of its own"),
+    "a network's layer": (lambda: Skip([in_network()]), "layer 'dense_1' belongs to a network; give a layer of its ow"),
     "no name": (lambda: Join("", 1), "Join(condition) must be a name, such as 'label', got ''"),
     "no identifier": (lambda: Join("a b", 1), "must be a name, such as 'label', got 'a b'"),
     "a keyword": (lambda: Join("class", 1), "Join(condition) cannot be 'class', which means something else in calls"),
     **{name: (functools.partial(Join, name, 1), f"cannot be '{name}', which means something else in calls")
        for name in ("x", "training", "target", "real", "noise", "mix", "n", "rng", "out", "index")},
     "no shape": (lambda: Join("label", 0), "Join(shape) must be a positive integer or a tuple of them, got 0"),
-    "an image before features": (of(Join("image", (1, 2, 2))), "join_1: images of (1, 2, 2) cannot stand in front of 4 f"),
-    "features before an image": (of(Join("more", 3), shape=(1, 4, 4)), "join_1: 3 features cannot stand in front of im"),
+    "an image before features": (of(Join("image", (1, 2, 2))), "join_1: images of (1, 2, 2) cannot stand in front of"),
+    "features before an image": (of(Join("more", 3), shape=(1, 4, 4)), "join_1: 3 features cannot stand in front of i"),
     "another size": (of(Join("image", (1, 4, 5)), shape=(1, 4, 4)), "all axes but the first must be equal"),
     "a Skip that shrinks": (of(Skip([Conv2D(1, 3)]), shape=(1, 4, 4)), "skip_1: images of (1, 2, 2) cannot stand in f"),
-    "one name, two shapes": (of(Join("more", 3), Join("more", 2)), "net: the condition 'more' has two shapes, (3,) and"),
-    "one inside the other": (of(Join("label", 1, [Join("label", 2)])), "the condition 'label' has two shapes, (2,) and"),
+    "one name, two shapes": (of(Join("more", 3), Join("more", 2)), "net: the condition 'more' has two shapes, (3,) an"),
+    "one inside the other": (of(Join("label", 1, [Join("label", 2)])), "the condition 'label' has two shapes, (2,) an"),
     "in PyTorch": (lambda: to_torch_layout(of(Skip([Dense(3)]))()), "net: skip_1 (Skip) has no PyTorch layout"),
     "a condition in PyTorch": (lambda: to_torch_layout(of(Join("more", 3))()), "join_1 (Join) has no PyTorch layout"),
-    "a layer's own": (lambda: copy.copy(of(Skip([Dense(3)]))().layers[0]), "layer 'skip_1' belongs to a network and ca"),
+    "a layer's own": (lambda: copy.copy(of(Skip([Dense(3)]))().layers[0]), "layer 'skip_1' belongs to a network and c"),
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from numgan import Adam
+from numgan import Adam, Dense, Flatten, Join, OneHot, Sequential
 from numgan.errors import StateError
 from numgan.study import classifier
 from tests.helpers import POINTS, make_gan, make_network, normal_rows, rng, state
@@ -31,6 +31,20 @@ def test_predict_is_right_whoever_else_predicts():
     inputs = [normal_rows(20 + i, seed=i) for i in range(THREADS)]
     expected = [network.predict(x).tobytes() for x in inputs]
     found = together(*(lambda x=x: {network.predict(x).tobytes() for _ in range(TIMES)} for x in inputs))
+    assert found == [{bits} for bits in expected]
+
+
+def test_a_prediction_is_under_its_own_conditions_whoever_else_predicts():
+    network = Sequential([Join("label", 1, [OneHot(THREADS), Flatten(), Dense(5)]), Dense(3)], 2, rng(), "float64")
+    x = rng(1).normal(size=(300, 2))
+    expected = [network.predict(x, label=np.full(300, i)).tobytes() for i in range(THREADS)]
+    assert len(set(expected)) == THREADS
+    found = together(
+        *(
+            lambda i=i: {network.predict(x, label=np.full(300, i)).tobytes() for _ in range(TIMES)}
+            for i in range(THREADS)
+        )
+    )
     assert found == [{bits} for bits in expected]
 
 

@@ -239,5 +239,8 @@ def data(rng: np.random.Generator) -> None:
     made, given = np.empty((8, *outlined.shape), np.float32), np.empty((8, *outlined.conditions["image"]), np.float32)
     outlined.sample(8, rng, made, image=given)
     outlined.take(np.arange(8), made, given)
+    g, d = (Sequential([Join("label", 1), Dense(n)], 784, rng) for n in (784, 1))
+    conditional = GAN(g, d, objective="hinge", conditions={"label": Label(10)})
+    print(len(conditional.fit(labelled, steps=3, rng=rng)))
     print(Pairs(images, images, "themselves").labels, colours[0].inputs, outlined.targets, labelled.rows)
     print(len(held_out), len(images), len(parts), emoji[0].names, batch.shape, modes.shape)
