@@ -54,7 +54,7 @@ def load(exercise: Exercise, path: Path) -> Kernel:
     expected = sheet.signature(exercise.kernel)
     given = list(inspect.signature(kernel).parameters)
     if given != list(inspect.signature(exercise.kernel).parameters):
-        raise AnswerError(f"{path.name}: expected {expected}, got {name}({', '.join(given)})")
+        raise AnswerError(f"{path.name}: expected {expected}, got {name}({', '.join(map(_written, given))})")
     return _guarded(kernel, path)
 
 
@@ -67,7 +67,7 @@ def _guarded(kernel, path):
         except NotImplementedError as error:
             raise AnswerError(f"{path.name}: the body of {kernel.__name__} is still empty") from error
         except (Exception, SystemExit) as error:
-            shapes = ", ".join(f"{name} {np.shape(a)}" for name, a in arguments.items() if np.ndim(a))
+            shapes = ", ".join(f"{_written(name)} {np.shape(a)}" for name, a in arguments.items() if np.ndim(a))
             raise AnswerError(f"{_line(path, error)}: {_said(error)} (given {shapes})") from error
         if returned is not None:
             raise AnswerError(
@@ -75,6 +75,11 @@ def _guarded(kernel, path):
             )
 
     return guarded
+
+
+def _written(name):
+    """An argument's name as it is written: Python takes x1ᵀ for x1T."""
+    return f"{name[:-1]}ᵀ" if name.endswith("T") else name
 
 
 def _line(path, error):
@@ -97,16 +102,16 @@ def check(exercise: Exercise, kernel: Kernel) -> tuple[Report, list[str]]:
         trial = make()
         with np.errstate(all="ignore"):
             mine = trial.results(kernel)
-            _refuse(trial, mine)
+            _refuse(exercise, trial, mine)
             report = _report(trial, kernel)
             if not report.passed:
                 return report, list(_wrong(exercise, trial, mine, report))
     return report, []
 
 
-def _refuse(trial, mine):
+def _refuse(exercise, trial, mine):
     """Raise for what is left unwritten, and for infinities and NaN."""
-    about = f", {trial.about}" if trial.about else ""
+    whose, about = f"{exercise.name}.py: the result for", f", {trial.about}" if trial.about else ""
     before = trial.results(lambda **arguments: None)
     for name, array in mine.items():
         for wrong, what in (
@@ -114,9 +119,9 @@ def _refuse(trial, mine):
             (~np.isfinite(array), "not finite"),
         ):
             if wrong.all():
-                raise AnswerError(f"the result for {name} is {what}, all of it{about}")
+                raise AnswerError(f"{whose} {name} is {what}, all of it{about}")
             if wrong.any():
-                raise AnswerError(f"the result for {name} is {what} at {_places(wrong)}{about}")
+                raise AnswerError(f"{whose} {name} is {what} at {_places(wrong)}{about}")
 
 
 def _report(trial: Trial | Values, kernel: Kernel) -> Report:
@@ -151,7 +156,7 @@ def _wrong(exercise: Exercise, trial: Trial | Values, mine: Named, report: Repor
             continue
         off = ~_same(mine[row.tensor], right[row.tensor], TOLERANCE)
         shape = " × ".join(map(str, row.shape))
-        yield f"{row.tensor} ({shape}): {off.sum()} of {off.size} numbers are wrong" + (
+        yield f"{row.tensor} ({shape}): {off.sum() or row.failed} of {off.size} numbers are wrong" + (
             f", the worst at {list(row.index)}: yours {row.analytic:.6g}, expected {row.numeric:.6g}"
             if row.index
             else ""
@@ -162,7 +167,8 @@ def _wrong(exercise: Exercise, trial: Trial | Values, mine: Named, report: Repor
             yield row.remark
     if (mistake := _known_mistake(exercise, trial, mine)) is not None:
         yield f"a classic mistake gives the same numbers: {mistake}"
-    yield from report.broken
+    if all(row.verdict in PASSED for row in report.rows):  # else they are wrong for the same reason
+        yield from report.broken[:1]
 
 
 def _same(a: Array, b: Array, tolerance: float) -> Array:

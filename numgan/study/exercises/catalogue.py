@@ -61,7 +61,7 @@ _ALL = [
             "f keeps the sign, for a slope above 0: y > 0 says which line it was. 0 gets the lower line's slope.",
             "np.where(y > 0, 1, slope) is f′. It is the outputs that the mask is made of, not dy.",
         ),
-        (trials.leaky_relu,),
+        (trials.leaky_relu, trials.kink),
     ),
     Exercise(
         "tanh",

@@ -69,9 +69,10 @@ def dense_input():
     return Trial({"x": _normal(2, 4, 3)}, forward, backward, [out1], 3)
 
 
-def leaky_relu():
+def leaky_relu(at_zero=False):
     x, slope, out = np.array(_normal(1, 4, 6)), _fixed(0.2), np.zeros((4, 6))
-    x[1, 2] = 0  # where nothing but a mask gives a number
+    if at_zero:
+        x[1, 2:4] = 0
 
     def forward(x):
         return _made(activations.leaky_relu_forward, 4, 6, x=x, slope=slope, temp=_scratch(4, 6))
@@ -81,7 +82,11 @@ def leaky_relu():
         kernel(dy=dy, y=forward(x), slope=slope, mask=mask, temp=_scratch(4, 6), out=out)
         return {"x": out}
 
-    return Trial({"x": x}, forward, backward, [out], 6)
+    return Trial({"x": x}, forward, backward, [out], 6, "with zeros among x" if at_zero else "")
+
+
+def kink():
+    return leaky_relu(at_zero=True)
 
 
 def tanh():
@@ -141,17 +146,17 @@ def clipped():
 
 def _normalised(x, gamma, beta):
     """All that the forward pass of batch norm writes, by name."""
-    kept = {name: np.empty((3, 1)) for name in ("mean", "variance", "inv_std", "scale")}
-    kept |= {name: np.empty((3, 7)) for name in ("centred", "out")}
+    kept = {name: np.empty((4, 1)) for name in ("mean", "variance", "inv_std", "scale")}
+    kept |= {name: np.empty((4, 7)) for name in ("centred", "out")}
     given = {"x": x, "gamma": gamma, "beta": beta, "epsilon": 1e-3, "ones": np.ones((7, 1))}
-    batch_norm.batch_norm_forward(**given, **kept, temp=_scratch(3, 7))
+    batch_norm.batch_norm_forward(**given, **kept, temp=_scratch(4, 7))
     for array in kept.values():
         array.flags.writeable = False
     return kept
 
 
 def batch_norm_parameters():
-    x, ones, dgamma, dbeta = _normal(1, 3, 7), _fixed(np.ones((7, 1))), np.zeros((3, 1)), np.zeros((3, 1))
+    x, ones, dgamma, dbeta = _normal(1, 4, 7), _fixed(np.ones((7, 1))), np.zeros((4, 1)), np.zeros((4, 1))
 
     def forward(gamma, beta):
         return _normalised(x, gamma, beta)["out"]
@@ -161,12 +166,12 @@ def batch_norm_parameters():
         kernel(dy=dy, centred=kept["centred"], inv_std=kept["inv_std"], ones=ones, dgamma=dgamma, dbeta=dbeta)
         return {"gamma": dgamma, "beta": dbeta}
 
-    point = {"gamma": _normal(2, 3, 1), "beta": _normal(3, 3, 1)}
+    point = {"gamma": _normal(2, 4, 1), "beta": _normal(3, 4, 1)}
     return Trial(point, forward, backward, [dgamma, dbeta], 7)
 
 
 def batch_norm_input():
-    gamma, beta, out = _normal(2, 3, 1), _normal(3, 3, 1), np.zeros((3, 7))
+    gamma, beta, out = _normal(2, 4, 1), _normal(3, 4, 1), np.zeros((4, 7))
 
     def forward(x):
         return _normalised(x, gamma, beta)["out"]
@@ -175,10 +180,10 @@ def batch_norm_input():
         kept = {name: a for name, a in _normalised(x, gamma, beta).items() if name in ("centred", "inv_std", "scale")}
         dbeta = _fixed(dy.sum(axis=1, keepdims=True))
         dgamma = _fixed((dy * kept["centred"]).sum(axis=1, keepdims=True) * kept["inv_std"])
-        kernel(dy=dy, **kept, dgamma=dgamma, dbeta=dbeta, column=_scratch(3, 1), temp=_scratch(3, 7), out=out)
+        kernel(dy=dy, **kept, dgamma=dgamma, dbeta=dbeta, column=_scratch(4, 1), temp=_scratch(4, 7), out=out)
         return {"x": out}
 
-    return Trial({"x": _normal(1, 3, 7)}, forward, backward, [out], 7)
+    return Trial({"x": _normal(1, 4, 7)}, forward, backward, [out], 7)
 
 
 def softmax(size=1.0, about=""):
@@ -280,7 +285,7 @@ def adam():
 
 def gradient_penalty(flat=False):
     weight, samples = 3.0, 5
-    gradient, out = 0.7 * _normal(1, 3, samples), np.zeros((3, samples))  # norms on both sides of 1
+    gradient, out = np.linspace(0.3, 2, samples) * _normal(1, 3, samples), np.zeros((3, samples))
     if flat:
         gradient[:, 2] = 0
 
