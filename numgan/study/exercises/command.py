@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import textwrap
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from numgan.study.settings import brief
 from numgan.tables import aligned
 
 LONGEST = 500  # characters of a message
+WIDTH = 100  # of a line of hints
 
 
 class ExistsError(Error):
@@ -136,13 +138,13 @@ def _check(exercise: Exercise, folder: Path) -> int:
 def _hint(exercise: Exercise, folder: Path) -> int:
     standings = progress.read(folder)
     standing = standings[exercise.name]
-    if standing.hints >= len(exercise.hints):
-        print(f"that was the last hint; numgan exercise {exercise.name} --solution prints the kernel")
-    else:
+    if standing.hints < len(exercise.hints):
         standing.hints += 1
         progress.write(folder, standings)
     for number, hint in enumerate(exercise.hints[: standing.hints], 1):
-        print(f"hint {number} of {len(exercise.hints)}: {hint}")
+        print(textwrap.fill(f"hint {number} of {len(exercise.hints)}: {hint}", WIDTH))
+    if standing.hints == len(exercise.hints):
+        print(f"that was the last one; numgan exercise {exercise.name} --solution prints the kernel")
     return 0
 
 
