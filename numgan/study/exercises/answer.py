@@ -133,9 +133,7 @@ def _report(trial: Trial | Values, kernel: Kernel) -> Report:
     report, rng = Report(trial.about, TOLERANCE), np.random.default_rng([0, *b"exercise"])
 
     def gradient(dy=None, **point):
-        for array in (*point.values(), *([] if dy is None else [dy])):
-            array.flags.writeable = False
-        return trial.backward(kernel, dy, **point)
+        return trial.gradient(kernel, dy, point)
 
     problem, nonlinear = function_problem(trial.forward, gradient, trial.point, rng)
     problem.rows, problem.columns = trial.samples, True

@@ -39,7 +39,14 @@ class Trial:
             out[...] = rng.standard_normal(out.shape)
         y = self.forward(**self.point)
         dy = 2 * rng.standard_normal(y.shape) if np.ndim(y) else None
-        return {name: np.array(a) for name, a in self.backward(kernel, dy, **self.point).items()}
+        return {name: np.array(a) for name, a in self.gradient(kernel, dy, self.point).items()}
+
+    def gradient(self, kernel: Kernel, dy: Array | None, point: Named) -> Named:
+        """`backward`, of arrays that the kernel cannot write to."""
+        dy, point = dy if dy is None else dy.copy(), {name: a.copy() for name, a in point.items()}
+        for array in (*point.values(), *([] if dy is None else [dy])):
+            array.flags.writeable = False
+        return self.backward(kernel, dy, **point)
 
 
 @dataclass
