@@ -31,6 +31,7 @@ from numgan.gan.fit import NonFiniteError
 from numgan.gradcheck import faults, own
 from numgan.gradcheck.check import TOLERANCE
 from numgan.study import checks, plots, profiling, recipes, runs, seeds
+from numgan.study.exercises import command as exercise
 from numgan.study.settings import SettingError, brief, setting_rows, with_overrides
 from numgan.study.signals import stop_status, stopping_signals
 from numgan.study.watch import last_mean
@@ -290,6 +291,9 @@ def _parser():
     sub.add_argument("--tol", type=_between(1), default=TOLERANCE, metavar="X", help="relative (default 1e-07)")
     sub.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of inputs and directions (default 0)")
     sub.add_argument("--json", action="store_true", help="print the reports as JSON")
+
+    sub = command("exercise", exercise.run, "write a kernel's backward pass yourself, and have it checked")
+    exercise.add_arguments(sub)
 
     sub = command("data", _data, "describe a data set, or fetch it")
     sub.add_argument("name", choices=("mnist",))

@@ -820,6 +820,7 @@ def test_wrong_settings_are_refused_and_leave_nothing(call, arguments, phrases):
     (["sample", "run", "-n", "0"], "-n: expected a whole number from 1 up to 1,000,000, got '0'"),
     (["sample", "run", "-n", "ten"], "-n"),
     (["data", "cifar"], "mnist"),
+    (["exercise", "tanh", "--check", "--hint"], "--hint: not allowed with argument --check"),
 ])  # fmt: skip
 def test_wrong_arguments_are_refused_with_the_usage(call, arguments, phrase):
     status, out, err = call(*arguments)

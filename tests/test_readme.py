@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from numgan import cli
 from numgan.gradcheck import faults
 from numgan.nn.registry import LAYERS
 from numgan.study import recipes
@@ -73,6 +74,25 @@ def test_the_plain_door_has_four_stops_of_the_lengths_it_states():
     gan = recipe.build(recipe.settings, np.random.default_rng(0), "float32")
     rows = recipe.settings.batch_size
     assert len(gan.discriminator_step(rows // 2).calls) + len(gan.generator_step(rows).calls) == fourth
+
+
+def test_the_session_of_an_exercise_is_what_happens(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (session,) = re.findall(r"### Exercises\n.*?```console\n(.*?)```", README, re.DOTALL)
+    happened, body = "", "raise NotImplementedError  # your lines instead of this one"
+    for line in re.findall(r"^[$#] .*\n", session, re.MULTILINE):
+        happened += line
+        if line.startswith("$"):
+            cli.main(line.split()[2:])
+            happened += capsys.readouterr().out
+        else:
+            name, instead = re.fullmatch(r"# in (.*?): (.*)\n", line).groups()
+            text = Path(name).read_text(encoding="utf-8")
+            assert body in text
+            Path(name).write_text(text.replace(body, instead), encoding="utf-8")
+            body = instead
+    rounding = r"\de-\d\d"
+    assert re.sub(rounding, "", happened) == re.sub(rounding, "", session) and re.search(rounding, happened)
 
 
 def test_every_layer_is_named():

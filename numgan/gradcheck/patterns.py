@@ -99,11 +99,11 @@ def _looks(problem: Problem, name: str, claim: Array, measured: Array, failed: A
         yield "never written, forgotten, or masked away"
     # a part of the numbers that the sign of x picks has nothing to do with how many there are
     on_a_side = any(np.array_equal(failed, side) for side in (x < 0, x > 0)) and not failed.all()
-    yield _of_a_count(factor, 0 if on_a_side else problem.rows, claim)
+    yield _of_a_count(factor, 0 if on_a_side else problem.rows, np.moveaxis(claim, -1, 0) if problem.columns else claim)
     if claim.size > FEW:
         yield _of_an_image(claim, measured, "kernel" if name.endswith("weight") else "image")
         yield _of_an_order(claim, measured)
-        yield _of_a_share(claim, measured, x, known)
+        yield _of_a_share(claim, measured, x, known, problem.columns)
 
 
 def _of_a_known_slope(claim, measured, x, known):
@@ -209,7 +209,7 @@ def _of_an_order(claim, measured):
     return ""
 
 
-def _of_a_share(claim, measured, x, known):
+def _of_a_share(claim, measured, x, known, columns):
     """Something that is the same, or goes as x or the target does, all along an axis."""
     off = claim - measured
     if _same(off, np.full_like(off, off.flat[0])):
@@ -221,6 +221,8 @@ def _of_a_share(claim, measured, x, known):
     for axis in (0, 1):
         if _same(off, np.broadcast_to(off.mean(axis, keepdims=True), off.shape)):
             return f"a mean's share along axis {axis} forgotten, or of another size"
+    if columns:
+        claim, measured, x, off = claim.T, measured.T, x.T, off.T
     ratio = claim[0] / np.where(measured[0] == 0, 1, measured[0])
     if np.ptp(ratio) > CLOSE and _same(claim, measured * ratio):
         return "a scale per feature left out, or once too often"

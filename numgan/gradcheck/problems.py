@@ -40,6 +40,7 @@ class Problem:
                the terms of f for each of the R copies.
     bytes      memory of one copy, roughly.
     rows       samples in a batch, for remarks on wrong gradients; 0 where there is no batch.
+    columns    whether samples are columns, as in a kernel's arrays, and not rows, for these remarks too.
     analytic   the claim at base, worked out after a pass on other numbers: buffers left stale show in it.
     again      the claim of the pass after that, at base, too.
     drifting   the tensors of which it is another: gradients that are added up, or drawn.
@@ -53,6 +54,7 @@ class Problem:
     bytes: int
     prefix: str = ""
     rows: int = 0
+    columns: bool = False
     steps: tuple[str, ...] = ()
     known: dict[str, Named] = field(default_factory=dict)
     analytic: Named = field(init=False)

@@ -12,6 +12,7 @@ Read in this order:
     metrics, classifier, evaluation   how good samples are, beside real data; scenes, translations: and what was asked
     profiling    where a step's time goes
     checks       gradient checks of whole recipes
+    exercises/   backward passes to write oneself, and a checker that answers
 
 To add a recipe, write a class like those in `recipes` and list it in `recipes.RECIPES`: the command line, the gradient
 checks and the tests find it there.
