@@ -456,6 +456,8 @@ def _report(run):
         print(f"\nover the last {min(steps, 100)} of {steps:,} steps")
         for line in run.history.objective.summary(lambda column, form: last_mean(run.history, column, 100, form)):
             print(f"  {line}")
+        for heading, column, form in run.history.l1.watched if run.history.l1 else ():
+            print(f"  {heading:<15} {last_mean(run.history, column, 100, form)}")
     for name, value in run.quality.items():
         print(f"  {name:<17} {value:.4f}")
     for end in run.ends:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -159,12 +160,14 @@ class Together:
 
     data  where it has `conditions`, name -> shape, it takes an array of each by name in sample(n, rng, out, …) and
           take(index, out, …). A source without any is left as it is.
+    conditions  name -> `Condition`: what those have to be, checked at every draw; default: anything.
 
     `shape` is that of such a row.
     """
 
-    def __init__(self, data: Any) -> None:
-        self._data, self._places, shapes = data, {}, {"": tuple(data.shape)}
+    def __init__(self, data: Any, conditions: Mapping[str, Condition] = MappingProxyType({})) -> None:
+        self._data, self._conditions = data, conditions
+        self._places, shapes = {}, {"": tuple(data.shape)}
         shapes |= {name: tuple(shape) for name, shape in getattr(data, "conditions", {}).items()}
         start = 0
         for name, shape in shapes.items():
@@ -184,10 +187,16 @@ class Together:
     def sample(self, n: int, rng: Rng, out: Array) -> None:
         rows, conditions = self.split(out)
         self._data.sample(n, rng, rows, **conditions)
+        self._check(conditions)
 
     def take(self, index: Array, out: Array) -> None:
         rows, conditions = self.split(out)
         self._data.take(index, rows, **conditions)
+        self._check(conditions)
+
+    def _check(self, drawn):
+        for name, condition in self._conditions.items():
+            condition.check(f"the data's {name}", drawn[name])
 
     def __len__(self) -> int:
         return len(self._data)
@@ -200,4 +209,4 @@ def together(data: Source | ConditionalSource, conditions: Mapping[str, Conditio
     wanted = {name: condition.shape for name, condition in conditions.items()}
     if given != wanted:
         raise ArgumentError(f"the data comes with the conditions {given or 'none'}, the GAN has {wanted or 'none'}")
-    return Together(data)
+    return Together(data, conditions)

@@ -24,6 +24,7 @@ class L1:
     """
 
     columns = ("l1",)
+    watched = (("mean |G − target|", "l1", ".4f"),)  # as an objective's
 
     def __init__(self, weight: float) -> None:
         self.weight = positive("GAN: l1_weight", weight)

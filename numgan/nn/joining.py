@@ -100,6 +100,9 @@ class Beside(Layer):
         prefixes = [(layer, layer.name.removeprefix(self.name)[1:]) for layer in self.inner]
         return tuple(f"{prefix}.{name}" for layer, prefix in prefixes for name in layer.statistics)
 
+    def inside(self) -> list[tuple[Layer, Shape]]:
+        return list(zip(self.inner, self.inner_shapes[1:], strict=True))
+
     def check_condition(self, name: str, c: Array) -> None:
         for layer in self.layers:
             layer.check_condition(name, c)

@@ -92,6 +92,10 @@ class Layer:
             io.backward_parameters(self.backward_parameters)
         io.backward(self.backward_input, out=dx)
 
+    def inside(self) -> list[tuple[Layer, Shape]]:
+        """The layers that it is made of, each with the shape of its output. Default: none."""
+        return []
+
     def check_condition(self, name: str, c: Array) -> None:
         """Raise unless the condition called `name`, an array (…, batch, *shape), is one that the layer can read."""
 

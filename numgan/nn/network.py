@@ -435,10 +435,7 @@ class Sequential:
 
     def summary(self) -> str:
         """A table of layers, output shapes and parameter counts, as Keras prints it; returned as a string."""
-        rows = [
-            (f"{layer.name} ({layer.kind})", _batch(shape), _count(layer.shapes, layer.state_shapes))
-            for layer, shape in zip(self.layers, self.shapes[1:], strict=True)
-        ]
+        rows = [row for layer, shape in zip(self.layers, self.shapes[1:], strict=True) for row in _rows(layer, shape)]
         head = ("layer (type)", "output shape", "parameters")
         left, middle = (max(len(r[i]) for r in [head, *rows]) + 3 for i in (0, 1))
         lines = [
@@ -521,6 +518,14 @@ def _views(arena, slices, layer):
         for (owner, name), s in slices.items()
         if owner == layer.name
     }
+
+
+def _rows(layer, shape, within=""):
+    """The rows of a summary for a layer and those inside it, of which the numbers are counted in its own."""
+    held = _count(layer.shapes, layer.state_shapes)
+    yield f"{within}{layer.name.rpartition('.')[2]} ({layer.kind})", _batch(shape), "" if within else held
+    for inner, made in layer.inside():
+        yield from _rows(inner, made, within + "  ")
 
 
 def _is_float(dtype):

@@ -116,7 +116,7 @@ class Watch:
         if equilibrium:
             self.parts["equilibrium"] = equilibrium
         self.bar = tqdm(total=total, unit="step", disable=None if say else True, dynamic_ncols=True)
-        self._shown = gan.objective.watched
+        self._shown = [*gan.objective.watched, *(gan.l1.watched if gan.l1 else ())]
         self._heading = "   ".join([f"{'step':>8}", *(heading for heading, _, _ in self._shown)])
 
     def _say(self, text):

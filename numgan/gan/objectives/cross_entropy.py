@@ -104,6 +104,8 @@ class _CrossEntropyGame(Unpaired):
         weight = 2 if all(sides) and self.summed else 1  # a sum is twice the mean
         if all(sides) and reals != count - reals:  # the mean over all is not that of the two means
             weight = np.array(np.broadcast_to(np.repeat(weight * count / 2 / np.array(sides), sides), z.shape))
+        if z.shape[-2] > 1:  # one row for several patches would go through a buffer of NumPy's own at every step
+            target = np.array(np.broadcast_to(target, z.shape))
         return [_cross_entropy_gradient(z, out, target, weight)]
 
     def generator_gradient(self, z: Array, out: Array, real: Array | None = None) -> list[Call]:
