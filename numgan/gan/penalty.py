@@ -36,7 +36,8 @@ class Penalty(ABC):
             k times as much, the same on average for 1/k of the work. Default 1.
 
     The gradient is of the score, not of its sigmoid, and of the discriminator that the generator meets, in inference
-    mode: its dropout rests. (PyTorch's usual code leaves it on.)
+    mode: its dropout rests. (PyTorch's usual code leaves it on.) Where each patch of an image has a score, it is that
+    of their sum.
 
     name    what settings and model files call it.
     where   at which points: on real rows, on generated ones, or between pairs of them.

@@ -439,7 +439,8 @@ class Sequential:
         head = ("layer (type)", "output shape", "parameters")
         left, middle = (max(len(r[i]) for r in [head, *rows]) + 3 for i in (0, 1))
         lines = [
-            f"{a:<{left}}{b:<{middle}}{c if isinstance(c, str) else format(c, ','):>12}" for a, b, c in [head, *rows]
+            f"{a:<{left}}{b:<{middle}}{c if isinstance(c, str) else format(c, ','):>12}".rstrip()
+            for a, b, c in [head, *rows]
         ]
         trained, kept = self.values.shape[-1], self.state.shape[-1]
         stack = f" · {self.replicas[0]} replicas" if self.replicas else ""
@@ -521,9 +522,9 @@ def _views(arena, slices, layer):
 
 
 def _rows(layer, shape, within=""):
-    """The rows of a summary for a layer and those inside it, of which the numbers are counted in its own."""
-    held = _count(layer.shapes, layer.state_shapes)
-    yield f"{within}{layer.name.rpartition('.')[2]} ({layer.kind})", _batch(shape), "" if within else held
+    """The rows of a summary for a layer and those inside it, each of which has its own count."""
+    held = "" if layer.inside() else _count(layer.shapes, layer.state_shapes)
+    yield f"{within}{layer.name.rpartition('.')[2]} ({layer.kind})", _batch(shape), held
     for inner, made in layer.inside():
         yield from _rows(inner, made, within + "  ")
 

@@ -594,10 +594,6 @@ WRONG = {
     "too few targets": (
         lambda: told(LABEL, l1_weight=1.0).train_generator(NOISE, REAL[:3], label=1), "3 real rows but 6 noise rows",
     ),
-    "a penalty through a Join": (
-        lambda: told(LABEL, penalty="r1"),
-        "a gradient penalty cannot pass through Join 'join_1', which has no tangent pass; SpectralNorm bounds the slop",
-    ),
     "a penalty through a Skip": (
         lambda: told(None, [], [Skip([Dense(2)])], penalty="wgan-gp", objective=Wasserstein(clip=0)),
         "a gradient penalty cannot pass through Skip 'skip_1'",

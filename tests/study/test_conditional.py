@@ -177,8 +177,6 @@ def test_seeds_are_trained_side_by_side_and_compared(ask, tmp_path):
     ([*PICTURES, "--set", "filters=1,1,1,1,1,1"], "6 filters halve a picture of 32 pixels too often, at most 5 do"),
     ([*PICTURES, "--set", "pairs=x"], "pairs=x is not possible; expected one of outlines, emoji"),
     ([*EMOJI, "--data", "."], "the emoji of translate ship with numgan and take no --data, got '.'"),
-    ([*PICTURES, "--set", "penalty=r1"], "a gradient penalty cannot pass through Join 'join_1', which has no tangent"),
-    ([*DIGITS, "--set", "penalty=r1", "--set", "spectral_norm=no"], "a gradient penalty cannot pass through Join"),
 ])  # fmt: skip
 def test_settings_that_cannot_be_are_refused_before_anything_is_written(arguments, phrase, ask, tmp_path):
     status, out, err = ask("train", *arguments, "--steps", 3, "--out", tmp_path / "run")
