@@ -400,7 +400,7 @@ def test_a_layer_of_ones_own_may_be_inside_and_comes_back_from_a_file(tmp_path):
 
 
 def test_a_summary_shows_what_is_inside_and_its_counts_add_up():
-    head, *lines, total = [line for line in compiled().summary().splitlines() if "─" not in line]
+    _, *lines, total = [line for line in compiled().summary().splitlines() if "─" not in line]
     names = [line.split()[0] for line in lines[1:]]
     assert names[:1] == ["join_1"] and {"skip_1", "dense_1"} <= set(names)
     inside = [line for line in lines if line.startswith("  ")]
