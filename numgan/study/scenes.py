@@ -32,6 +32,7 @@ MEASURES = {
     "all_right": "higher: digits, colours and places as asked for",
     "unseen_right": "higher: the same, a combination asked for that training leaves out",
     "spread": "like real: far less is repetition",
+    "spread_of_one": "like real: far less is one picture for a caption",
 }
 
 _PALETTE = np.array(list(COLOURS.values()))
@@ -83,6 +84,8 @@ def evaluate_scenes(samples: Array, text: Array, held_out: Scenes, rng: Rng) -> 
                                                     that training never shows it in; NaN if there is none.
     Pixel by pixel, -1 to 1, the first 1,000:
         spread                                      mean distance of two samples.
+        spread_of_one                               the same of two that show the same, over all samples whose scene is
+                                                    asked for twice; NaN if none is.
 
     A generator that draws real scenes, and heeds no caption, has 0.2 % of all right. One that copies training scenes
     can pass the real, held-out ones, 95.8 %: the classifier has seen the embedded set's training digits.
@@ -126,7 +129,18 @@ def _figures(scenes, asked):
     unseen = right[[any(map(is_unseen, pieces)) for pieces in asked]]
     flat = 2 * scenes[:PIXEL_ROWS].reshape(-1, math.prod(Scenes.shape)).astype(np.float64)
     values = (*map(np.mean, verdicts), right.mean(), unseen.mean() if len(unseen) else math.nan)
-    return dict(zip(MEASURES, (*map(float, values), metrics.mean_distance(flat, flat)), strict=True))
+    spreads = metrics.mean_distance(flat, flat), _spread_of_one(scenes, asked)
+    return dict(zip(MEASURES, (*map(float, values), *spreads), strict=True))
+
+
+def _spread_of_one(scenes, asked):
+    """The mean distance, on average over the scenes asked for, of two different samples of one; −1 to 1 a pixel."""
+    groups = {}
+    for scene, pieces in zip(scenes, asked, strict=True):
+        groups.setdefault(pieces, []).append(2 * scene.ravel().astype(np.float64))
+    several = [np.array(group) for group in groups.values() if len(group) > 1]
+    distances = [metrics.mean_distance(rows, rows) * len(rows) / (len(rows) - 1) for rows in several]
+    return float(np.mean(distances)) if distances else math.nan
 
 
 def _judge(scenes, asked):

@@ -51,6 +51,20 @@ def test_real_scenes_of_digits_never_trained_on_are_read_right():
     assert [row["name"] for row in json_ready["measures"]] == list(by_name)
 
 
+def test_one_picture_for_a_caption_shows_and_other_pictures_of_it_do_not():
+    """Noise that is heeded makes other digits of a caption each time; what is right is not less right for being one."""
+    text = np.repeat([encode("a green four"), encode("a blue one")], 20, axis=0)
+    told, scenes = np.empty((4000, 8), np.float32), np.empty((4000, *Scenes.shape), np.float32)
+    HELD_OUT.sample(4000, rng(9), scenes, told)
+    of_each = [scenes[(told == words).all(axis=1)][:20] for words in (text[0], text[-1])]
+    many, one = np.concatenate(of_each), np.concatenate([np.repeat(own[:1], 20, axis=0) for own in of_each])
+    assert len(many) == 40
+    assert evaluation_of(one, text)[0]["spread_of_one"].value == pytest.approx(0, abs=1e-5)
+    varied = evaluation_of(many, text)[0]["spread_of_one"]
+    by_hand = [np.linalg.norm(a - b) for own in of_each for i, a in enumerate(own) for b in own[:i]]
+    assert varied.value == pytest.approx(np.mean(by_hand), rel=1e-4)
+
+
 def test_captions_of_the_same_scene_from_the_other_side_are_as_right():
     turned = TEXT[~SINGLE].copy()
     for numbers in turned:
