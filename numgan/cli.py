@@ -548,7 +548,9 @@ def _explain(arguments):
     elif chosen:
         raise SettingError(f"--{next(iter(chosen)).replace('_', '-')} cannot be given with a run, which has its own")
     elif not Path(arguments.what).is_dir():
-        raise SettingError(f"{brief(arguments.what)} is no recipe and no run; the recipes are {', '.join(recipes.RECIPES)}")
+        raise SettingError(
+            f"{brief(arguments.what)} is no recipe and no run; the recipes are {', '.join(recipes.RECIPES)}"
+        )
     else:
         subject = explain.of_run(arguments.what)
     print(explain.in_words(subject, arguments.step, arguments.sample, arguments.layer))

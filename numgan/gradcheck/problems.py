@@ -306,7 +306,7 @@ def discriminator_problems(
 
 
 def generator_problem(gan: GAN, noise: Array, real: Array | None, given: Named, report: Report) -> Problem:
-    """The generator's step on this noise, through the frozen discriminator as it is now; `real` as the step takes it."""
+    """The generator's step on this noise, through the discriminator as it is now. `real` as the step takes it."""
     twin = _twin(gan)
     g, d = twin.generator, twin.discriminator
     before = _fingerprint(d, twin.discriminator_optimizer)

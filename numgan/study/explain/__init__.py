@@ -1,7 +1,7 @@
 """One training step told call by call, with the formulas of the kernels and the numbers of the step.
 
-    record    a step as it was, as plain data
-    terminal  the step as a story in 80 columns
+record    a step as it was, as plain data
+terminal  the step as a story in 80 columns
 """
 
 from __future__ import annotations
@@ -50,8 +50,10 @@ def in_words(subject: Subject, step: int = 0, sample: int = 0, layer: str | None
         raise SettingError(f"--sample {sample}: a batch has {recorder.rows:,} samples, from 0 to {recorder.rows - 1:,}")
     recorder.train(step)
     parts = recorder.record(sample, quotients=layer is None)
-    told = list(dict.fromkeys(entry.layer for part in parts for entry in part.entries if entry.layer))
-    if layer is not None and layer not in told:
-        raise SettingError(f"--layer {brief(layer)}: the step has {', '.join(told)}")
-    title = f"{subject.name}: {subject.about}{f', trained for {step:,} steps' if step else ''}"
+    entries = [entry for part in parts for entry in part.entries]
+    if layer is not None and not any(entry.is_of(layer) for entry in entries):
+        names = dict.fromkeys(entry.layer for entry in entries if entry.layer)
+        raise SettingError(f"--layer {brief(layer)}: the step has {', '.join(names)}")
+    trained = f", trained for {step:,} step{'s' * (step > 1)}" if step else ""
+    title = f"{subject.name}: {subject.about}{trained}"
     return story(title, parts, sample, layer)

@@ -27,7 +27,6 @@ from numgan.kernels import activations, dropout
 
 if TYPE_CHECKING:
     from numgan.gan.model import GAN
-    from numgan.gradcheck.problems import Problem
     from numgan.nn.calls import Call
     from numgan.nn.network import Sequential
 
@@ -41,7 +40,17 @@ SCRATCH = (
     *("outer", "share"),
 )
 CONSTANTS = ("zeros", "ones")
-OF_WEIGHTS = ("weight", "parameters", "sums", "spectral", "power", "running", "average", "clip", "add_gradient")  # kernels
+OF_WEIGHTS = (
+    "weight",
+    "parameters",
+    "sums",
+    "spectral",
+    "power",
+    "running",
+    "average",
+    "clip",
+    "add_gradient",
+)  # kernels
 ELEMENTWISE = (activations.__name__, dropout.__name__)  # chapters
 BACKWARD, INPUT = "backward", "input gradient"
 
@@ -155,6 +164,11 @@ class Entry:
     worked: Worked | None = None
     move: Move | None = None
 
+    def is_of(self, layer: str) -> bool:
+        """Whether it is of a layer, named as dense_1 or generator.dense_1, or of one inside it."""
+        names = self.layer, f"{self.network}.{self.layer}"
+        return any(name == layer or name.startswith(f"{layer}.") for name in names) and bool(self.layer)
+
     @property
     def name(self) -> str:
         return getattr(self.kernel, "__name__", str(self.kernel))
@@ -211,14 +225,13 @@ def derivation(kernel: Kernel) -> str:
 def formula(kernel: Kernel) -> str:
     """The first sentence of the derivation, on one line."""
     text = " ".join(derivation(kernel).partition("\n\n")[0].split())
-    return re.split(r"(?<=[.:])\s+(?=[A-Z`])", text)[0] if text else ""
+    return re.split(r"(?<=\.)\s+(?=\D)|:\s+(?=[A-Z`])", text)[0]
 
 
-def left_side(kernel: Kernel) -> str:
-    """What the formula gives a value to: "dx" of "dx = dy·(1 − y²)."; "" if it does not say."""
-    found = re.search(r"(\[[^\]]*\]|[^\s\[\]:,(]+)(\[[^\]]*\])? (?:=|←|\+=) ", formula(kernel))
-    name = found[1] if found else ""
-    return name.strip("[]").split(";")[0] if ";" in name else name
+def left_sides(kernel: Kernel) -> list[str]:
+    """What the formula gives values to, in order: "dx" of "dx = dy·(1 − y²).", "P" of "P[c, u] = …"."""
+    found = re.findall(r"(\[[^\]]*\]|[^\s\[\]:,(]+)(?:\[[^\]]*\])? (?:\+?=|←) ", formula(kernel))
+    return [name.strip("[]").split(";")[0] if ";" in name else name for name in found]
 
 
 # ---------------------------------------------------------------------------------------------------- running a step
@@ -321,7 +334,7 @@ class Recorder:
 class _Walk:
     """Runs the calls of one side's step and makes the entries.
 
-    problem    None, or the `Problem` of the side's first update.
+    problem    None, or the gradient-check `Problem` of the side's first update.
     penalises  whether a call is part of the penalty.
     updates    of the side's network so far.
     """
@@ -471,11 +484,14 @@ def _worked(call, column):
 def _named(network: Sequential, index: int) -> tuple[str, tuple[int, ...]]:
     """(name, index) of the parameter that a place of the arena belongs to: its address, seen as that of a view."""
     address = network.values.ctypes.data + index * network.values.itemsize
-    for name, view in network.parameters().items():
-        rest, place = address - view.ctypes.data, []
-        for stride in view.strides:
-            at, rest = divmod(rest, stride)
-            place.append(at)
-        if rest == 0 and all(0 <= at < n for at, n in zip(place, view.shape, strict=True)):
-            return name, tuple(place)
-    raise AssertionError(f"{network.name} has no parameter at {index}")
+    places = ((name, view.shape, _place(view, address)) for name, view in network.parameters().items())
+    return next((name, place) for name, shape, place in places if place and np.all(np.less(place, shape)))
+
+
+def _place(view, address):
+    """The index of a view at which an address would be, or None where it lies before it or between its numbers."""
+    rest, place = address - view.ctypes.data, []
+    for stride in view.strides:
+        at, rest = divmod(rest, stride)
+        place.append(at)
+    return tuple(place) if rest == 0 and min(place) >= 0 else None

@@ -12,14 +12,14 @@ import textwrap
 from collections.abc import Iterator
 
 from numgan.nn import second_order
-from numgan.study.explain.record import FLAT, Entry, Move, Numbers, Part, Worked, formula, left_side
+from numgan.study.explain.record import FLAT, Entry, Move, Numbers, Part, Worked, formula, left_sides
 
 WIDTH = 80
 SHORT = 60  # entries that are told in full
 SHOWN = 4  # of a sample's own numbers
 WAY, MAIN = ("x1", "x", "z"), ("dy", "x1", "x", "z")  # what a call reads first of all
 NAMES = {"x1": "x", "out1": "out", "theta": "θ", "gradient": "g", "move": "θ moved", "dgamma": "dγ", "dbeta": "dβ"}
-NAMES |= {"gamma": "γ", "beta": "β", "weight": "weights"}
+NAMES |= {"gamma": "γ", "beta": "β", "sigma": "σ", "weight": "weights"}
 
 
 def story(title: str, parts: list[Part], sample: int, layer: str | None = None) -> str:
@@ -42,7 +42,7 @@ class _Teller:
         heading, first = None, True
         for entry in part.entries:
             self._number += 1
-            if self._layer not in (None, entry.layer):
+            if self._layer and not entry.is_of(self._layer):
                 continue
             if (now := _heading(entry)) != heading:
                 heading = now
@@ -96,7 +96,7 @@ class _Teller:
             yield _row(name, found)
             self._last = found
         if entry.worked and not (known and not self._layer):
-            yield from _wrapped(_sum(left_side(entry.kernel) or "out", entry.worked), "    ")
+            yield from _wrapped(_sum(_label("out", entry), entry.worked), "    ")
         if entry.move:
             yield from _move(entry.move)
 
@@ -113,18 +113,26 @@ class _Teller:
         yield from ((NAMES.get(name, name), found) for name, found in reads)
         if entry.derivative:
             yield "f′", entry.derivative
-        for name, found in entry.writes.items():
-            own = NAMES.get(name, name)
-            yield (left_side(entry.kernel) or own if own == "out" else own), found
+        yield from ((_label(name, entry), found) for name, found in entry.writes.items())
+
+
+def _label(name, entry):
+    """What a result is called: `out` by the left side of the formula, one that no other result is called by."""
+    own = NAMES.get(name, name)
+    taken = {NAMES.get(other, other) for other in entry.writes}
+    sides = [side for side in left_sides(entry.kernel) if side not in taken]
+    return sides[0] if own == "out" and sides else own
 
 
 def _heading(entry: Entry) -> str:
     if entry.penalty:
-        return f"the penalty: {entry.direction}"
+        return "the penalty" if entry.direction == "penalty" else f"the penalty: {entry.direction}"
     if entry.layer == "loss":
         return "the loss, where the way back begins"
     network = f"{entry.network}{', frozen' if entry.frozen else ''}"
-    return f"{network}: {'what follows an update' if entry.direction == 'update' and not entry.move else entry.direction}"
+    return (
+        f"{network}: {'what follows an update' if entry.direction == 'update' and not entry.move else entry.direction}"
+    )
 
 
 def _passes():
