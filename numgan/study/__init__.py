@@ -11,6 +11,7 @@ Read in this order:
     plots        pictures
     metrics, classifier, evaluation   how good samples are, beside real data; scenes, translations: and what was asked
     profiling    where a step's time goes
+    explain/     what a step does, call by call with its numbers
     checks       gradient checks of whole recipes
 
 To add a recipe, write a class like those in `recipes` and list it in `recipes.RECIPES`: the command line, the gradient
