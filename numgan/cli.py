@@ -265,10 +265,11 @@ def _parser():
     sub.add_argument(
         "--step",
         type=_steps,
-        default=0,
         metavar="N",
-        help="train for N steps first (default 0); of a run, N more, which it does not keep",
+        help="train for N steps first (default 0); of a run, N more, which it does not keep; with --html look into "
+        "the steps 0, 10, 100 … up to N on the way (default 100)",
     )
+    sub.add_argument("--html", metavar="FILE", help="write a page to look around in, one file that needs no network")
     sub.add_argument("--layer", metavar="NAME", help="tell of this layer alone, as dense_1, and all that it reads")
     sub.add_argument("--sample", type=_natural, default=0, metavar="I", help="whose numbers are shown (default 0)")
     sub.add_argument("--data", metavar="DIR|full", help="the recipe's data, as for numgan train")
@@ -553,7 +554,13 @@ def _explain(arguments):
         )
     else:
         subject = explain.of_run(arguments.what)
-    print(explain.in_words(subject, arguments.step, arguments.sample, arguments.layer))
+    if arguments.html is None:
+        print(explain.in_words(subject, arguments.step or 0, arguments.sample, arguments.layer))
+        return
+    if arguments.layer:
+        raise SettingError("--layer cannot be given with --html, whose page tells of all layers")
+    explain.as_page(subject, arguments.html, 100 if arguments.step is None else arguments.step, arguments.sample)
+    print(arguments.html)
 
 
 def _between(top):

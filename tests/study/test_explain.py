@@ -79,42 +79,35 @@ def numbers_told(text):
 # ------------------------------------------------------------------------------------------------ the numbers
 
 
-def test_the_numbers_of_sine_are_those_of_the_article_s_formulas():
-    recipe, settings = recipes.get("sine"), recipes.get("sine").settings
-    gan, step = twin(recipe, settings)
+def article():
+    """(number of the call, row's name) -> array (64, features): the first update of `sine`, worked out in float64."""
+    recipe = recipes.get("sine")
+    gan, step = twin(recipe, recipe.settings)
     weights = {k: v.astype(float) for k, v in gan.discriminator.parameters().items()}
-    x = np.array(step.real.next(), float)  # (64, 2)
-    told = numbers_told(explain.in_words(explain.of_recipe(recipe, settings), sample=3))
-
+    x = np.array(step.real.next(), float)
     hidden = x @ weights["dense_1.weight"].T + weights["dense_1.bias"]
     active = np.maximum(hidden, 0)
     z = active @ weights["dense_2.weight"].T + weights["dense_2.bias"]
     dz = (1 / (1 + np.exp(-z)) - 1) / 64
     d_active = dz @ weights["dense_2.weight"]
     d_hidden = d_active * (hidden > 0)
-    expected = {
-        (1, "x"): x,
-        (1, "y"): hidden,
-        (2, "y"): active,
-        (3, "y"): z,
-        (4, "dz"): dz,
-        (6, "dx"): d_active,
-        (7, "dy"): d_active,
-        (7, "f′"): hidden > 0,
-        (7, "dx"): d_hidden,
-    }
-    for (number, name), array in expected.items():
+    samples = {(1, "x"): x, (1, "y"): hidden, (2, "y"): active, (3, "y"): z, (4, "dz"): dz, (6, "dx"): d_active}
+    samples |= {(7, "dy"): d_active, (7, "f′"): hidden > 0, (7, "dx"): d_hidden}
+    upper, lower = (np.hstack([d.T @ below, d.sum(0)[:, None]]) for d, below in ((dz, active), (d_hidden, x)))
+    return samples, {(5, "[dW db]"): upper, (8, "[dW db]"): lower}
+
+
+def test_the_numbers_of_sine_are_those_of_the_article_s_formulas():
+    recipe = recipes.get("sine")
+    told = numbers_told(explain.in_words(explain.of_recipe(recipe, recipe.settings), sample=3))
+    samples, gradients = article()
+    for (number, name), array in samples.items():
         *cells, mean, spread, zero = told[number][name]
-        own = array[3, :4]
-        np.testing.assert_allclose(cells, own, rtol=6e-3, atol=1e-9)
+        np.testing.assert_allclose(cells, array[3, :4], rtol=6e-3, atol=1e-9)
         np.testing.assert_allclose([mean, spread], [array.mean(), array.std()], rtol=2e-2, atol=1e-9)
         assert abs(zero - (array == 0).mean()) <= 0.0051
-    gradients = {
-        5: np.hstack([dz.T @ active, dz.sum(0)[:, None]]),
-        8: np.hstack([d_hidden.T @ x, d_hidden.sum(0)[:, None]]),
-    }
-    for number, array in gradients.items():
-        *cells, mean, spread, _ = told[number]["[dW db]"]
+    for (number, name), array in gradients.items():
+        *cells, mean, spread, _ = told[number][name]
         np.testing.assert_allclose(cells, array.ravel()[:4], rtol=6e-3, atol=1e-6)
         np.testing.assert_allclose([mean, spread], [array.mean(), array.std()], rtol=2e-2)
 

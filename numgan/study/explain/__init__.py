@@ -11,6 +11,7 @@ from typing import Any
 
 from numgan.hints import FileName
 from numgan.study import runs
+from numgan.study.explain import html
 from numgan.study.explain.record import Recorder
 from numgan.study.explain.terminal import story
 from numgan.study.settings import SettingError, brief
@@ -22,6 +23,7 @@ class Subject:
 
     name: str
     about: str
+    recipe: Any
     recorder: Recorder
 
 
@@ -31,7 +33,7 @@ def of_recipe(recipe: Any, settings: Any, source: FileName | None = None) -> Sub
     data = recipe.load(source, settings)[0]
     settings = settings.for_data(data)
     gan = recipe.build(settings, weights_rng, "float32")
-    return Subject(recipe.name, "fresh weights of seed 0", Recorder(gan, data, settings, training_rng))
+    return Subject(recipe.name, "fresh weights of seed 0", recipe, Recorder(gan, data, settings, training_rng))
 
 
 def of_run(path: FileName) -> Subject:
@@ -40,14 +42,13 @@ def of_run(path: FileName) -> Subject:
     settings = config["settings"]
     data = recipe.load(config["data_from"], settings)[0]
     recorder = Recorder(gan, data, settings, runs.streams(config["seed"])[1])
-    return Subject(str(path), f"{recipe.name}, the weights of the run", recorder)
+    return Subject(str(path), f"{recipe.name}, the weights of the run", recipe, recorder)
 
 
 def in_words(subject: Subject, step: int = 0, sample: int = 0, layer: str | None = None) -> str:
     """The story of the training step that follows `step` others."""
     recorder = subject.recorder
-    if sample >= recorder.rows:
-        raise SettingError(f"--sample {sample}: a batch has {recorder.rows:,} samples, from 0 to {recorder.rows - 1:,}")
+    _check_sample(recorder, sample)
     recorder.train(step)
     parts = recorder.record(sample, quotients=layer is None)
     entries = [entry for part in parts for entry in part.entries]
@@ -57,3 +58,16 @@ def in_words(subject: Subject, step: int = 0, sample: int = 0, layer: str | None
     trained = f", trained for {step:,} step{'s' * (step > 1)}" if step else ""
     title = f"{subject.name}: {subject.about}{trained}"
     return story(title, parts, sample, layer)
+
+
+def as_page(subject: Subject, path: FileName, last: int = 100, sample: int = 0) -> None:
+    """Write the page of the steps 0, 10, 100 … up to `last`, looked into while training."""
+    recorder = subject.recorder
+    _check_sample(recorder, sample)
+    steps = html.record(recorder, subject.recipe, last, sample)
+    html.write(path, f"{subject.name}: {subject.about}", steps, html.chapters(recorder.kernels), sample)
+
+
+def _check_sample(recorder, sample):
+    if sample >= recorder.rows:
+        raise SettingError(f"--sample {sample}: a batch has {recorder.rows:,} samples, from 0 to {recorder.rows - 1:,}")

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 CELLS = 8  # numbers of a sample's column that are kept
 POINTS = 4_096  # numbers of an array that a histogram is made from
+KEPT = 64  # samples of which all numbers are kept
+SMALL = 10_000  # parameters of a network of which every tensor's largest gradient is checked
 TERMS = 3  # of a product's sum that are kept
 FLAT = 0.01  # a derivative below it lets hardly anything through: a unit that is dead or saturated
 # What the kernels' docstrings call scratch, where a call changes it; and constants of the data's shape.
@@ -190,6 +192,7 @@ class Move:
     settings           those of the optimiser, rate as of this step.
     step               which update of the network it is, from 1.
     by_hand, quotient  the same gradient in float64, as the hand-written code has it, and by differences.
+    checked            the same of the largest gradient of every parameter tensor, where the network is small.
     """
 
     name: str
@@ -200,17 +203,32 @@ class Move:
     after: dict[str, float]
     by_hand: float | None = None
     quotient: Quotient | None = None
+    checked: dict[str, Checked] = field(default_factory=dict)
+
+
+@dataclass
+class Checked:
+    """The largest gradient of a parameter tensor: where it is, and its value in float64 by hand and by differences."""
+
+    index: tuple[int, ...]
+    by_hand: float
+    quotient: Quotient
 
 
 @dataclass
 class Part:
-    """One side's step. `title` is the step's own, `rows` what a sample's number counts to."""
+    """One side's step. `title` is the step's own, `rows` what a sample's number counts to.
+
+    samples  name -> (n, numbers of a sample), the first of the batch: "real" rows of the discriminator's step; of the
+             generator's the rows "made", and "gradient", ∂L/∂x of these as the discriminator hands it back.
+    """
 
     side: str
     title: str
     rows: int
     entries: list[Entry]
     note: str = ""
+    samples: dict[str, Array] = field(default_factory=dict)
 
 
 # ------------------------------------------------------------------------------------------------- what kernels say
@@ -249,6 +267,12 @@ class Recorder:
         steps = settings.discriminator_steps, settings.generator_steps
         self.gan, self._step = gan, TrainingStep(gan, data, settings.batch_size, rng, *steps)
         self.rows, self.done = self._step.rows, 0
+
+    @property
+    def kernels(self) -> dict[str, Kernel]:
+        """name -> every kernel of the step."""
+        steps = [step for step in (self._step.discriminator, self._step.generator) if step]
+        return {call.name: call.kernel for step in steps for call in step.calls}
 
     def train(self, steps: int) -> None:
         """Go on for so many training steps."""
@@ -301,7 +325,8 @@ class Recorder:
             notes.append(f"rows 0 to {len(real) - 1:,} of its batch are real, those behind them are fakes")
         if not due:
             notes.append(f"the penalty is left out here: it is part of every {gan.penalty.every:,}th step")
-        return Part("discriminator", step.title, len(real), entries, "\n".join(notes))
+        samples = {"real": np.array(real[:KEPT], np.float64).reshape(len(real[:KEPT]), -1)}
+        return Part("discriminator", step.title, len(real), entries, "\n".join(notes), samples)
 
     def _generator(self, sample, quotients, noise, real, conditions):
         gan, step, problem = self.gan, self._step.generator, None
@@ -314,7 +339,9 @@ class Recorder:
         entries = walk.run(step.calls, lambda call: len(noise))
         more = len(self._step.generator_steps) - 1
         note = f"{more} more generator steps like it follow, each on fresh noise" if more else ""
-        return Part("generator", step.title, len(noise), entries, note)
+        features = math.prod(gan.discriminator.shapes[0])
+        samples = {name: np.concatenate(found)[-features:, :KEPT].T for name, found in walk.ends.items()}
+        return Part("generator", step.title, len(noise), entries, note, samples)
 
     def _samples(self, call, updates, step):
         """How many samples a call of the discriminator's step works on, after so many updates."""
@@ -345,6 +372,7 @@ class _Walk:
         self._optimizer = gan.generator_optimizer if side == "generator" else gan.discriminator_optimizer
         self._frozen = (gan.discriminator if side == "generator" else gan.generator).name
         self.updates, self._open = 0, {}
+        self.ends = {}  # the generator's output and its gradient, as blocks
 
     def run(self, calls: list[Call], samples: Callable[[Call], int]) -> list[Entry]:
         """The entries of these calls; `samples` says how many samples a call works on."""
@@ -394,8 +422,21 @@ class _Walk:
                 entry.derivative.join(found)
             else:
                 entry.derivative = found
+        if self._side == "generator" and not of_weights and ends:
+            self._keep(call, entry, next(iter(ends.values())), rows)
         if call.is_product and entry.worked is None:
             entry.worked = _worked(call, 0 if of_weights else self._sample)
+
+    def _keep(self, call, entry, out, rows):
+        """Keep what may be the generator's output, the last that it makes, or the last that the discriminator hands
+        back. In front of an input that is joined stands its condition: the rear is what counts.
+        """
+        generator, discriminator, _ = (network.name for network in self._networks)
+        ends = {(generator, "forward"): "made", (discriminator, BACKWARD): "gradient"}
+        name = ends.get((call.network, call.direction))
+        if name and out.size % rows == 0:
+            columns = np.array(out[..., :-1, :] if "out1" in call.arguments else out, np.float64).reshape(-1, rows)
+            self.ends[name] = [*(self.ends[name] if entry.calls > 1 else []), columns]
 
     def _note(self, kept, name, values, array, rows):
         """Keep an array's numbers; of a further block, join them, unless it is the same array over again."""
@@ -431,10 +472,18 @@ class _Walk:
             flat = int(np.ravel_multi_index(place, self._problem.base[name].shape))
             entry.move.by_hand = float(self._problem.analytic[name].flat[flat])
             entry.move.quotient = quotient(self._problem, name, flat)
+            if network.values.size <= SMALL:
+                entry.move.checked = {tensor: self._checked(tensor) for tensor in network.parameters()}
         entry.reads["gradient"] = numbers("gradient", before["gradient"], 0, 0)
         entry.writes["theta"] = numbers("theta", after["theta"], 0, 0)
         entry.writes["move"] = numbers("move", after["theta"] - before["theta"], 0, 0)
         self.updates += 1
+
+    def _checked(self, tensor):
+        gradient = self._problem.analytic[tensor]
+        at = int(np.argmax(np.abs(gradient)))
+        place = tuple(map(int, np.unravel_index(at, gradient.shape)))
+        return Checked(place, float(gradient.flat[at]), quotient(self._problem, tensor, at))
 
 
 def _arrays(call):

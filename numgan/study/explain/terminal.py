@@ -44,7 +44,7 @@ class _Teller:
             self._number += 1
             if self._layer and not entry.is_of(self._layer):
                 continue
-            if (now := _heading(entry)) != heading:
+            if (now := heading_of(entry)) != heading:
                 heading = now
                 yield f"\n── {now} {'─' * (WIDTH - 4 - len(now))}"
                 yield from self._pass(entry)
@@ -96,7 +96,7 @@ class _Teller:
             yield _row(name, found)
             self._last = found
         if entry.worked and not (known and not self._layer):
-            yield from _wrapped(_sum(_label("out", entry), entry.worked), "    ")
+            yield from _wrapped(_sum(label("out", entry), entry.worked), "    ")
         if entry.move:
             yield from _move(entry.move)
 
@@ -113,10 +113,10 @@ class _Teller:
         yield from ((NAMES.get(name, name), found) for name, found in reads)
         if entry.derivative:
             yield "f′", entry.derivative
-        yield from ((_label(name, entry), found) for name, found in entry.writes.items())
+        yield from ((label(name, entry), found) for name, found in entry.writes.items())
 
 
-def _label(name, entry):
+def label(name: str, entry: Entry) -> str:
     """What a result is called: `out` by the left side of the formula, one that no other result is called by."""
     own = NAMES.get(name, name)
     taken = {NAMES.get(other, other) for other in entry.writes}
@@ -124,7 +124,8 @@ def _label(name, entry):
     return sides[0] if own == "out" and sides else own
 
 
-def _heading(entry: Entry) -> str:
+def heading_of(entry: Entry) -> str:
+    """Which pass a call belongs to."""
     if entry.penalty:
         return "the penalty" if entry.direction == "penalty" else f"the penalty: {entry.direction}"
     if entry.layer == "loss":
