@@ -105,6 +105,16 @@ def test_other_recipes_have_pages_too(name, tmp_path):
             assert any(sample["gradient"])
 
 
+def test_a_gather_shows_the_image_that_it_looks_at(tmp_path):
+    recipe, settings = small("mnist-dcgan")
+    recorder = explain.of_recipe(recipe, settings).recorder
+    parts = recorder.record(sample=2, quotients=False)
+    real = parts[0].samples["real"][2].reshape(28, 28)
+    first = next(e for e in parts[0].entries if e.window and (e.network, e.direction) == ("discriminator", "forward"))
+    np.testing.assert_array_equal(first.window.image, real)
+    assert first.window.size == (4, 4) and first.window.positions == (14, 14) and first.window.strides == (2, 2)
+
+
 def test_the_command_writes_it(tmp_path, call):
     status, out, err = call("explain", "sine", "--batch-size", "8", "--step", "0", "--html", "page.html")
     assert (status, out, err) == (0, "page.html\n", "")
@@ -122,15 +132,19 @@ def test_the_steps_looked_into_are_powers_of_ten_and_the_last():
 # ---------------------------------------------------------------------------------------------------- formulas
 
 
+SQUARE = "<msup><mi>y</mi><mrow><mn>2</mn></mrow></msup>"
+SUM = "<mrow><mo>(</mo><mi>σ</mi><mo>+</mo><mi>ε</mi><mo>)</mo></mrow>"
+POWER = "<mrow><mo>−</mo><msub><mi>x</mi><mrow><mi>i</mi></mrow></msub></mrow>"
+
+
 @pytest.mark.parametrize(
     ("text", "mathml", "rest"),
     [
-        ("dx = dy·(1 − y²).", "<mi>dx</mi><mo>=</mo><mi>dy</mi><mo>·</mo><mrow><mo>(</mo><mn>1</mn><mo>−</mo><msup>"
-         "<mi>y</mi><mrow><mn>2</mn></mrow></msup><mo>)</mo></mrow>", ""),
-        ("s = √(σ + ε), as it is.", "<mi>s</mi><mo>=</mo><msqrt><mrow><mo>(</mo><mi>σ</mi><mo>+</mo><mi>ε</mi><mo>)</mo>"
-         "</mrow></msqrt>", "as it is."),
-        ("y = e^−x_i where x > 0.", "<mi>y</mi><mo>=</mo><msup><mi>e</mi><mrow><mo>−</mo><msub><mi>x</mi><mrow><mi>i</mi>"
-         "</mrow></msub></mrow></msup>", "where x > 0."),
+        ("dx = 1 − y².", f"<mi>dx</mi><mo>=</mo><mn>1</mn><mo>−</mo>{SQUARE}", ""),
+        ("s = √(σ + ε), as it is.", f"<mi>s</mi><mo>=</mo><msqrt>{SUM}</msqrt>", "as it is."),
+        ("y = e^−x_i where x > 0.", f"<mi>y</mi><mo>=</mo><msup><mi>e</mi>{POWER}</msup>", "where x > 0."),
+        ("y ← W·[x; 1]ᵀ", "<mi>y</mi><mo>←</mo><mi>W</mi><mo>·</mo><msup><mrow><mo>[</mo><mi>x</mi><mo>;</mo>"
+         "<mn>1</mn><mo>]</mo></mrow><mrow><mi>T</mi></mrow></msup>", ""),
     ],
 )  # fmt: skip
 def test_an_equation_becomes_mathml(text, mathml, rest):
@@ -180,7 +194,8 @@ const look = () => ({
   heading: text(document.querySelector("#call h2")),
   math: document.querySelectorAll("#call math").length,
   why: document.querySelector("#call .why") && text(document.querySelector("#call .why")),
-  rows: [...document.querySelectorAll("#call .rows tbody tr")].map((r) => [r.querySelector("th").firstChild.textContent, ...[...r.querySelectorAll("td")].map(text)]),
+  rows: [...document.querySelectorAll("#call .rows tbody tr")].map((row) =>
+    [row.querySelector("th").firstChild.textContent, ...[...row.querySelectorAll("td")].map(text)]),
   certificates: [...document.querySelectorAll("#call .gradient")].map((g) => {
     const c = document.getElementById(g.getAttribute("aria-describedby"));
     const before = getComputedStyle(c).display;
@@ -189,9 +204,20 @@ const look = () => ({
   }),
 });
 const buttons = () => [...document.querySelectorAll("button.call")];
-const inOrder = () => buttons().sort((a, b) => a.dataset.part - b.dataset.part || a.dataset.call - b.dataset.call);
+const inOrder = () => buttons().sort(({ dataset: a }, { dataset: b }) => a.part - b.part || a.call - b.call);
 for (const b of inOrder()) { b.click(); found.calls.push(look()); }
 found.pressed = document.querySelectorAll('button.call[aria-pressed="true"]').length;
+const gathers = buttons().filter((b) => text(b).startsWith("gather"));
+found.patches = gathers.slice(0, 1).map((b) => {
+  b.click();
+  const canvas = document.querySelector("#call .window canvas"), patch = document.querySelector("#call .patch");
+  const before = text(patch);
+  canvas.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
+  const moved = text(patch), box = canvas.getBoundingClientRect();
+  const there = { clientX: box.left + box.width / 4, clientY: box.top + box.height / 4 };
+  canvas.dispatchEvent(new PointerEvent("pointermove", there));
+  return [before, moved, text(patch)];
+});
 found.frozen = document.querySelectorAll("td.frozen button.call").length;
 const [first, second] = inOrder();
 first.focus();
@@ -204,10 +230,12 @@ slider.value = slider.max;
 slider.dispatchEvent(new Event("input"));
 found.after = [look(), text(document.getElementById("done"))];
 const canvas = document.querySelector("#ends canvas");
-const pixels = new Set(new Uint32Array(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.buffer));
+const drawn = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+const pixels = new Set(new Uint32Array(drawn.data.buffer));
 found.canvas = [pixels.size, canvas.getAttribute("aria-label")];
 document.documentElement.style.width = "390px";
-found.widest = Math.max(...[...document.querySelectorAll("header > *, main > *, #chain > *, #side > * > *")].map((e) => e.getBoundingClientRect().right));
+const blocks = [...document.querySelectorAll("header > *, main > *, #chain > *, #side > * > *")];
+found.widest = Math.max(...blocks.map((block) => block.getBoundingClientRect().right));
 const pre = document.createElement("pre");
 pre.id = "found";
 pre.textContent = JSON.stringify(found);
@@ -276,3 +304,22 @@ def test_in_a_browser_the_slider_changes_the_numbers_and_a_gradient_shows_its_di
             assert shown(limit[1]) == pytest.approx(by_hand, rel=1e-7)
     colours, said = found["canvas"]
     assert colours > 50 and "64 real and 32 made points" in said
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+def test_in_a_browser_a_convolution_shows_the_patch_under_the_pointer(tmp_path):
+    explain.as_page(explain.of_recipe(*small("mnist-dcgan")), tmp_path / "page.html", 0)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    found, (step,) = visit(page, tmp_path), data_of(page)["steps"]
+    assert found["errors"] == [] and len(found["calls"]) == len(calls_of(step))
+    window = next(call["window"] for call in calls_of(step) if "window" in call)
+    image, (top, left) = np.array(window["image"]).reshape(-1, window["width"]), window["before"]
+    image = np.pad(image, 8, constant_values=np.nan)
+    there = [(28 // 4 + before - 4 // 2) // 2 for before in (top, left)]  # the window whose middle is there
+    for text, (i, j) in zip(found["patches"][0], [(0, 0), (0, 1), there], strict=True):
+        head, *lines = text.splitlines()
+        assert head.startswith(f"P[0, u, v, {i}, {j}]")
+        cells = [[shown(cell) for cell in line.split()] for line in lines]
+        r, q = 8 + 2 * i - top, 8 + 2 * j - left
+        np.testing.assert_allclose(cells, image[r : r + 4, q : q + 4], rtol=6e-3)

@@ -61,11 +61,13 @@ def write(path: FileName, title: str, steps: list[dict[str, Any]], kernels: dict
 
 
 def chapters(kernels: dict[str, Kernel]) -> dict[str, dict[str, str]]:
-    """name -> what a kernel's docstring says: the equation as MathML, the rest of its first sentence, all of it."""
+    """name -> what a kernel's docstring says: the equation as MathML, the rest of its first sentence, and the rest."""
     found = {}
     for name, kernel in kernels.items():
+        first, _, more = derivation(kernel).partition("\n\n")
         row, rest = equation(formula(kernel))
-        found[name] = {"math": row, "text": rest, "derivation": derivation(kernel)}
+        behind = " ".join(first.split())[len(formula(kernel)) :].strip(" :")
+        found[name] = {"math": row, "text": rest, "derivation": "\n\n".join(filter(None, (behind, more)))}
     return found
 
 
@@ -101,6 +103,10 @@ def _entry(entry: Entry, number):
         w = entry.worked
         terms = [[_round(a), _round(b)] for a, b in w.terms]
         found["worked"] = {"column": w.column, "terms": terms, "count": w.count, "value": _round(w.value)}
+    if entry.window:
+        w = entry.window
+        found["window"] = {"image": _list(w.image, 3), "width": w.image.shape[1]}
+        found["window"] |= {name: list(getattr(w, name)) for name in ("size", "strides", "before", "positions")}
     if entry.move:
         found["move"] = _move(entry.move)
     return found

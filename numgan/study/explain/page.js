@@ -144,13 +144,58 @@ function showCall() {
   const call = callsOf(partNow())[place.call];
   const kernel = data.kernels[call.kernel];
   const numbers = [...call.reads, ...call.writes];
-  const [, ...rest] = kernel.derivation.split(/\n\n/);
   byId("call").innerHTML = `<h2>${place.call + 1}. ${escaped(call.layer || call.network)}: ${escaped(call.kernel)}</h2>` +
     `<p class="hint">${escaped(call.heading)}${call.shapes ? ` · ${escaped(call.shapes)}` : ""}${call.calls > 1 ? `, in ${call.calls} calls` : ""}</p>` +
     kernel.math + (kernel.text ? `<p>${escaped(kernel.text)}</p>` : "") +
     (call.skipped ? `<p class="why"><strong>skipped:</strong> ${escaped(call.skipped)}</p>` : rows(numbers)) +
-    (call.worked ? worked(call) : "") + (call.move ? move(call.move) : "") + certificates(call) +
-    (rest.length ? `<h3>Derivation</h3><div class="derivation">${escaped(rest.join("\n\n"))}</div>` : "");
+    (call.window ? windowBox() : "") + (call.worked ? worked(call) : "") + (call.move ? move(call.move) : "") + certificates(call) +
+    (kernel.derivation ? `<h3>Derivation</h3><div class="derivation">${escaped(kernel.derivation)}</div>` : "");
+  if (call.window) openWindow(call.window);
+}
+
+// A gather: the image, and the patch under the pointer, or where the arrow keys have led.
+function windowBox() {
+  return `<h3>The patch under the pointer</h3><p class="hint">Of the first channel; · is padding.</p><div class="window"><canvas tabindex="0" role="img" ` +
+    `aria-label="the image; arrow keys move the window"></canvas><pre class="patch" aria-live="polite"></pre></div>`;
+}
+
+function openWindow(w) {
+  const canvas = document.querySelector("#call .window canvas"), patch = document.querySelector("#call .patch");
+  const height = w.image.length / w.width, scale = Math.max(1, Math.floor(224 / Math.max(w.width, height)));
+  const low = Math.min(...w.image), high = Math.max(...w.image), g = canvas.getContext("2d"), at = [0, 0];
+  canvas.width = w.width * scale; canvas.height = height * scale;
+  const pixel = (r, q) => (r >= 0 && r < height && q >= 0 && q < w.width ? w.image[r * w.width + q] : null);
+  const draw = () => {
+    for (let r = 0; r < height; r++) {
+      for (let q = 0; q < w.width; q++) {
+        const grey = high > low ? (255 * (pixel(r, q) - low)) / (high - low) : 128;
+        g.fillStyle = `rgb(${grey},${grey},${grey})`;
+        g.fillRect(q * scale, r * scale, scale, scale);
+      }
+    }
+    const [top, left] = at.map((a, axis) => a * w.strides[axis] - w.before[axis]);
+    g.lineWidth = 3; g.strokeStyle = colour("made");
+    g.strokeRect(left * scale, top * scale, w.size[1] * scale, w.size[0] * scale);
+    const lines = Array.from({ length: w.size[0] }, (_, u) => Array.from({ length: w.size[1] }, (_, v) => {
+      const value = pixel(top + u, left + v);
+      return (value === null ? "·" : short(value)).padStart(8);
+    }).join(""));
+    patch.textContent = `P[0, u, v, ${at.join(", ")}]\n${lines.join("\n")}`;
+  };
+  const go = (i, j) => {
+    at[0] = Math.max(0, Math.min(w.positions[0] - 1, i)); at[1] = Math.max(0, Math.min(w.positions[1] - 1, j));
+    draw();
+  };
+  canvas.addEventListener("pointermove", (event) => {
+    const box = canvas.getBoundingClientRect();
+    const r = ((event.clientY - box.top) / box.height) * height, q = ((event.clientX - box.left) / box.width) * w.width;
+    go(Math.round((r + w.before[0] - w.size[0] / 2) / w.strides[0]), Math.round((q + w.before[1] - w.size[1] / 2) / w.strides[1]));
+  });
+  canvas.addEventListener("keydown", (event) => {
+    const way = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    if (way) { event.preventDefault(); go(at[0] + way[0], at[1] + way[1]); }
+  });
+  draw();
 }
 
 function choose(part, call) {

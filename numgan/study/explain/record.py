@@ -24,6 +24,7 @@ from numgan.gradcheck.problems import discriminator_problems, generator_problem
 from numgan.gradcheck.report import Report
 from numgan.hints import Array, Kernel, Rng, Source
 from numgan.kernels import activations, dropout
+from numgan.kernels.convolution import gather
 
 if TYPE_CHECKING:
     from numgan.gan.model import GAN
@@ -140,6 +141,17 @@ class Worked:
 
 
 @dataclass
+class Window:
+    """What a gather looks at: the first channel of a sample's image, and where the windows on it lie."""
+
+    image: Array
+    size: tuple[int, int]
+    strides: tuple[int, int]
+    before: tuple[int, int]
+    positions: tuple[int, int]
+
+
+@dataclass
 class Entry:
     """A call, or the calls that do one thing block by block.
 
@@ -165,6 +177,7 @@ class Entry:
     derivative: Numbers | None = None
     worked: Worked | None = None
     move: Move | None = None
+    window: Window | None = None
 
     def is_of(self, layer: str) -> bool:
         """Whether it is of a layer, named as dense_1 or generator.dense_1, or of one inside it."""
@@ -422,6 +435,8 @@ class _Walk:
                 entry.derivative.join(found)
             else:
                 entry.derivative = found
+        if call.kernel is gather:
+            entry.window = _window(call, self._sample)
         if self._side == "generator" and not of_weights and ends:
             self._keep(call, entry, next(iter(ends.values())), rows)
         if call.is_product and entry.worked is None:
@@ -528,6 +543,13 @@ def _worked(call, column):
     a, b, out = call.arrays
     terms = list(zip(a[0, :TERMS].tolist(), b[:TERMS, column].tolist(), strict=True))
     return Worked(column, terms, a.shape[-1], float(out[0, column]))
+
+
+def _window(call, sample):
+    image, patches = call.arguments["x"], call.arguments["out"]
+    _, kh, kw, oh, ow, _ = patches.shape[-6:]
+    own = np.array(image[0, :, :, sample], np.float64)
+    return Window(own, (kh, kw), call.arguments["strides"], call.arguments["before"], (oh, ow))
 
 
 def _named(network: Sequential, index: int) -> tuple[str, tuple[int, ...]]:
