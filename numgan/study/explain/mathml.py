@@ -10,6 +10,8 @@ import re
 import unicodedata
 from html import escape
 
+from numgan.errors import Error
+
 WORDS = (  # of more than three letters that stand in equations: functions, and arguments of kernels
     *("tanh", "sign", "mean", "slope", "count", "start", "share", "scale", "shift", "gradient", "real", "fake", "high"),
     *("running", "momentum"),
@@ -29,6 +31,10 @@ TOKEN = re.compile(
 PROSE = re.compile(r"[,:;] |\.$| (?:where|with|and|over|within|of|in) ")
 
 
+class Unreadable(Error, ValueError):
+    """What is no equation in this notation."""
+
+
 def equation(text: str) -> tuple[str, str]:
     """(the equation that a sentence begins with, as MathML, the rest of the sentence). "" for the first where it does
     not begin with one that can be read.
@@ -37,7 +43,7 @@ def equation(text: str) -> tuple[str, str]:
     head, rest = _split(text[len(mode) :])
     try:
         row = _Reader(head).row()
-    except ValueError:
+    except Unreadable:
         return "", text
     if not re.search("[=←]", head):
         return "", text
@@ -55,7 +61,7 @@ def _split(text):
 
 
 class _Reader:
-    """Reads tokens from left to right; ValueError for what it does not know."""
+    """Reads tokens from left to right; Unreadable for what it does not know."""
 
     def __init__(self, text):
         self._tokens, at = [], 0
@@ -63,7 +69,7 @@ class _Reader:
         while at < len(text):
             found = TOKEN.match(text, at)
             if not found:
-                raise ValueError(text[at])
+                raise Unreadable(text[at])
             self._tokens.append((found.lastgroup, found[0]))
             at = found.end()
         beside = zip([("", ""), *self._tokens[:-1]], self._tokens, [*self._tokens[1:], ("", "")], strict=True)
@@ -93,7 +99,7 @@ class _Reader:
 
     def _atom(self):
         if not self._tokens:
-            raise ValueError("nothing")
+            raise Unreadable("nothing")
         kind, text = self._tokens.pop(0)
         if kind == "space":
             return '<mspace width="0.4em"/>'
@@ -107,17 +113,17 @@ class _Reader:
             end = {"(": ")", "[": "]", "⟨": "⟩", "‖": "‖", "|": "|"}[text]
             inner = self.row(end)
             if not self._tokens:
-                raise ValueError(f"no {end}")
+                raise Unreadable(f"no {end}")
             self._tokens.pop(0)
             return f"<mrow><mo>{text}</mo>{inner}<mo>{end}</mo></mrow>"
         if kind == "operator":
             return f"<mo>{escape(text)}</mo>"
-        raise ValueError(text)
+        raise Unreadable(text)
 
 
 def _word(text):
     if sum(c.isalpha() for c in text) > 3 and text not in WORDS:
-        raise ValueError(text)
+        raise Unreadable(text)
     return _name(text)
 
 
