@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def write(path: FileName, title: str, steps: list[dict[str, Any]], kernels: dict
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     page = (HERE / "page.html").read_text(encoding="utf-8")
     for name, piece in (
-        ("{{title}}", f"numgan explain {title}"),
+        ("{{title}}", escape(f"numgan explain {title}")),
         ("{{style}}", (HERE / "page.css").read_text(encoding="utf-8")),
         ("{{script}}", (HERE / "page.js").read_text(encoding="utf-8")),
         ("{{data}}", text),

@@ -6,6 +6,7 @@ operators, functions by name. What it does not know it leaves alone: then there 
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from html import escape
@@ -72,9 +73,10 @@ class _Reader:
                 raise Unreadable(text[at])
             self._tokens.append((found.lastgroup, found[0]))
             at = found.end()
-        beside = zip([("", ""), *self._tokens[:-1]], self._tokens, [*self._tokens[1:], ("", "")], strict=True)
-        gap = ("word", "space", "word")  # W and b of [W b]
-        self._tokens = [now for (a, _), now, (b, _) in beside if now[0] != "space" or (a, now[0], b) == gap]
+        kinds = ["", *(kind for kind, _ in self._tokens), ""]
+        gaps = ["word", "space", "word"]  # as between W and b of [W b]
+        kept = [kinds[i + 1] != "space" or kinds[i : i + 3] == gaps for i in range(len(self._tokens))]
+        self._tokens = list(itertools.compress(self._tokens, kept))
 
     def row(self, until: str = "") -> str:
         """Everything up to a closing bracket."""
