@@ -182,6 +182,8 @@ def test_contrast_is_as_wcag_aa_asks(mode):
     text += [(a, "paper") for a in ("real", "made")]
     for a, b in text:
         assert max(light(a), light(b)) / min(light(a), light(b)) >= 4.5, (a, b)
+    moving = style.partition("@media (prefers-reduced-motion: no-preference)")[0]
+    assert not re.search("transition|animation|smooth", moving)  # nothing moves unless it may
     assert max(light("bar"), light("field")) / min(light("bar"), light("field")) >= 3
 
 
@@ -300,7 +302,7 @@ def test_in_a_browser_the_slider_changes_the_numbers_and_a_gradient_shows_its_di
         assert (hidden, seen) == ("none", "block")
         by_hand = shown(re.search(r"by hand +(\S+)", text)[1])
         assert shown(gradient.split("= ")[1]) == pytest.approx(by_hand, rel=1e-4)
-        if limit := re.search(r"as h shrinks → (\S+) ±", text):
+        if limit := re.search(r"as h shrinks +→ (\S+) ±", text):
             assert shown(limit[1]) == pytest.approx(by_hand, rel=1e-7)
     colours, said = found["canvas"]
     assert colours > 50 and "64 real and 32 made points" in said

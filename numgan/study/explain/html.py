@@ -20,7 +20,7 @@ from numgan.hints import Array, FileName, Kernel
 from numgan.study import plots
 from numgan.study.explain.mathml import equation
 from numgan.study.explain.record import Entry, Move, Numbers, Recorder, derivation, formula
-from numgan.study.explain.terminal import heading_of, label
+from numgan.study.explain.terminal import certificate, heading_of, label, move_lines
 
 BINS = 24  # of a histogram
 CELLS = (48, 36)  # of the map of the plane
@@ -130,19 +130,10 @@ def _numbers(n: Numbers, name):
 
 
 def _move(move: Move):
-    from_quotient = {"step", "above", "below", "central", "value", "uncertainty"}
     checked = {
-        f"{name}[{', '.join(map(str, c.index))}]": {"byHand": _round(c.by_hand, 12)}
-        | {key: _round(getattr(c.quotient, key), 12) for key in from_quotient}
-        for name, c in move.checked.items()
+        name: {"byHand": _round(c.by_hand, 5), "text": "\n".join(certificate(c))} for name, c in move.checked.items()
     }
-    if move.quotient:
-        checked[move.name] = {"byHand": _round(move.by_hand, 12)}
-        checked[move.name] |= {key: _round(getattr(move.quotient, key), 12) for key in from_quotient}
-    numbers = {key: {k: _round(v, 8) for k, v in getattr(move, key).items()} for key in ("before", "after")}
-    settings = {k: v for k, v in move.settings.items() if isinstance(v, int | float | str)}
-    about = {"name": move.name, "optimizer": move.optimizer, "step": move.step}
-    return {**about, "settings": settings, **numbers, "checked": checked}
+    return {"text": "\n".join(move_lines(move)), "checked": checked}
 
 
 def _ends(parts, plane, gan):

@@ -200,12 +200,12 @@ class Entry:
 class Move:
     """One weight's step: what an update did to the one with the largest gradient.
 
-    name               "dense_1.weight[0, 3]".
-    before, after      argument's name -> number: theta, gradient, and the optimiser's own.
-    settings           those of the optimiser, rate as of this step.
-    step               which update of the network it is, from 1.
-    by_hand, quotient  the same gradient in float64, as the hand-written code has it, and by differences.
-    checked            the same of the largest gradient of every parameter tensor, where the network is small.
+    name           "dense_1.weight[0, 3]".
+    before, after  argument's name -> number: theta, gradient, and the optimiser's own.
+    settings       those of the optimiser, rate as of this step.
+    step           which update of the network it is, from 1.
+    checked        name of a weight -> its gradient beside a difference: of this one, and where the network is small
+                   of that with the largest gradient in each tensor. Empty in later updates of the step.
     """
 
     name: str
@@ -214,16 +214,13 @@ class Move:
     step: int
     before: dict[str, float]
     after: dict[str, float]
-    by_hand: float | None = None
-    quotient: Quotient | None = None
     checked: dict[str, Checked] = field(default_factory=dict)
 
 
 @dataclass
 class Checked:
-    """The largest gradient of a parameter tensor: where it is, and its value in float64 by hand and by differences."""
+    """A gradient in float64, as the hand-written code has it, and by differences."""
 
-    index: tuple[int, ...]
     by_hand: float
     quotient: Quotient
 
@@ -476,7 +473,7 @@ class _Walk:
         after = call.arguments
         name, place = _named(network, index)
         entry.move = Move(
-            name=f"{name}[{', '.join(map(str, place))}]",
+            name=_spelt(name, place),
             optimizer=type(self._optimizer).__name__,
             settings=self._optimizer.config() | {"learning_rate": rate},
             step=self._optimizer.steps,
@@ -484,21 +481,26 @@ class _Walk:
             after={k: float(a.flat[index]) for k, a in after.items()},
         )
         if self._problem and not self.updates:  # it is of the first update, at the weights before that
-            flat = int(np.ravel_multi_index(place, self._problem.base[name].shape))
-            entry.move.by_hand = float(self._problem.analytic[name].flat[flat])
-            entry.move.quotient = quotient(self._problem, name, flat)
-            if network.values.size <= SMALL:
-                entry.move.checked = {tensor: self._checked(tensor) for tensor in network.parameters()}
+            entry.move.checked = dict(self._checked(network, name, place))
         entry.reads["gradient"] = numbers("gradient", before["gradient"], 0, 0)
         entry.writes["theta"] = numbers("theta", after["theta"], 0, 0)
         entry.writes["move"] = numbers("move", after["theta"] - before["theta"], 0, 0)
         self.updates += 1
 
-    def _checked(self, tensor):
-        gradient = self._problem.analytic[tensor]
-        at = int(np.argmax(np.abs(gradient)))
-        place = tuple(map(int, np.unravel_index(at, gradient.shape)))
-        return Checked(place, float(gradient.flat[at]), quotient(self._problem, tensor, at))
+    def _checked(self, network, name, place):
+        """(spelt name, `Checked`) of one weight, and of the largest gradient in each tensor of a small network."""
+        claims, places = self._problem.analytic, {}
+        if network.values.size <= SMALL:
+            for tensor in network.parameters():
+                at = np.unravel_index(np.argmax(np.abs(claims[tensor])), claims[tensor].shape)
+                places[tensor] = tuple(map(int, at))
+        for tensor, at in dict.fromkeys([(name, place), *places.items()]):
+            flat = int(np.ravel_multi_index(at, claims[tensor].shape))
+            yield _spelt(tensor, at), Checked(float(claims[tensor].flat[flat]), quotient(self._problem, tensor, flat))
+
+
+def _spelt(name, place):
+    return f"{name}[{', '.join(map(str, place))}]"
 
 
 def _arrays(call):

@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Iterator
 
 from numgan.nn import second_order
-from numgan.study.explain.record import FLAT, Entry, Move, Numbers, Part, Worked, formula, left_sides
+from numgan.study.explain.record import FLAT, Checked, Entry, Move, Numbers, Part, Worked, formula, left_sides
 
 WIDTH = 80
 SHORT = 60  # entries that are told in full
@@ -98,7 +98,8 @@ class _Teller:
         if entry.worked and not (known and not self._layer):
             yield from _wrapped(_sum(label("out", entry), entry.worked), "    ")
         if entry.move:
-            yield from _move(entry.move)
+            more = certificate(entry.move.checked[entry.move.name]) if entry.move.checked else []
+            yield from (f"    {line}" for line in [*move_lines(entry.move), *more])
 
     def _rows(self, entry):
         """(name, numbers) to be shown: what came in, unless that was the last row; f′; what goes out. Of a layer told
@@ -173,22 +174,24 @@ def _sum(name: str, worked: Worked) -> str:
     return f"{name}[0, {worked.column}] = {terms}{more} = {_short(worked.value)}"
 
 
-def _move(move: Move) -> Iterator[str]:
-    """A weight's way through the update, and its gradient beside a difference."""
+def move_lines(move: Move) -> list[str]:
+    """A weight's way through the update."""
     g, theta = move.before["gradient"], move.before["theta"]
-    yield f"    {move.name} has the largest gradient:"
-    yield f"      θ = {theta:.8g}, g = ∂L/∂θ = {g:.8g}"
-    yield from _adam(move) if move.optimizer == "Adam" else [f"    θ ← {move.after['theta']:.8g}"]
-    if move.quotient:
-        q = move.quotient
-        yield f"    Is g right? In float64, with h = {q.step:.3g} (see numgan gradcheck):"
-        yield f"      [L(θ + h) − L(θ − h)]/2h = ({q.above:.9g} − {q.below:.9g})/{2 * q.step:.3g}"
-        yield f"                               = {q.central:.9g}"
-        if math.isfinite(q.uncertainty):
-            yield f"      as h shrinks             → {q.value:.12g} ± {q.uncertainty:.0e}"
-        else:
-            yield "      as h shrinks             → nothing: θ is at a kink"
-        yield f"      by hand                    {move.by_hand:.12g}"
+    head = [f"{move.name} has the largest gradient:", f"  θ = {theta:.8g}, g = ∂L/∂θ = {g:.8g}"]
+    return head + (list(_adam(move)) if move.optimizer == "Adam" else [f"θ ← {move.after['theta']:.8g}"])
+
+
+def certificate(checked: Checked) -> list[str]:
+    """A gradient beside its difference quotient."""
+    q = checked.quotient
+    limit = f"{q.value:.12g} ± {q.uncertainty:.0e}" if math.isfinite(q.uncertainty) else "nothing: θ is at a kink"
+    return [
+        f"In float64, with h = {q.step:.3g} (see numgan gradcheck):",
+        f"  [L(θ + h) − L(θ − h)]/2h = ({q.above:.9g} − {_factor(q.below, 9)})/{2 * q.step:.3g}",
+        f"                           = {q.central:.9g}",
+        f"  as h shrinks             → {limit}",
+        f"  by hand                    {checked.by_hand:.12g}",
+    ]
 
 
 def _adam(move):
@@ -200,15 +203,15 @@ def _adam(move):
     paper = theta - alpha * (m / c1) / (math.sqrt(v / c2) + epsilon)
     keras = theta - alpha * math.sqrt(c2) / c1 * m / (math.sqrt(v) + epsilon)
     this = {name: "  ← this one" if name == move.settings["form"] else "" for name in ("paper", "keras")}
-    yield f"    Adam, update t = {t:,}, α = {alpha:g}, β₁ = {beta1:g}, β₂ = {beta2:g}, ε = {epsilon:g}:"
-    yield f"      m = β₁·m + (1 − β₁)·g  = {beta1:g}·{_factor(m0, 4)} + {1 - beta1:.4g}·{_factor(g, 4)} = {m:.5g}"
-    yield f"      v = β₂·v + (1 − β₂)·g² = {beta2:g}·{_factor(v0, 4)} + {1 - beta2:.4g}·{g * g:.4g} = {v:.5g}"
-    yield f"      m̂ = m/(1 − β₁ᵗ) = {m:.5g}/{c1:.5g} = {m / c1:.5g}"
-    yield f"      v̂ = v/(1 − β₂ᵗ) = {v:.5g}/{c2:.5g} = {v / c2:.5g}"
-    yield f"      paper: θ − α·m̂/(√v̂ + ε) = {paper:.8g}{this['paper']}"
-    yield f"      Keras: θ − α·√(1 − β₂ᵗ)/(1 − β₁ᵗ)·m/(√v + ε) = {keras:.8g}{this['keras']}"
-    yield f"    The kernel keeps m/(1 − β₁) = {move.after['m']:.5g} and v/(1 − β₂) = {move.after['v']:.5g},"
-    yield f"      and leaves θ = {move.after['theta']:.8g}"
+    yield f"Adam, update t = {t:,}, α = {alpha:g}, β₁ = {beta1:g}, β₂ = {beta2:g}, ε = {epsilon:g}:"
+    yield f"  m = β₁·m + (1 − β₁)·g  = {beta1:g}·{_factor(m0, 4)} + {1 - beta1:.4g}·{_factor(g, 4)} = {m:.5g}"
+    yield f"  v = β₂·v + (1 − β₂)·g² = {beta2:g}·{_factor(v0, 4)} + {1 - beta2:.4g}·{g * g:.4g} = {v:.5g}"
+    yield f"  m̂ = m/(1 − β₁ᵗ) = {m:.5g}/{c1:.5g} = {m / c1:.5g}"
+    yield f"  v̂ = v/(1 − β₂ᵗ) = {v:.5g}/{c2:.5g} = {v / c2:.5g}"
+    yield f"  paper: θ − α·m̂/(√v̂ + ε) = {paper:.8g}{this['paper']}"
+    yield f"  Keras: θ − α·√(1 − β₂ᵗ)/(1 − β₁ᵗ)·m/(√v + ε) = {keras:.8g}{this['keras']}"
+    yield f"The kernel keeps m/(1 − β₁) = {move.after['m']:.5g} and v/(1 − β₂) = {move.after['v']:.5g},"
+    yield f"  and leaves θ = {move.after['theta']:.8g}"
 
 
 def _wrapped(text, indent):
