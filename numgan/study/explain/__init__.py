@@ -12,7 +12,7 @@ from typing import Any
 from numgan.hints import FileName
 from numgan.study import runs
 from numgan.study.explain import html
-from numgan.study.explain.record import Recorder
+from numgan.study.explain.recorder import Recorder
 from numgan.study.explain.terminal import story
 from numgan.study.settings import SettingError, brief
 

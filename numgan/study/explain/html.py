@@ -19,7 +19,8 @@ from numgan.files import atomic_write
 from numgan.hints import Array, FileName, Kernel
 from numgan.study import plots
 from numgan.study.explain.mathml import equation
-from numgan.study.explain.record import Entry, Move, Numbers, Recorder, derivation, formula
+from numgan.study.explain.record import Entry, Move, Numbers, derivation, formula
+from numgan.study.explain.recorder import Recorder
 from numgan.study.explain.terminal import certificate, heading_of, label, move_lines
 
 BINS = 24  # of a histogram
