@@ -30,7 +30,7 @@ from numgan.gan.equilibrium import TOLERANCE as TOLERANCE_OF_HALF
 from numgan.gan.fit import NonFiniteError
 from numgan.gradcheck import faults, own
 from numgan.gradcheck.check import TOLERANCE
-from numgan.study import checks, plots, profiling, recipes, runs, seeds
+from numgan.study import checks, explain, plots, profiling, recipes, runs, seeds
 from numgan.study.exercises import command as exercise
 from numgan.study.settings import SettingError, brief, setting_rows, with_overrides
 from numgan.study.signals import stop_status, stopping_signals
@@ -261,6 +261,22 @@ def _parser():
     sub.add_argument("--batch-size", metavar="N", help="the same as --set batch_size=N")
     _add_set(sub)
 
+    sub = command("explain", _explain, "tell one training step call by call: the formulas, with the step's numbers")
+    sub.add_argument("what", metavar="RECIPE|RUN", help="a recipe with fresh weights of seed 0, or a run directory")
+    sub.add_argument(
+        "--step",
+        type=_steps,
+        metavar="N",
+        help="train for N steps first (default 0); of a run, N more, which it does not keep; with --html look into "
+        "the steps 0, 10, 100 … up to N on the way (default 100)",
+    )
+    sub.add_argument("--html", metavar="FILE", help="write a page to look around in, one file that needs no network")
+    sub.add_argument("--layer", metavar="NAME", help="tell of this layer alone, as dense_1, and all that it reads")
+    sub.add_argument("--sample", type=_natural, default=0, metavar="I", help="whose numbers are shown (default 0)")
+    sub.add_argument("--data", metavar="DIR|full", help="the recipe's data, as for numgan train")
+    sub.add_argument("--batch-size", metavar="N", help="the same as --set batch_size=N")
+    _add_set(sub)
+
     sub = command(
         "gradcheck", _gradcheck, "check the hand-written gradients against differences, and all other formulas"
     )
@@ -321,6 +337,10 @@ def _natural(text):
     if not re.fullmatch("[0-9]{1,20}", text) or int(text) >= runs.SEEDS:
         raise argparse.ArgumentTypeError(f"expected a whole number from 0 up, below 2⁶⁴, got {brief(text)!r}")
     return int(text)
+
+
+def _steps(text):
+    return 0 if text == "0" else _positive(text)
 
 
 def _positive(text):
@@ -525,6 +545,28 @@ def _profile(arguments):
     rows = recipe.load(None, settings)[0]
     gan = recipe.build(settings.for_data(rows), weights_rng, "float32")
     print(profiling.table(*profiling.profile(gan, rows, settings.batch_size, training_rng, arguments.repeats)))
+
+
+def _explain(arguments):
+    chosen = {name: getattr(arguments, name) for name in ("data", "batch_size", "set") if getattr(arguments, name)}
+    if arguments.what in recipes.RECIPES:
+        recipe = recipes.get(arguments.what)
+        subject = explain.of_recipe(recipe, _settings(recipe, arguments), arguments.data)
+    elif chosen:
+        raise SettingError(f"--{next(iter(chosen)).replace('_', '-')} cannot be given with a run, which has its own")
+    elif not Path(arguments.what).is_dir():
+        raise SettingError(
+            f"{brief(arguments.what)} is no recipe and no run; the recipes are {', '.join(recipes.RECIPES)}"
+        )
+    else:
+        subject = explain.of_run(arguments.what)
+    if arguments.html is None:
+        print(explain.in_words(subject, arguments.step or 0, arguments.sample, arguments.layer))
+        return
+    if arguments.layer:
+        raise SettingError("--layer cannot be given with --html, whose page tells of all layers")
+    explain.as_page(subject, arguments.html, 100 if arguments.step is None else arguments.step, arguments.sample)
+    print(arguments.html)
 
 
 def _between(top):

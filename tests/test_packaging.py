@@ -36,6 +36,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
     modules = {str(p.relative_to(ROOT)) for p in (ROOT / "numgan").rglob("*.py")}
     assert modules <= names
     assert {"numgan/py.typed", "numgan/data/classifier.npz", "numgan/data/README.md"} <= names
+    assert {f"numgan/study/explain/page.{kind}" for kind in ("html", "css", "js")} <= names
     assert len([name for name in names if name.startswith("numgan/data/mnist_5k/")]) >= 3
     assert {f"numgan/data/emoji_64/{name}" for name in ("emoji.npz", "names.txt", "README.md")} <= names
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"numgan"}

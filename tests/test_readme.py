@@ -10,7 +10,7 @@ import numpy as np
 from numgan import cli
 from numgan.gradcheck import faults
 from numgan.nn.registry import LAYERS
-from numgan.study import recipes
+from numgan.study import explain, recipes
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -97,3 +97,10 @@ def test_the_session_of_an_exercise_is_what_happens(tmp_path, monkeypatch, capsy
 
 def test_every_layer_is_named():
     assert [name for name in LAYERS if f"`{name}`" not in README] == []
+
+
+def test_the_told_step_begins_as_it_is_printed():
+    shown = re.search(r"`numgan explain sine` tells.*?```text\n(.*?)```", README, re.DOTALL)[1]
+    sine = recipes.get("sine")
+    told = explain.in_words(explain.of_recipe(sine, sine.settings))
+    assert told.startswith(shown) and shown.count("\n") > 12

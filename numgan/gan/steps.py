@@ -156,8 +156,8 @@ class DiscriminatorStep(Step):
                 *learning_calls(gan, fake, 0, self._penalties[1]),
             ]
         super().__init__(calls)
-        penalised = {id(call) for calls in self._penalties for call in calls}
-        self._plain_runs = runs([call for call in calls if id(call) not in penalised])
+        self._penalised = {id(call) for calls in self._penalties for call in calls}
+        self._plain_runs = runs([call for call in calls if not self.penalises(call)])
         self.title = (
             f"discriminator step: {batch:,} real and {batch:,} generated rows, "
             f"{'as one batch' if joint else 'one batch after the other'}"
@@ -205,6 +205,15 @@ class DiscriminatorStep(Step):
             self._conditions.right(second, d, np.s_[..., i * batch : (i + 1) * batch])
         return calls
 
+    def penalises(self, call: Call) -> bool:
+        """Whether a call of this step is part of the penalty."""
+        return id(call) in self._penalised
+
+    @property
+    def penalty_due(self) -> bool:
+        """Whether the next run works out the penalty; a step without one has nothing to leave out."""
+        return self._optimizer.steps // self._updates % self._every == 0
+
     def fill(
         self,
         real: Array,
@@ -226,7 +235,7 @@ class DiscriminatorStep(Step):
         conditions: Mapping[str, Array] = MappingProxyType({}),
     ) -> None:
         self.fill(real, noise, mix, conditions)
-        if self._optimizer.steps // self._updates % self._every == 0:
+        if self.penalty_due:
             self._run()
         else:
             self.norms[...] = np.nan  # none is worked out

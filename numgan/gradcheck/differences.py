@@ -117,6 +117,50 @@ class Measured:
             array[where] = getattr(other, name)
 
 
+@dataclass
+class Quotient:
+    """One derivative, by differences alone.
+
+    step, above, below   h, and the function at θ + h and at θ − h.
+    central              (above − below)/2h, the terms subtracted before they are summed.
+    value, uncertainty   what is left when h shrinks, as the top of this file has it; infinite where nothing is smooth.
+    """
+
+    step: float
+    above: float
+    below: float
+    central: float
+    value: float
+    uncertainty: float
+
+
+def quotient(problem: Problem, name: str, index: int) -> Quotient:
+    """The derivative of the problem's function by coordinate `index` (flat) of tensor `name`, in one copy's memory."""
+    base = problem.base[name]
+    probe = Probe(name, index, None, max(abs(base.flat[index]), math.sqrt(np.mean(base**2))) or 1.0)
+    views, run = problem.make(1)
+    seen = []  # (h, terms at θ + h, terms at θ − h)
+
+    def terms(h):
+        for tensor, array in problem.base.items():
+            views[tensor][...] = array
+        _shift(views[name], 0, probe, h)
+        return np.array(run()[0])
+
+    def evaluate(probes, steps):
+        seen[:] = [(h, terms(h), terms(-h)) for h in steps[:, 0]]
+        pairs = np.array([[pair for _, *pair in seen]])
+        return _differences(terms(0.0), pairs, steps.T, 0.0).transpose(0, 2, 1)
+
+    measured = _measure([probe], evaluate, range(COARSE))
+    if np.isinf(measured.uncertainty[0]):
+        measured = _measure([probe], evaluate, range(COARSE + FINE))
+    h, up, down = seen[len(seen) // 2]
+    central = (up - down).sum() / (2 * h)
+    numbers = (h, up.sum(), down.sum(), central, measured.value[0], measured.uncertainty[0])
+    return Quotient(*map(float, numbers))
+
+
 def check_problem(
     problem: Problem, report: Report, rng: Rng, coordinates: int | None = None, directions: int = 0
 ) -> None:

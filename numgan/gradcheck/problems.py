@@ -266,14 +266,32 @@ def gan_problems(gan: GAN, x: Any, given: Mapping[str, Any], report: Report) -> 
     real, noise = (np.asarray(a, np.float64) for a in x)
     if len(real) != len(noise):
         raise ArgumentError(f"checking a GAN takes as many real rows as noise rows, got {len(real)} and {len(noise)}")
-    g, d = gan.generator.copy("float64"), gan.discriminator.copy("float64")
-    how = {name: getattr(gan, name) for name in ("objective", "schedule", "penalty", "conditions", "matching_aware")}
-    twin = GAN(g, d, l1_weight=gan.l1 and gan.l1.weight, **how)
     given = mapping("check_gradients: conditions", given)
     given = arrays(gan.conditions, given, len(real), gan.generator, "check_gradients")
     given = {name: np.array(c) for name, c in given.items()}
-    fakes, objective = g.predict(noise, **given), twin.objective
     mix = np.random.default_rng(len(real)).uniform(size=len(real))
+    problems = discriminator_problems(gan, real, noise, mix, given, report)
+    return [*problems, generator_problem(gan, noise, real, given, report)]
+
+
+def _twin(gan, penalised=True):
+    """The same GAN in float64, with optimisers of its own; without its penalty where a step is not `penalised`."""
+    how = {name: getattr(gan, name) for name in ("objective", "schedule", "conditions", "matching_aware")}
+    how |= {"l1_weight": gan.l1 and gan.l1.weight, "penalty": gan.penalty if penalised else None}
+    return GAN(gan.generator.copy("float64"), gan.discriminator.copy("float64"), **how)
+
+
+def discriminator_problems(
+    gan: GAN, real: Array, noise: Array, mix: Array, given: Named, report: Report, penalised: bool = True
+) -> list[Problem]:
+    """The discriminator's step on these rows, an update a problem, all at the weights as they are now.
+
+    mix  (rows,), for a penalty that mixes rows; without one it does not matter.
+    penalised  whether it is a step of which the penalty is part, if there is one. Default True.
+    """
+    twin = _twin(gan, penalised)
+    g, d, objective = twin.generator, twin.discriminator, twin.objective
+    fakes = g.predict(noise, **given)
     paid = payments(twin, {REAL: real, GENERATED: fakes}, mix, given)
     false, under = ([real, fakes], [WRONG, RIGHT]) if gan.matching_aware else ([fakes], [RIGHT])
     if gan.schedule == SEPARATE:
@@ -285,18 +303,23 @@ def gan_problems(gan: GAN, x: Any, given: Mapping[str, Any], report: Report) -> 
     claims = _claimed_gradients(step, d, twin.discriminator_optimizer, inputs, given)
     if _fingerprint(g, twin.generator_optimizer) != before:
         report.broken.append("the discriminator's step changed the generator")
-    problems = [
+    return [
         _critic_problem(objective, _with_state(d, state), rows, under, given, reals, claim, name, pays)
         for (name, rows, under, reals), (claim, state), pays in zip(batches, claims, paid[: len(claims)], strict=True)
     ]
+
+
+def generator_problem(gan: GAN, noise: Array, real: Array | None, given: Named, report: Report) -> Problem:
+    """The generator's step on this noise, through the discriminator as it is now. `real` as the step takes it."""
+    twin = _twin(gan)
+    g, d = twin.generator, twin.discriminator
     before = _fingerprint(d, twin.discriminator_optimizer)
-    inputs = {"noise": noise, "real": real}
+    inputs = {"noise": noise} | ({"real": real} if twin.compares else {})
     claims = _claimed_gradients(GeneratorStep(twin, len(noise)), g, twin.generator_optimizer, inputs, given)
     if _fingerprint(d, twin.discriminator_optimizer) != before:
         report.broken.append("the generator's step changed the frozen discriminator")
-    opponents = [_scores(d, real, given)] if objective.pairs else []
-    problems.append(_chain_problem(twin, noise, given, opponents, real, claims[0][0]))
-    return problems
+    opponents = [_scores(d, real, given)] if twin.objective.pairs else []
+    return _chain_problem(twin, noise, given, opponents, real, claims[0][0])
 
 
 def RIGHT(c: Array) -> Array:

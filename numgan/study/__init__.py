@@ -11,6 +11,7 @@ Read in this order:
     plots        pictures
     metrics, classifier, evaluation   how good samples are, beside real data; scenes, translations: and what was asked
     profiling    where a step's time goes
+    explain/     what a step does, call by call with its numbers
     checks       gradient checks of whole recipes
     exercises/   backward passes to write oneself, and a checker that answers
 
