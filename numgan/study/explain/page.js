@@ -269,7 +269,7 @@ function show() {
 byId("title").textContent = data.title;
 byId("step").max = data.steps.length - 1;
 byId("marks").innerHTML = data.steps.map((_, i) => `<option value="${i}"></option>`).join("");
-byId("when").hidden = data.steps.length < 2;
+byId("step").hidden = data.steps.length < 2;
 byId("step").addEventListener("input", (event) => { place.step = Number(event.target.value); show(); });
 byId("chain").addEventListener("click", (event) => {
   const chosen = event.target.closest("button.call");

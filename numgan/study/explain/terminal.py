@@ -184,7 +184,8 @@ def move_lines(move: Move) -> list[str]:
 def certificate(checked: Checked) -> list[str]:
     """A gradient beside its difference quotient."""
     q = checked.quotient
-    limit = f"{q.value:.12g} ± {q.uncertainty:.0e}" if math.isfinite(q.uncertainty) else "nothing: θ is at a kink"
+    smooth = math.isfinite(q.uncertainty)
+    limit = f"{q.value:.12g} ± {q.uncertainty:.0e}" if smooth else "nothing: kinks within every h tried"
     return [
         f"In float64, with h = {q.step:.3g} (see numgan gradcheck):",
         f"  [L(θ + h) − L(θ − h)]/2h = ({q.above:.9g} − {_factor(q.below, 9)})/{2 * q.step:.3g}",
