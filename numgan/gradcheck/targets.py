@@ -355,7 +355,7 @@ TARGETS |= {
         *(partial(formulas.rates.counted_updates, schedule) for schedule in SCHEDULES),
     ],
     "join": [  # has no example of its own, as its input is not all that it reads
-        partial(label_gradients, NonSaturating(), "concatenated", False),
+        partial(label_gradients, NonSaturating(), "concatenated", False, None),
         partial(word_gradients, Hinge(), "concatenated"),
     ],
     "conditions": [

@@ -259,8 +259,6 @@ class Sequential:
             )
         if lead not in ((), self.replicas):
             raise ArgumentError(f"{self.name}: input shape {x.shape} has replicas {lead}, not {self.replicas}")
-        if self.layers[0].takes_indices:
-            self.layers[0].check_indices(f"{self.name}: input", x)
         return x
 
     def check_conditions(self, given: Mapping[str, Numbers], rows: int) -> Named:

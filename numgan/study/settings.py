@@ -223,8 +223,8 @@ class DigitSettings(EpochSettings):
 def with_overrides(settings: Any, overrides: Mapping[str, Any]) -> Any:
     """Settings with some replaced: `overrides` maps names to texts, as the command line has them, or to values.
 
-    An objective that compares pairs brings its one schedule along, and a penalty on a Wasserstein critic clip=0, unless
-    another is asked for.
+    An objective that compares pairs brings its one schedule and matching_aware=no along, and a penalty on a Wasserstein
+    critic clip=0, unless another is asked for.
 
     Raises SettingError for a name that is none, a value of another kind or out of bounds, or values that do not go
     together.
@@ -256,6 +256,10 @@ def _together(settings, values):
     rules = OBJECTIVES[settings.objective]
     if rules.pairs and "schedule" not in values:
         settings = dataclasses.replace(settings, schedule=JOINT)
+    if rules.pairs and getattr(settings, "matching_aware", "no") == "yes":
+        if "matching_aware" in values:
+            raise SettingError(f"matching_aware=yes is not possible where rows are paired, as by {rules.name}")
+        settings = dataclasses.replace(settings, matching_aware="no")
     refused = refusal(rules, settings.schedule)
     if refused:
         raise SettingError(refused)

@@ -60,7 +60,7 @@ def every_check_but(*left_out):
     """All checks; of games whole, which take longest, one in three, and the others among the slow tests."""
     for target, checks in TARGETS.items():
         for i, check in enumerate(checks if target not in left_out else []):
-            rare = target in ("chain", "penalties") and i % 3
+            rare = target in ("translate", "captions") or (target in ("chain", "penalties", "conditions") and i % 3)
             yield pytest.param(check, id=f"{target}-{i}", marks=[pytest.mark.slow] if rare else [])
 
 

@@ -18,6 +18,13 @@ def test_a_share_is_added_to_what_came_to_the_rear(size):
     assert_computes(kernels.add_share, {"share": share, "out": out}, {"out": expected})
 
 
+def test_a_front_made_elsewhere_comes_to_its_place():
+    whole, f = normal(0, 7, 4), normal(1, 3, 4)
+    before = whole.copy()
+    kernels.copy_front(f, whole[:3])
+    np.testing.assert_array_equal(whole, np.concatenate([f, before[3:]]))
+
+
 def test_the_front_of_the_buffer_is_left_alone():
     whole, share = normal(0, 7, 4), normal(1, 3, 4)
     before = whole.copy()
@@ -33,4 +40,4 @@ def test_a_call_takes_no_memory_in_part_of_a_buffer_too(lead):
 
 
 def test_every_kernel_of_the_chapter_is_tried():
-    assert kernels_of(kernels) == {"add_share"}
+    assert kernels_of(kernels) == {"add_share", "copy_front"}

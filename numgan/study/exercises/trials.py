@@ -41,7 +41,7 @@ def _made(kernel, *shape, **arguments):
     return out
 
 
-def dense_weights():
+def dense_weights() -> Trial:
     x1 = _fixed(np.concatenate([_normal(1, 3, 5), np.ones((1, 5))]))
     out = np.zeros((2, 4))
 
@@ -55,7 +55,7 @@ def dense_weights():
     return Trial({"weight": _normal(2, 2, 4)}, forward, backward, [out], 5)
 
 
-def dense_input():
+def dense_input() -> Trial:
     weight = _normal(1, 2, 5)
     out1 = np.zeros((5, 3))
 
@@ -69,7 +69,7 @@ def dense_input():
     return Trial({"x": _normal(2, 4, 3)}, forward, backward, [out1], 3)
 
 
-def leaky_relu(at_zero=False):
+def leaky_relu(at_zero: bool = False) -> Trial:
     x, slope, out = np.array(_normal(1, 4, 6)), _fixed(0.2), np.zeros((4, 6))
     if at_zero:
         x[1, 2:4] = 0
@@ -85,11 +85,11 @@ def leaky_relu(at_zero=False):
     return Trial({"x": x}, forward, backward, [out], 6, "with zeros among x" if at_zero else "")
 
 
-def kink():
+def kink() -> Trial:
     return leaky_relu(at_zero=True)
 
 
-def tanh():
+def tanh() -> Trial:
     out = np.zeros((4, 6))
 
     def forward(x):
@@ -102,7 +102,7 @@ def tanh():
     return Trial({"x": _normal(1, 4, 6)}, forward, backward, [out], 6)
 
 
-def bce_logits(size=2.0, about=""):
+def bce_logits(size: float = 2.0, about: str = "") -> Trial:
     z, out = size * _normal(1, 2, 6), np.zeros((2, 6))
     target = _fixed(np.random.default_rng(2).uniform(0, 1, (2, 6)))
     half, half_over_count, offset = _fixed(0.5), _fixed(0.5 / z.size), _fixed((0.5 - target) / z.size)
@@ -117,11 +117,11 @@ def bce_logits(size=2.0, about=""):
     return Trial({"z": z}, forward, backward, [out], 6, about, {"z": {"target": target}})
 
 
-def large_logits():
+def large_logits() -> Trial:
     return bce_logits(1500.0, "with logits of ±1000, whose exponential overflows")
 
 
-def bce(beyond=False):
+def bce(beyond: bool = False) -> Trial:
     rng, epsilon, out = np.random.default_rng(1), _fixed(1e-2), np.zeros((2, 6))
     p = rng.uniform(0.1, 0.9, (2, 6))
     if beyond:
@@ -140,7 +140,7 @@ def bce(beyond=False):
     return Trial({"p": p}, forward, backward, [out], 6, about, {"p": {"target": target}})
 
 
-def clipped():
+def clipped() -> Trial:
     return bce(beyond=True)
 
 
@@ -155,7 +155,7 @@ def _normalised(x, gamma, beta):
     return kept
 
 
-def batch_norm_parameters():
+def batch_norm_parameters() -> Trial:
     x, ones, dgamma, dbeta = _normal(1, 4, 7), _fixed(np.ones((7, 1))), np.zeros((4, 1)), np.zeros((4, 1))
 
     def forward(gamma, beta):
@@ -170,7 +170,7 @@ def batch_norm_parameters():
     return Trial(point, forward, backward, [dgamma, dbeta], 7)
 
 
-def batch_norm_input():
+def batch_norm_input() -> Trial:
     gamma, beta, out = _normal(2, 4, 1), _normal(3, 4, 1), np.zeros((4, 7))
 
     def forward(x):
@@ -186,7 +186,7 @@ def batch_norm_input():
     return Trial({"x": _normal(1, 4, 7)}, forward, backward, [out], 7)
 
 
-def softmax(size=1.0, about=""):
+def softmax(size: float = 1.0, about: str = "") -> Trial:
     z, out = size * _normal(1, 4, 6), np.zeros((4, 6))
     target = _fixed(np.random.default_rng(2).dirichlet(np.ones(4), 6).T)
 
@@ -201,11 +201,11 @@ def softmax(size=1.0, about=""):
     return Trial({"z": z}, forward, backward, [out], 6, about, {"z": {"target": target}})
 
 
-def large_softmax():
+def large_softmax() -> Trial:
     return softmax(1000.0, "with logits of 1000, whose exponential overflows")
 
 
-def embeddings():
+def embeddings() -> Trial:
     index, out = np.array([3, 0, 3, 1, 3, 0]), np.zeros((2, 5))  # 3 and 0 repeat; 2 and 4 never occur
     index.flags.writeable = False
 
@@ -219,7 +219,7 @@ def embeddings():
     return Trial({"weight": _normal(1, 2, 5)}, forward, backward, [out], 6)
 
 
-def dropped():
+def dropped() -> Trial:
     keep, out = _fixed((np.random.default_rng(4).uniform(size=(4, 6)) >= 0.4) / 0.6), np.zeros((4, 6))
 
     def forward(x):
@@ -232,7 +232,7 @@ def dropped():
     return Trial({"x": _normal(1, 4, 6)}, forward, backward, [out], 6)
 
 
-def windows():
+def windows() -> Trial:
     image, patches = (2, 4, 5, 2), (2, 3, 2, 2, 5, 2)  # 3 × 2 taps at 2 × 5 positions
     where, out = {"strides": (2, 1), "before": (1, 1)}, np.zeros(image)
 
@@ -247,7 +247,7 @@ def windows():
     return Trial({"x": _normal(1, *image)}, forward, backward, [out], 2)
 
 
-def skip():
+def skip() -> Trial:
     """y = [f; x] with f = tanh x: the buffer of dx holds d_rear when the kernel is called."""
 
     def forward(x):
@@ -261,7 +261,7 @@ def skip():
     return Trial({"x": _normal(1, 4, 6)}, forward, backward, [], 6)
 
 
-def adam():
+def adam() -> Trial:
     """Three updates from moments of zero, against algorithm 1 of the paper, bias corrections and all."""
     alpha, beta1, beta2, epsilon = 0.1, 0.5, 0.9, 0.05
     start, gradients = _normal(1, 6), _normal(2, 3, 6)
@@ -283,7 +283,7 @@ def adam():
     return Values(run, {"theta": theta, "m": m / (1 - beta1), "v": v / (1 - beta2)}, "after three updates")
 
 
-def gradient_penalty(flat=False):
+def gradient_penalty(flat: bool = False) -> Trial:
     weight, samples = 3.0, 5
     gradient, out = np.linspace(0.3, 2, samples) * _normal(1, 3, samples), np.zeros((3, samples))
     if flat:
@@ -304,5 +304,5 @@ def gradient_penalty(flat=False):
     return Trial({"gradient": gradient}, forward, backward, [out], samples, about)
 
 
-def flat_gradient():
+def flat_gradient() -> Trial:
     return gradient_penalty(flat=True)
