@@ -56,7 +56,10 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+RARE = ("penalty", "scaling", "versus")
+
+
+@pytest.mark.parametrize("command", [pytest.param(c, marks=pytest.mark.slow) if c in RARE else c for c in COMMANDS])
 def test_a_command_leaves_table_json_and_picture(run, command):
     text, result, out = run(command)
     assert result["benchmark"] == command
@@ -93,6 +96,7 @@ def test_peers_does_the_recipes_work(run):
     assert row["ratio"]["median"] == 1
 
 
+@pytest.mark.slow
 def test_penalty_compares_every_penalty_with_the_plain_step(run):
     text, result, _ = run("penalty")
     rows = result["recipes"]["sine"]["numgan"]
@@ -113,12 +117,14 @@ def test_a_timed_step_has_whole_rounds_of_its_penalty(monkeypatch, name):
     assert len(made) == (32 if name == "r1-every-16" else 17)
 
 
+@pytest.mark.slow
 def test_scaling_halves_no_odd_batch_and_measures_memory(run):
     points = run("scaling")[1]["points"]
     assert [(p["batch"], p["threads"]) for p in points] == [(128, 1), (128, 2)]
     assert all(p["memory"] is None or p["memory"]["median"] > 10e6 for p in points)
 
 
+@pytest.mark.slow
 def test_versus_gives_both_sides_and_their_ratio(run):
     row = run("versus")[1]["recipes"]["sine"]
     assert set(row) == {"old", "new", "ratio"}

@@ -73,10 +73,12 @@ class _Watched(np.ndarray):
         super().fill(value)
         self.work.add(np.copyto, [self])
 
-    def __array_ufunc__(self, ufunc, method, *inputs, out, **keywords):
+    def __array_ufunc__(self, ufunc, method, *inputs, out=(), **keywords):
         inputs, out = ([np.asarray(a) for a in arrays] for arrays in (inputs, out))
         self.work.add(ufunc, [*inputs, *out])
-        return getattr(ufunc, method)(*inputs, out=tuple(out), **keywords)
+        if out:  # `ufunc.at` writes to the first of its inputs
+            keywords["out"] = tuple(out)
+        return getattr(ufunc, method)(*inputs, **keywords)
 
     def __array_function__(self, function, types, args, keywords):
         args = [np.asarray(a) for a in args]

@@ -137,7 +137,10 @@ def test_a_run_is_evaluated_as_text_and_as_json(ask):
     assert (status, out) == (2, "") and "expected at least 2 of each" in err
 
 
-@pytest.mark.parametrize("arguments", [DIGITS, PICTURES, EMOJI], ids=["digits", "pictures", "emoji"])
+SCENES = ["captions", "--batch-size=4", "--set", "filters=2,3", "--set", "word_features=2", "--quiet"]
+
+
+@pytest.mark.parametrize("arguments", [DIGITS, PICTURES, EMOJI, SCENES], ids=["digits", "pictures", "emoji", "scenes"])
 def test_the_step_of_a_conditional_recipe_is_printed_and_timed(arguments, ask):
     arguments = [a for a in arguments if a != "--quiet"]
     status, out, err = ask("summary", *arguments, "--step")

@@ -147,7 +147,7 @@ def test_a_lost_run_says_how(name, settings, beginnings, tmp_path):
     ("sine", {"steps": 2_000}), ("sine-discriminator", {}),
     pytest.param("sine-discriminator", {"steps": 3_000}, marks=pytest.mark.slow),
     pytest.param("mnist-epochs", SMALL, marks=pytest.mark.slow),
-    ("mnist", SMALL), ("sine", {"steps": 2_000, "discriminator_steps": 0}),
+    pytest.param("mnist", SMALL, marks=pytest.mark.slow), ("sine", {"steps": 2_000, "discriminator_steps": 0}),
     ("sine", {"steps": 50, "learning_rate": 10}),
 ], ids=str)  # fmt: skip
 def test_a_healthy_frozen_or_short_run_says_nothing(name, settings, tmp_path):

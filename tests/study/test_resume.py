@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import time
 import numpy as np
 import pytest
 
+from numgan.cli import main
 from numgan.files import locked
 from numgan.gan import steps as steps_module
 from numgan.study import watch
@@ -194,6 +196,14 @@ def test_checkpoints_are_told_of(call):
     assert re.findall(r"^ +(\d+)   checkpoint$", out, re.MULTILINE) == ["20", "40", "50"]
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of 20 steps that is done."""
+    directory = tmp_path_factory.mktemp("finished") / "run"
+    assert main(["train", "sine", "--steps", "20", "--out", str(directory), "--quiet"]) == 0
+    return directory
+
+
 @pytest.mark.parametrize("arguments, phrase", [
     ([], "numgan train takes a recipe, or --resume and a run to go on with"),
     (["sine", "--resume", "run"], "numgan train takes a recipe, or --resume and a run"),
@@ -207,8 +217,8 @@ def test_checkpoints_are_told_of(call):
     (["--resume", "run", "--steps", "many"], "steps=many is not possible"),
     (["--resume", "run", "--checkpoint-every", "0"], "--checkpoint-every: expected a whole number from 1 up"),
 ])  # fmt: skip
-def test_what_cannot_be_resumed_is_refused_and_left_as_it_is(arguments, phrase, call, tmp_path):
-    call("train", "sine", "--steps", 20, "--out", "run", "--quiet")
+def test_what_cannot_be_resumed_is_refused_and_left_as_it_is(arguments, phrase, call, tmp_path, finished):
+    shutil.copytree(finished, "run")
     before = contents(tmp_path / "run")
     status, out, err = call("train", *arguments)
     assert (status, out) == (2, "") and phrase in err
@@ -288,6 +298,7 @@ def test_a_second_signal_ends_it_at_once_and_harms_nothing(tmp_path, call):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.slow
 def test_what_a_shell_ignores_for_it_stays_ignored(tmp_path):
     process = start(
         tmp_path, "sine", "--steps", "3000", "--checkpoint-every", "50", "--out", "run", restore_signals=False

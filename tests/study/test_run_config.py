@@ -57,7 +57,12 @@ def test_what_is_read_is_what_was_run(read):
     assert read(config_of() | {"until_equilibrium": 0.01})["until_equilibrium"] == 0.01
 
 
-@pytest.mark.parametrize("recipe", recipes.RECIPES)
+FAMILIES = ("mnist", "emoji", "sine", "translate", "captions")  # the others of a family have the same settings
+
+
+@pytest.mark.parametrize(
+    "recipe", [name if name in FAMILIES else pytest.param(name, marks=pytest.mark.slow) for name in recipes.RECIPES]
+)
 def test_a_run_s_own_settings_come_back(recipe, tmp_path):
     """All of them as `train` writes them, those that the objective does not take included."""
     settings = recipes.get(recipe).settings

@@ -255,8 +255,8 @@ class Translate(Recipe):
 
 @dataclass(frozen=True)
 class CaptionsSettings(DcganSettings):
-    steps: int = positive_int(6_000, "training steps")
-    snapshot_every: int = positive_int(300, "steps between two summaries and moments of evolution.png")
+    steps: int = positive_int(12_000, "training steps")
+    snapshot_every: int = positive_int(600, "steps between two summaries and moments of evolution.png")
     latent_dim: int = positive_int(64, "noise values per picture")
     filters: tuple = widths(
         (32, 64, 128), "channels of the discriminator's convolutions; the generator's are the reverse"
@@ -279,7 +279,7 @@ class Captions(Dcgan):
     """
 
     name = "captions"
-    title = "scenes of coloured digits as a caption describes them, 32 × 32: a DCGAN that reads, 6,000 steps"
+    title = "scenes of coloured digits as a caption describes them, 32 × 32: a DCGAN that reads, 12,000 steps"
     settings = CaptionsSettings()
     condition = "text"
     sample_count = 80
