@@ -104,7 +104,11 @@ class Trainer:
         self.loss, self.l1_weight = nn.BCEWithLogitsLoss(), vars(job).get("l1_weight", 0)
         self.noise, scores = job.shapes[0][0], job.shapes[1][-1]
         self.one, self.zero = torch.ones(job.rows, *scores), torch.zeros(job.rows, *scores)
-        self.both = torch.cat([self.one, self.zero])
+        self.both, self.loss_of_both = torch.cat([self.one, self.zero]), self.loss
+        self.matching = vars(job).get("matching_aware") == "yes"
+        if self.matching:  # two means of as much weight, of which one is over twice as many rows
+            shares = torch.cat([1.5 * self.one, 0.75 * self.one, 0.75 * self.one])
+            self.both, self.loss_of_both = torch.cat([self.both, self.zero]), nn.BCEWithLogitsLoss(shares)
         self.passed = torch.ones(job.batch_size, *scores)
         self.images = None if job.images is None else torch.from_numpy(job.images)
         self.conditions = () if job.conditions is None else (condition(job.conditions),)
@@ -123,7 +127,11 @@ class Trainer:
         return self.loss(self.d(x, *c), target)
 
     def d_loss_both(self, real, fake, *c):
-        return self.loss(self.d(torch.cat([real, fake]), *(torch.cat([own, own]) for own in c)), self.both)
+        if self.matching:  # real rows once more, each under the condition of the next
+            rows, given = [real, real, fake], [torch.cat([own, own.roll(-1, 0), own]) for own in c]
+        else:
+            rows, given = [real, fake], [torch.cat([own, own]) for own in c]
+        return self.loss_of_both(self.d(torch.cat(rows), *given), self.both)
 
     def g_loss(self, noise, target, *c):
         fake = self.g(noise, *c)
