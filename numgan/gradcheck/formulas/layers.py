@@ -25,6 +25,10 @@ def layer_values(layer: Layer, shape: Shape, training: bool, seed: int, toleranc
     """A layer's outputs, element by element, against its own formula in plain Python floats."""
     rng = np.random.default_rng(seed)
     x = rng.normal(0.2, 1.3, (ROWS, *shape))
+    if layer.takes_indices:  # every one of them, and where there is room one beyond either end
+        beyond = int(x.size >= layer.count + 2)
+        x = np.resize(rng.permutation(np.arange(-beyond, layer.count + beyond)), x.shape)
+        x = x + rng.uniform(-0.4, 0.4, x.shape)
     network = as_network(layer, x, rng)
     report = Report(
         f"values of {layer!r} on {shape} in {'training' if training else 'inference'} mode", VALUE_TOLERANCE
