@@ -131,6 +131,7 @@ def test_nothing_is_imported_from_the_current_directory(tmp_path):
     assert done[0] == 0 and not (tmp_path / "PWNED").exists()
 
 
+@pytest.mark.slow
 def test_quiet_seeds_that_fail_say_so(tmp_path):
     command = f"{NUMGAN} train sine --steps 300 --set learning_rate=1e30 --seeds 0 --quiet --out S"
     status, out, error = shell(tmp_path, command)

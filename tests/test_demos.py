@@ -44,7 +44,12 @@ def assert_is_a_picture(path):
     assert (picture.min(axis=-1) < 0.9).mean() > 0.01 and picture.std() > 0.05
 
 
-@pytest.mark.parametrize("demo", DEMOS, ids=lambda demo: demo.stem)
+LONG = ("dirac_gan", "fifty_epochs", "minimax_game")
+
+
+@pytest.mark.parametrize(
+    "demo", [pytest.param(d, marks=pytest.mark.slow) if d.stem in LONG else d for d in DEMOS], ids=lambda d: d.stem
+)
 def test_a_demo_runs(demo, tmp_path):
     assert demo.stem in REDUCED, (
         f"demos/{demo.name} is new: add its reduced arguments to REDUCED in {Path(__file__).name}"

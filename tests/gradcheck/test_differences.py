@@ -295,7 +295,9 @@ def test_layers_of_ones_own_within_networks(right, wrong):
     assert not check_gradients(network_with(wrong()), points(5, 3)).passed
 
 
-@pytest.mark.parametrize(("right", "wrong"), PAIRS)
+@pytest.mark.parametrize(
+    ("right", "wrong"), [PAIRS[0], *(pytest.param(*pair, marks=pytest.mark.slow) for pair in PAIRS[1:])]
+)
 def test_layers_of_ones_own_within_gans(right, wrong):
     data = points(6, 2), points(6, 3)
     assert check_gradients(GAN(network_with(right()), critic_with(right())), data).passed

@@ -134,7 +134,9 @@ def test_the_named_check_of_a_mnist_gan_passes(recipe, tensors, deepest):
 @pytest.mark.parametrize(
     "target",
     [
-        pytest.param(t, marks=pytest.mark.slow) if t.startswith(("conv2d", "skip", "spectral_norm")) else t
+        pytest.param(t, marks=pytest.mark.slow)
+        if t.startswith(("average", "batch", "conv2d", "drop", "skip", "spectral", "up"))
+        else t
         for t in GRADIENT_ONLY
     ],
 )

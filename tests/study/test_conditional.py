@@ -150,6 +150,7 @@ def test_the_step_of_a_conditional_recipe_is_printed_and_timed(arguments, ask):
     assert (status, err) == (0, "") and "whole step" in out
 
 
+@pytest.mark.slow
 def test_a_run_is_gone_on_with(ask, trained, tmp_path):
     arguments = [*DIGITS, "--out", tmp_path / "run", "--steps"]
     assert ask("train", *arguments, 6) == (0, "", "")

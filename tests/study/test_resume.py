@@ -345,7 +345,8 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, call):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
-@pytest.mark.parametrize("kills", [3, pytest.param(25, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [25])
 def test_killed_outright_at_any_moment_the_directory_holds_a_whole_checkpoint(kills, tmp_path, call):
     """Not older than the last that was reported, and what comes of it in the end is the run that went through."""
     draw, arguments, reported = random.Random(kills), ["sine", "--steps", "90000000", "--out", "run"], 0
