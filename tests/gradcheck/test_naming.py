@@ -144,11 +144,11 @@ def test_it_is_caught_and_named_rightly_or_not_at_all(fault):
 
 
 @pytest.mark.slow
-def test_by_another_seed_too():
+def test_every_other_one_by_another_seed_too():
     with np.errstate(all="ignore"):
-        hunted = [hunt(fault, 1) for fault in FAULTS]
+        hunted = [hunt(fault, 1) for fault in FAULTS[::2]]
     assert [caught.fault.name for caught in hunted if caught.by is None] == []
-    assert {c.fault.name: looks(c) for c in hunted if looks(c)} == NAMED
+    assert all(looks(c) == NAMED.get(c.fault.name, "") for c in hunted)
 
 
 def test_every_name_is_of_a_fault_and_every_chapter_has_some():

@@ -83,4 +83,4 @@ def assert_takes_no_memory(kernel, arguments, bound=3_000):
     with np.errstate(all="ignore"):
         for _ in range(2):
             kernel(**arguments)
-        assert peak_memory(lambda: kernel(**arguments)) < bound
+        assert (peak := peak_memory(lambda: kernel(**arguments))) < bound, peak

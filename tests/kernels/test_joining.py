@@ -36,7 +36,9 @@ def test_the_front_of_the_buffer_is_left_alone():
 def test_a_call_takes_no_memory_in_part_of_a_buffer_too(lead):
     _, n, samples = LARGE
     share, whole = normal(0, *lead, n, samples), normal(1, *lead, 2 * n, samples)
-    assert_takes_no_memory(kernels.add_share, {"share": share, "out": whole[..., n:, :]})
+    # a stack's parts lie apart, and older NumPy goes through two buffers of 8,192 numbers there, whatever the size
+    bound = 2 * 65_536 + 3_000 if lead and np.lib.NumpyVersion(np.__version__) < "2.4.0" else 3_000
+    assert_takes_no_memory(kernels.add_share, {"share": share, "out": whole[..., n:, :]}, bound)
 
 
 def test_every_kernel_of_the_chapter_is_tried():

