@@ -60,7 +60,19 @@ class Condition(ABC):
         return f"{type(self).__name__}({', '.join(f'{k}={shown(v)}' for k, v in self.config().items())})"
 
 
-class Label(Condition):
+class Choice(Condition):
+    """What is said in whole numbers from 0 to `largest`; `said` is what messages call them."""
+
+    largest: int
+    said = "a whole number"
+
+    def check(self, name: str, c: Array) -> None:
+        wrong = c[(c != np.floor(c)) | (c < 0) | (c > self.largest)]
+        if wrong.size:
+            raise ArgumentError(f"{name} must be {self.said} from 0 to {self.largest}, got {wrong.flat[0]:g}")
+
+
+class Label(Choice):
     """One of so many classes: a whole number from 0 to classes − 1."""
 
     shape = (1,)
@@ -70,13 +82,8 @@ class Label(Condition):
         self.classes = whole("Label(classes)", classes, 2)
         self.largest = self.classes - 1
 
-    def check(self, name: str, c: Array) -> None:
-        wrong = c[(c != np.floor(c)) | (c < 0) | (c >= self.classes)]
-        if wrong.size:
-            raise ArgumentError(f"{name} must be a whole number from 0 to {self.classes - 1}, got {wrong.flat[0]:g}")
 
-
-class Text(Condition):
+class Text(Choice):
     """So many words of a vocabulary, at most.
 
     words   the vocabulary, in small letters; its first entry, number 0, stands where there is no word any more.
@@ -86,6 +93,7 @@ class Text(Condition):
     """
 
     takes = ("words", "length")
+    said = "word numbers"
 
     def __init__(self, words: Sequence[str], length: int) -> None:
         if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
@@ -113,11 +121,6 @@ class Text(Condition):
         if not 0 < len(words) <= self.length:
             raise ArgumentError(f"{name} must be 1 to {self.length} words, got {len(words)}: {shown(text)}")
         return [*(self.words.index(word, 1) for word in words), *[0] * (self.length - len(words))]
-
-    def check(self, name: str, c: Array) -> None:
-        wrong = c[(c != np.floor(c)) | (c < 0) | (c >= len(self.words))]
-        if wrong.size:
-            raise ArgumentError(f"{name} must be word numbers from 0 to {len(self.words) - 1}, got {wrong.flat[0]:g}")
 
 
 class Picture(Condition):

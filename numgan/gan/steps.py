@@ -227,14 +227,9 @@ class DiscriminatorStep(Step):
         if self.mix is not None:
             np.copyto(self.mix, mix)
 
-    def run(
-        self,
-        real: Array,
-        noise: Array,
-        mix: Array | None = None,
-        conditions: Mapping[str, Array] = MappingProxyType({}),
-    ) -> None:
-        self.fill(real, noise, mix, conditions)
+    def run(self, *inputs: Any) -> None:
+        """Fill, and run the calls; inputs as `fill` takes them."""
+        self.fill(*inputs)
         if self.penalty_due:
             self._run()
         else:
@@ -304,8 +299,7 @@ class GeneratorStep(Step):
         np.copyto(self.noise, noise)
         self.fill_rows(real, conditions)
 
-    def run(
-        self, noise: Array, real: Array | None = None, conditions: Mapping[str, Array] = MappingProxyType({})
-    ) -> None:
-        self.fill(noise, real, conditions)
+    def run(self, *inputs: Any) -> None:
+        """Fill, and run the calls; inputs as `fill` takes them."""
+        self.fill(*inputs)
         self._run()

@@ -18,8 +18,7 @@ from numgan.data.idx import SIDE
 from numgan.data.images import to_pixels, to_unit_range
 from numgan.data.scenes import LENGTH, WORDS, Scenes, decode, encode, is_unseen, load_scenes_split, parse
 from numgan.gan.conditions import Label, Picture, Text
-from numgan.hints import Array, Config, DType, FileName, Named, Rng, Shape
-from numgan.nn import initializers
+from numgan.hints import Array, Config, DType, FileName, Rng, Shape
 from numgan.nn.activations import LeakyReLU, ReLU, Tanh
 from numgan.nn.batch_norm import BatchNorm
 from numgan.nn.convolution import Conv2D, Conv2DTranspose
@@ -32,8 +31,8 @@ from numgan.nn.resampling import UpSampling2D
 from numgan.nn.reshaping import Flatten, Reshape
 from numgan.study import evaluation, plots, scenes, translations
 from numgan.study.recipes.digits import Mnist, MnistSettings
-from numgan.study.recipes.images import KERNEL, STRIDE, Dcgan, DcganSettings
-from numgan.study.recipes.recipe import Asked, Recipe
+from numgan.study.recipes.images import STRIDE, Dcgan, DcganSettings, OfPictures, convolutions
+from numgan.study.recipes.recipe import Asked
 from numgan.study.settings import (
     EpochSettings,
     SettingError,
@@ -48,8 +47,6 @@ from numgan.study.settings import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from numgan.gan.model import GAN
     from numgan.nn.layer import Layer
     from numgan.study.evaluation import Evaluation
@@ -84,21 +81,12 @@ class MnistConditional(Mnist):
         training, held_out = load_mnist_split(source)
         return Labelled(training), Labelled(held_out)
 
-    def build(self, s: Any, rng: Rng, dtype: DType) -> GAN:
-        def classes():
-            return Join("label", 1, [OneHot(CLASSES), Flatten()])
+    def beside(self) -> list[Layer]:
+        return [Join("label", 1, [OneHot(CLASSES), Flatten()])]
 
-        first = initializers.normal(s.stddev)
-        grow, shrink = [classes()], [classes()]
-        for i, width in enumerate(s.hidden):
-            initializer = first if i == 0 else "glorot_uniform"
-            grow += [Dense(width, initializer), LeakyReLU(s.slope), BatchNorm(s.momentum)]
-            shrink += [Dense(width, initializer), LeakyReLU(s.slope)]
-        generator = Sequential([*grow, Dense(784), Tanh()], s.latent_dim, rng, dtype, name="generator")
-        layers = s.normed([*shrink, Dense(1), *s.game().closing()])
-        discriminator = Sequential(layers, 784, rng, dtype, name="discriminator")
+    def build(self, s: Any, rng: Rng, dtype: DType) -> GAN:
         how = {"conditions": {"label": Label(CLASSES)}, "matching_aware": s.matching_aware == "yes"}
-        return s.gan(generator, discriminator, **how)
+        return s.gan(*self.networks(s, rng, dtype), **how)
 
     def asked(self, n: int, held_out: Any, rng: Rng) -> Asked:
         """As many of each class as of any other, one class after the other."""
@@ -142,7 +130,7 @@ class TranslateSettings(EpochSettings):
     )
 
 
-class Translate(Recipe):
+class Translate(OfPictures):
     """Image-to-image translation: pix2pix, Isola et al. 2017, arXiv:1611.07004, on 32 × 32 pixels.
 
     Generator: a U-Net. Strided convolutions halve the picture until 2 × 2 pixels are left; transposed ones double it,
@@ -190,12 +178,7 @@ class Translate(Recipe):
             raise SettingError(
                 f"{len(s.filters)} filters halve a picture of {self.size} pixels too often, at most 5 do"
             )
-        how = {
-            "kernel_size": KERNEL,
-            "strides": STRIDE,
-            "padding": "same",
-            "initializer": initializers.normal(s.stddev),
-        }
+        how = convolutions(s)
         net = [Join("image", image), Conv2D(s.filters[0], **how), *self._stages(s, s.filters, how)]
         net += [ReLU(), Conv2DTranspose(channels, **how), Tanh()]
         generator = Sequential(net, image, rng, dtype, name="generator")
@@ -228,21 +211,10 @@ class Translate(Recipe):
     def read_condition(self, text: str, s: Any) -> Any:
         return to_unit_range(load_grey_picture(text, self.size))
 
-    def moment(self, gan: GAN, noise: Array, rng: Rng, asked: Asked) -> Named:
-        """What `draw` shows of a moment of the training, arrays by name."""
-        return {"pixels": to_pixels(gan.sampler.predict(noise, **asked.conditions))}
-
-    def draw(self, axes: Axes, moment: Named) -> None:
-        plots.draw_images(axes, moment["pixels"])
-
     def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng, asked: Asked) -> None:
         image = np.broadcast_to(asked.conditions["image"], (len(samples), *gan.conditions["image"].shape))
         rows = {"input": image, "generated": samples} | ({} if asked.real is None else {"target": asked.real})
         plots.image_rows({name: to_pixels(pictures) for name, pictures in rows.items()}, title, path)
-
-    def quality(self, samples: Array, gan: GAN, rng: Rng) -> dict[str, float]:
-        """Figures for the closing summary, name -> number: none for pictures."""
-        return {}
 
     def evaluation_count(self, training: Any, held_out: Any) -> int:
         """How many samples to evaluate unless told: one for each held-out pair."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from numgan.gan.model import GAN
+    from numgan.nn.layer import Layer
     from numgan.study.evaluation import Evaluation
 
 
@@ -54,8 +55,12 @@ class Mnist(Recipe):
         """(training, held-out) digits: embedded (None), downloaded ("full") or from a directory of IDX files."""
         return load_mnist_split(source)
 
-    def build(self, s: Any, rng: Rng, dtype: DType) -> GAN:
-        """The GAN for settings `s`, its weights drawn from `rng`."""
+    def beside(self) -> list[Layer]:
+        """What stands first in either network: nothing beside its input."""
+        return []
+
+    def networks(self, s: Any, rng: Rng, dtype: DType) -> tuple[Sequential, Sequential]:
+        """Generator and discriminator for settings `s`, their weights drawn from `rng`."""
 
         def hidden(batch_norm):
             for i, width in enumerate(s.hidden):
@@ -64,10 +69,14 @@ class Mnist(Recipe):
                 if batch_norm:
                     yield BatchNorm(s.momentum)
 
-        generator = Sequential([*hidden(True), Dense(784), Tanh()], s.latent_dim, rng, dtype, name="generator")
-        layers = s.normed([*hidden(False), Dense(1), *s.game().closing()])
-        discriminator = Sequential(layers, 784, rng, dtype, name="discriminator")
-        return s.gan(generator, discriminator)
+        grow = [*self.beside(), *hidden(True), Dense(784), Tanh()]
+        generator = Sequential(grow, s.latent_dim, rng, dtype, name="generator")
+        layers = s.normed([*self.beside(), *hidden(False), Dense(1), *s.game().closing()])
+        return generator, Sequential(layers, 784, rng, dtype, name="discriminator")
+
+    def build(self, s: Any, rng: Rng, dtype: DType) -> GAN:
+        """The GAN for settings `s`, its weights drawn from `rng`."""
+        return s.gan(*self.networks(s, rng, dtype))
 
     def moment(self, gan: GAN, noise: Array, rng: Rng, asked: Asked) -> Named:
         """What `draw` shows of a moment of the training, arrays by name."""

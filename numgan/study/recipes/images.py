@@ -55,7 +55,32 @@ class DcganSettings(TrainingSettings):
     dropout: float = fraction(0.3, "share of the discriminator's activations set to zero while it learns")
 
 
-class Dcgan(Recipe):
+def convolutions(s: Any) -> Config:
+    """The arguments of every strided convolution under settings `s`."""
+    return {
+        "kernel_size": KERNEL,
+        "strides": STRIDE,
+        "padding": "same",
+        "initializer": initializers.normal(s.stddev),
+    }
+
+
+class OfPictures(Recipe):
+    """How the progress of a GAN for pictures is shown."""
+
+    def moment(self, gan: GAN, noise: Array, rng: Rng, asked: Asked) -> Named:
+        """What `draw` shows of a moment of the training, arrays by name."""
+        return {"pixels": to_pixels(gan.sampler.predict(noise, **asked.conditions))}
+
+    def draw(self, axes: Axes, moment: Named) -> None:
+        plots.draw_images(axes, moment["pixels"])
+
+    def quality(self, samples: Array, gan: GAN, rng: Rng) -> dict[str, float]:
+        """Figures for the closing summary, name -> number: none for pictures."""
+        return {}
+
+
+class Dcgan(OfPictures):
     """What the recipes of this family share: the networks, and how pictures are shown.
 
     Generator: dense to a small image, then transposed convolutions that double it, batch norm and ReLU before each.
@@ -96,12 +121,7 @@ class Dcgan(Recipe):
 
     def networks(self, s: Any, rng: Rng, dtype: DType) -> tuple[Sequential, Sequential]:
         """Generator and discriminator for settings `s`, their weights drawn from `rng`."""
-        how = {
-            "kernel_size": KERNEL,
-            "strides": STRIDE,
-            "padding": "same",
-            "initializer": initializers.normal(s.stddev),
-        }
+        how = convolutions(s)
         generator = Sequential(self.generator(s, how), s.latent_dim, rng, dtype, name="generator")
         layers = [*s.normed(self.discriminator(s, how)), *s.game().closing()]
         return generator, Sequential(layers, self.shape(s), rng, dtype, name="discriminator")
@@ -110,19 +130,8 @@ class Dcgan(Recipe):
         """The GAN for settings `s`, its weights drawn from `rng`."""
         return s.gan(*self.networks(s, rng, dtype))
 
-    def moment(self, gan: GAN, noise: Array, rng: Rng, asked: Asked) -> Named:
-        """What `draw` shows of a moment of the training, arrays by name."""
-        return {"pixels": to_pixels(gan.sampler.predict(noise, **asked.conditions))}
-
-    def draw(self, axes: Axes, moment: Named) -> None:
-        plots.draw_images(axes, moment["pixels"])
-
     def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng, asked: Asked) -> None:
         plots.image_samples(to_pixels(samples), title, path)
-
-    def quality(self, samples: Array, gan: GAN, rng: Rng) -> dict[str, float]:
-        """Figures for the closing summary, name -> number: none for pictures."""
-        return {}
 
     def evaluation_count(self, training: Any, held_out: Any) -> int:
         """How many samples to evaluate unless told: as many as there are held-out pictures."""
