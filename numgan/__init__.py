@@ -7,6 +7,7 @@ from numgan.gan.history import History
 from numgan.gan.model import GAN
 from numgan.gan.objectives import Hinge, LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
 from numgan.gan.penalty import R1, R1R2, R2, WassersteinPenalty
+from numgan.gan.progress import ProgressBar
 from numgan.gradcheck.check import check_adjoint, check_gradients
 from numgan.gradcheck.report import GradientError
 from numgan.nn import (
@@ -61,6 +62,7 @@ __all__ = [
     "NonFiniteError",
     "NonSaturating",
     "Picture",
+    "ProgressBar",
     "Relativistic",
     "Sequential",
     "Text",

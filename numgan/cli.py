@@ -25,6 +25,7 @@ import numgan
 from numgan import data
 from numgan.data.mnist import to_unit_range
 from numgan.errors import Error
+from numgan.figures import new_figure
 from numgan.gan.equilibrium import PATIENCE
 from numgan.gan.equilibrium import TOLERANCE as TOLERANCE_OF_HALF
 from numgan.gan.fit import NonFiniteError
@@ -34,7 +35,6 @@ from numgan.study import checks, explain, plots, profiling, recipes, runs, seeds
 from numgan.study.exercises import command as exercise
 from numgan.study.settings import SettingError, brief, setting_rows, with_overrides
 from numgan.study.signals import stop_status, stopping_signals
-from numgan.study.watch import last_mean
 from numgan.tables import figure
 
 LONGEST = 500  # characters of a message
@@ -65,7 +65,7 @@ def _run(argv):
     who = f"numgan {arguments.command}"
     try:
         if arguments.command == "train":
-            plots.new_figure()  # so that what keeps matplotlib from drawing is said now, not after the training
+            new_figure()  # so that what keeps matplotlib from drawing is said now, not after the training
         return arguments.run(arguments) or 0
     except NonFiniteError as error:
         return _fail(who, error, 1)
@@ -429,7 +429,7 @@ def _train(arguments):
                 checkpoint_every=arguments.checkpoint_every,
             )
         if run.history is not None and not arguments.quiet and not isinstance(run.stop, OSError):
-            _report(run)
+            print(f"\n{run.figures()}" if run.history else run.figures())
     return _fail("numgan train", run.stopped, run.status) if run.stopped else 0
 
 
@@ -467,27 +467,6 @@ def _train_seeds(recipe, arguments):
     if stopped:
         return 128 + stopped
     return 1 if failed else 0
-
-
-def _report(run):
-    """The figures a user wants, and what lies where."""
-    steps = len(run.history)
-    if steps:
-        print(f"\nover the last {min(steps, 100)} of {steps:,} steps")
-        for line in run.history.objective.summary(lambda column, form: last_mean(run.history, column, 100, form)):
-            print(f"  {line}")
-        for heading, column, form in run.history.l1.watched if run.history.l1 else ():
-            print(f"  {heading:<15} {last_mean(run.history, column, 100, form)}")
-    for name, value in run.quality.items():
-        print(f"  {name:<17} {value:.4f}")
-    for end in run.ends:
-        print(f"  lost: {end}")
-    if run.average:
-        print(f"samples and pictures are of the {run.average}")
-    if run.equilibrium:
-        print(run.equilibrium)
-    print(f"{run.seconds:.1f} s, {run.samples_per_second:,.0f} samples per second")
-    print(f"{run.directory}: " + ", ".join(sorted(path.name for path in run.directory.iterdir())))
 
 
 def _sample(arguments):

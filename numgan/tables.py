@@ -1,8 +1,12 @@
-"""Text tables: columns as wide as their widest cell."""
+"""Tables as text, columns as wide as their widest cell, and as HTML for notebooks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import base64
+import html
+from collections.abc import Container, Iterable, Sequence
+
+GREEN, RED = "rgba(46, 160, 67, 0.25)", "rgba(248, 81, 73, 0.25)"  # tints, behind text in the colour of its theme
 
 
 def aligned(rows: Sequence[Sequence[str]], left: Iterable[int]) -> list[str]:
@@ -15,6 +19,43 @@ def aligned(rows: Sequence[Sequence[str]], left: Iterable[int]) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+def html_table(rows: Sequence[Sequence[str]], left: Container[int], tints: Sequence[str] = ()) -> str:
+    """The rows as an HTML table, the first its head: columns in `left` flush left, the others right.
+
+    tints  what stands behind each row of the body, a CSS colour or ""; default nothing.
+
+    Every cell is escaped, and keeps its spaces. Colours of text and lines are the notebook's own, be it light or dark.
+    """
+    aligns = ["left" if i in left else "right" for i in range(len(rows[0]))]
+    lines = [_row("th", rows[0], aligns)]
+    for row, tint in zip(rows[1:], tints or [""] * (len(rows) - 1), strict=True):
+        lines.append(_row("td", row, aligns, tint))
+    return "\n".join(["<table>", *lines, "</table>"])
+
+
+def html_lines(text: str, tint: str = "") -> str:
+    """Lines of text as HTML, escaped, spaces and all; `tint` is what stands behind them."""
+    return f'<pre style="white-space: pre-wrap{_behind(tint)}">{html.escape(text)}</pre>'
+
+
+def html_picture(png: bytes, name: str) -> str:
+    """A PNG picture as HTML, its bytes inside."""
+    encoded = base64.b64encode(png).decode("ascii")
+    return f'<img style="max-width: 100%" alt="{html.escape(name)}" src="data:image/png;base64,{encoded}">'
+
+
+def _row(kind, cells, aligns, tint=""):
+    cells = [
+        f'<{kind} style="text-align: {align}; white-space: pre{_behind(tint)}">{html.escape(cell)}</{kind}>'
+        for cell, align in zip(cells, aligns, strict=True)
+    ]
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _behind(tint):
+    return f"; background: {tint}" if tint else ""
 
 
 def figure(value: float) -> str:

@@ -31,6 +31,7 @@ from numgan import (
     NonSaturating,
     OneHot,
     Picture,
+    ProgressBar,
     Rate,
     ReLU,
     Reshape,
@@ -293,6 +294,7 @@ CALLS = {
         {"noise": NOISE, "real": X},
     ),
     "History": (History, {"objective": "minimax"}),
+    "ProgressBar": (ProgressBar, {"total": 3}),
     "Checkpoint": (Checkpoint, {"path": "x.npz", "every": 3}),
     "Rows": (Rows, {"rows": X}),
     "Sequential": (

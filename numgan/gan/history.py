@@ -7,20 +7,25 @@ than a step of the sine GAN; logged and measured a thousand steps at a time, 7).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from numgan.errors import ArgumentError, shown
+from numgan.figures import png
 from numgan.gan import objectives
 from numgan.gan import penalty as penalties
+from numgan.gan.curves import curves
 from numgan.hints import Array, DType, FileName, Named, Numbers, Shape
 
 if TYPE_CHECKING:
     from numgan.gan.l1 import L1
     from numgan.gan.objectives import Objective
     from numgan.gan.penalty import Penalty
+
+LAST = 100  # steps that are averaged over to say how a training ended
 
 
 class ScoreLog:
@@ -159,6 +164,24 @@ class History:
     def has(self, name: str) -> bool:
         """Whether a column has values, and not gaps alone."""
         return len(self) > 0 and not np.isnan(self[name]).all()
+
+    def last_mean(self, column: str, steps: int, form: str) -> str:
+        """The mean of a column over its last steps as text, or a dash where the column has a gap."""
+        value = float(self[column][-steps:].mean()) if len(self) else math.nan
+        return "—" if math.isnan(value) else format(value, form)
+
+    def __repr__(self):
+        """How it ended."""
+        if not len(self):
+            return "no steps yet"
+        lines = self.objective.summary(lambda column, form: self.last_mean(column, LAST, form))
+        for heading, column, form in self.l1.watched if self.l1 else ():
+            lines.append(f"{heading:<15} {self.last_mean(column, LAST, form)}")
+        return "\n  ".join([f"over the last {min(len(self), LAST)} of {len(self):,} steps", *lines])
+
+    def _repr_png_(self):
+        """What a notebook shows: its curves."""
+        return png(curves(self)) if len(self) else None
 
     def write_csv(self, path: FileName) -> None:
         """Write a header line and a line per step, shortest digits that read back as the same float32; gaps are empty.

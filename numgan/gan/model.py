@@ -41,6 +41,7 @@ from numgan.hints import Array, ConditionalSource, Config, FileName, Named, Numb
 from numgan.nn.model_file import open_model, write_model
 from numgan.nn.network import Sequential
 from numgan.nn.optimizers import Adam, Optimizer
+from numgan.tables import aligned, html_table
 
 if TYPE_CHECKING:
     from numgan.gan.checkpoint import Checkpoint
@@ -191,6 +192,32 @@ class GAN:
     def sampler(self) -> Sequential:
         """The network that samples are made with: the averaged generator where there is one, else the generator."""
         return self.average.network if self.average else self.generator
+
+    # ------------------------------------------------------------------------------------------------------ showing it
+
+    def __repr__(self):
+        networks = self.generator.summary(), self.discriminator.summary()
+        return "\n\n".join(["\n".join(aligned(self._rules(), left=(0, 1))), *networks])
+
+    def _repr_html_(self):
+        """What a notebook shows: the same, as tables."""
+        networks = self.generator._repr_html_(), self.discriminator._repr_html_()
+        return "\n".join([html_table(self._rules(), left=(0, 1)), *networks])
+
+    def _rules(self):
+        """How it is played, as rows of two texts."""
+        rows = [
+            ("the game", ""),
+            ("objective", repr(self.objective)),
+            ("schedule", self.schedule),
+            *((side.replace("_", "'s "), repr(getattr(self, side))) for side in SIDES),
+            ("penalty", self.penalty and repr(self.penalty)),
+            ("samples are of", self.average and str(self.average)),
+            *((f"condition {shown(name)}", repr(condition)) for name, condition in self.conditions.items()),
+            ("matching_aware", self.matching_aware and "True"),
+            ("l1_weight", self.l1 and f"{self.l1.weight:g}"),
+        ]
+        return [row for row in rows if row[1] or row is rows[0]]
 
     # ---------------------------------------------------------------------------------------------------- training
 

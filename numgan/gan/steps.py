@@ -15,7 +15,7 @@ import numpy as np
 from numgan.errors import ArgumentError
 from numgan.gan.penalty import GENERATED, REAL, penalty_calls
 from numgan.hints import Array
-from numgan.nn.calls import Call, listing, runs
+from numgan.nn.calls import Call, html_listing, listing, runs
 from numgan.nn.plan import Plan
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Conditions:
 
 
 class Step:
-    """A list of calls that is run as a whole. `print` shows it, line by line."""
+    """A list of calls that is run as a whole. `print` shows it, line by line, and a notebook as a table."""
 
     title = ""
     _reals: list[Array]
@@ -109,8 +109,11 @@ class Step:
             np.copyto(rows, real)
         self._conditions.write(conditions)
 
-    def __str__(self):
+    def __repr__(self):
         return listing(self.title, self.calls)
+
+    def _repr_html_(self):
+        return html_listing(self.title, self.calls)
 
 
 def scores_of(plan: Plan) -> Array:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from numgan.errors import Error
-from numgan.tables import aligned
+from numgan.tables import GREEN, RED, aligned, html_lines, html_table
 
 
 class GradientError(Error, AssertionError):
@@ -14,6 +14,7 @@ class GradientError(Error, AssertionError):
 
 
 PASSED = ("ok", "mostly", "zero")  # verdicts on a tensor that a passing report may have
+LEFT = (0, 1, 12)  # columns of the table that are words
 
 
 @dataclass(kw_only=True)
@@ -78,7 +79,20 @@ class Report:
             "coordinates_per_second": self.checked / self.seconds if self.seconds else None,
         }
 
-    def __str__(self):
+    def __repr__(self):
+        lines = aligned(self._table(), LEFT)
+        lines.insert(1, "─" * len(lines[0]))
+        return "\n".join([self.subject, *lines, *self._remarks(), self._verdict()])
+
+    def _repr_html_(self):
+        """What a notebook shows: the same, with red behind what is wrong."""
+        tints = ["" if row.verdict in PASSED else RED for row in self.rows]
+        parts = [html_lines(self.subject), html_table(self._table(), LEFT, tints)]
+        parts += [html_lines(line) for line in self._remarks()]
+        return "\n".join([*parts, html_lines(self._verdict(), GREEN if self.passed else RED)])
+
+    def _table(self):
+        """A row of texts for each tensor, under the head."""
         head = ("tensor", "shape", "checked", "certified", "noise", "hidden", "kinks", "failed", "worst error", "at")
         table = [(*head, "analytic", "numeric", "verdict")]
         for r in self.rows:
@@ -87,20 +101,22 @@ class Report:
             shape = "×".join(map(str, r.shape)) or "scalar"
             numbers = (f"{r.error:.1e}", where, f"{r.analytic:.6e}", f"{r.numeric:.6e}")
             table.append((r.tensor, shape, *(f"{n:,}" for n in counts), *numbers, r.verdict))
-        lines = aligned(table, left=(0, 1, 12))
-        lines.insert(1, "─" * len(lines[0]))
+        return table
+
+    def _remarks(self):
+        return [
+            *(f"{r.tensor}: {r.remark}" for r in self.rows if r.remark),
+            *(f"BROKEN: {text}" for text in self.broken),
+            *(f"note: {text}" for text in self.notes),
+        ]
+
+    def _verdict(self):
         rate = (
             f", {self.seconds:.2f} s, {self.checked / self.seconds:,.0f} coordinates per second" if self.seconds else ""
         )
         certified = sum(r.certified for r in self.rows)
-        lines = [
-            self.subject,
-            *lines,
-            *(f"{r.tensor}: {r.remark}" for r in self.rows if r.remark),
-            *(f"BROKEN: {text}" for text in self.broken),
-            *(f"note: {text}" for text in self.notes),
+        return (
             f"{'passed' if self.passed else 'FAILED'}: {self.checked:,} numbers, "
             f"{certified:,} of them certified, worst relative error {self.worst:.1e} (tolerance {self.tolerance:.0e})"
-            + rate,
-        ]
-        return "\n".join(lines)
+            + rate
+        )

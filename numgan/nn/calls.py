@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from numgan.tables import aligned
+from numgan.tables import aligned, html_lines, html_table
 
 
 @dataclass(eq=False)
@@ -81,20 +81,34 @@ def runs(calls: list[Call]) -> list[Callable[[], Any]]:
     return [call.run for call in calls if not call.skipped]
 
 
+HEAD = ("network", "layer", "", "kernel", "shapes")
+
+
 def listing(title: str, calls: list[Call]) -> str:
     """The calls as a text table under a title, skipped ones with the reason."""
-    head = ("network", "layer", "", "kernel", "shapes")
-    rows = [
+    lines = aligned([HEAD, *_rows(calls)], left=range(len(HEAD)))
+    return "\n".join([title, lines[0], "─" * max(map(len, lines)), *lines[1:], _total(calls)])
+
+
+def html_listing(title: str, calls: list[Call]) -> str:
+    """The same as HTML."""
+    table = html_table([HEAD, *_rows(calls)], left=range(len(HEAD)))
+    return "\n".join([html_lines(title), table, html_lines(_total(calls))])
+
+
+def _rows(calls):
+    return [
         (c.network, c.layer, c.direction, c.name, f"skipped: {c.skipped}" if c.skipped else c.shapes) for c in calls
     ]
-    lines = aligned([head, *rows], left=range(len(head)))
+
+
+def _total(calls):
     products = [c for c in calls if c.is_product]
     skipped = sum(bool(c.skipped) for c in calls)
-    total = (
+    return (
         f"{len(calls) - skipped} calls, {len(products)} of them products of {sum(c.flop for c in products) / 1e6:,.2f} "
         f"MFLOP; {skipped} skipped"
     )
-    return "\n".join([title, lines[0], "─" * max(map(len, lines)), *lines[1:], total])
 
 
 def _shape(array):

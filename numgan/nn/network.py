@@ -36,6 +36,7 @@ from numgan.nn.buffers import samples_first
 from numgan.nn.layer import Layer
 from numgan.nn.losses import BinaryCrossEntropy, trusting
 from numgan.nn.plan import Plan
+from numgan.tables import html_lines, html_table
 
 if TYPE_CHECKING:
     from numgan.nn.calls import Call
@@ -433,26 +434,29 @@ class Sequential:
 
     def summary(self) -> str:
         """A table of layers, output shapes and parameter counts, as Keras prints it; returned as a string."""
+        title, rows, total = self._summary()
+        left, middle = (max(len(row[i]) for row in rows) + 3 for i in (0, 1))
+        lines = [f"{a:<{left}}{b:<{middle}}{c:>12}".rstrip() for a, b, c in rows]
+        rule = "─" * (left + middle + 12)
+        return "\n".join([title, rule, lines[0], rule, *lines[1:], rule, total])
+
+    def __repr__(self):
+        return self.summary()
+
+    def _repr_html_(self):
+        """What a notebook shows: the same."""
+        title, rows, total = self._summary()
+        return "\n".join([html_lines(title), html_table(rows, left=(0, 1)), html_lines(total)])
+
+    def _summary(self):
+        """(a line above, the rows of the table and its head, a line below)."""
         rows = [row for layer, shape in zip(self.layers, self.shapes[1:], strict=True) for row in _rows(layer, shape)]
-        head = ("layer (type)", "output shape", "parameters")
-        left, middle = (max(len(r[i]) for r in [head, *rows]) + 3 for i in (0, 1))
-        lines = [
-            f"{a:<{left}}{b:<{middle}}{c if isinstance(c, str) else format(c, ','):>12}".rstrip()
-            for a, b, c in [head, *rows]
-        ]
         trained, kept = self.values.shape[-1], self.state.shape[-1]
         stack = f" · {self.replicas[0]} replicas" if self.replicas else ""
-        rule = "─" * (left + middle + 12)
-        return "\n".join(
-            [
-                f"{self.name}: input {_batch(self.shapes[0])}, {self.dtype}{stack}",
-                rule,
-                lines[0],
-                rule,
-                *lines[1:],
-                rule,
-                f"{trained + kept:,} parameters: {trained:,} trained, {kept:,} kept",
-            ]
+        return (
+            f"{self.name}: input {_batch(self.shapes[0])}, {self.dtype}{stack}",
+            [("layer (type)", "output shape", "parameters"), *rows],
+            f"{trained + kept:,} parameters: {trained:,} trained, {kept:,} kept",
         )
 
     def config(self) -> Config:
@@ -521,7 +525,7 @@ def _views(arena, slices, layer):
 
 def _rows(layer, shape, within=""):
     """The rows of a summary for a layer and those inside it, each of which has its own count."""
-    held = "" if layer.inside() else _count(layer.shapes, layer.state_shapes)
+    held = "" if layer.inside() else f"{_count(layer.shapes, layer.state_shapes):,}"
     yield f"{within}{layer.name.rpartition('.')[2]} ({layer.kind})", _batch(shape), held
     for inner, made in layer.inside():
         yield from _rows(inner, made, within + "  ")

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from numgan.data import load_mnist_split
 from numgan.data.idx import SIDE
@@ -31,6 +30,7 @@ from numgan.nn.losses import SoftmaxCrossEntropy
 from numgan.nn.model_file import open_model, write_model
 from numgan.nn.network import Sequential, copy_layer
 from numgan.nn.optimizers import Adam
+from numgan.progress import progress_bar
 
 if TYPE_CHECKING:
     from numgan.data.mnist import Digits
@@ -126,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if arguments.epochs < 1 or arguments.seed < 0 or not arguments.out.parent.is_dir():
         parser.error("expected --epochs from 1 up, --seed from 0 up, and --out in a directory that exists")
     training, held_out = load_mnist_split()
-    with tqdm(total=arguments.epochs, unit="epoch", disable=None) as bar:
+    with progress_bar(arguments.epochs, "epoch") as bar:
 
         def show(network):
             bar.set_postfix_str(f"held-out accuracy {_accuracy(network, held_out):.1%}", refresh=False)

@@ -1,8 +1,6 @@
 """Pictures of samples and of training, drawn with matplotlib into files.
 
-Figures are made without pyplot: nothing global is touched and no display is needed. Every file is written whole or
-not at all. matplotlib is imported with the first figure: that takes longer than all the rest of numgan, and much of
-what numgan does draws nothing.
+Every file is written whole or not at all.
 """
 
 from __future__ import annotations
@@ -14,43 +12,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from numgan.data.mnist import to_pixels, to_unit_range
-from numgan.errors import Error
-from numgan.files import atomic_write
+from numgan.figures import new_figure, panels, save
 from numgan.hints import Array, FileName, Rng
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
 
     from numgan.data.mnist import Digits
-    from numgan.gan.history import History
     from numgan.gan.model import GAN
 
 REAL, GENERATED = "tab:blue", "tab:red"
 SIDE = 28
 PANELS = 21  # evolution.png shows at most this many moments: the Keras listing's 20, and the end
 SINE_FRAME = (-3.8, 3.8, -1.7, 1.7)  # left, right, bottom, top of pictures of points
-HISTORY_POINTS = 1_000  # a curve is averaged down to about this many points
-
-
-class DrawingError(Error, RuntimeError):
-    """matplotlib cannot be used; the message says why."""
-
-
-def new_figure(**how: Any) -> Figure:
-    """An empty matplotlib Figure; DrawingError where matplotlib does not start."""
-    try:
-        from matplotlib.figure import Figure
-    except Exception as error:  # it reads the environment, the home directory and files of the user's
-        raise DrawingError(f"matplotlib cannot be imported, so nothing can be drawn: {error}") from error
-    return Figure(**how)
-
-
-def save(figure: Figure, path: FileName) -> None:
-    """Write a figure as PNG."""
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=100)
 
 
 def image_grid(pixels: Array, columns: int) -> Array:
@@ -249,23 +224,6 @@ def _class_row(digits, label, rng):
     return digit_grid(row, 10)
 
 
-def _panels(rows, columns, cell, margins):
-    """A figure and its axes, row by row: each fills its cell (width, height) but for the margins (left, right, bottom,
-    top), all in inches. Laid out by hand: matplotlib's own layout takes half of the time of such a picture.
-    """
-    (width, height), (left, right, bottom, top) = cell, margins
-    figure = new_figure(figsize=(width * columns, height * rows))
-    figure.subplots_adjust(
-        left=left / (width * columns),
-        right=1 - right / (width * columns),
-        bottom=bottom / (height * rows),
-        top=1 - top / (height * rows),
-        wspace=(left + right) / (width - left - right),
-        hspace=(bottom + top) / (height - bottom - top),
-    )
-    return figure, figure.subplots(rows, columns, squeeze=False).ravel()
-
-
 def evolution(snapshots: Any, draw: Callable[..., Any], path: FileName) -> None:
     """evolution.png: [(step, moment)] in order, one panel a moment, `draw(axes, moment)` filling it.
 
@@ -275,39 +233,13 @@ def evolution(snapshots: Any, draw: Callable[..., Any], path: FileName) -> None:
     chosen = [*range(0, last, max(1, -(-last // (PANELS - 1)))), last]
     columns = min(len(chosen), 7 if len(chosen) > 12 else 4)
     rows = -(-len(chosen) // columns)
-    figure, axes = _panels(rows, columns, (2.3 if columns > 4 else 3.2, 2.5), (0.38, 0.1, 0.22, 0.28))
+    figure, axes = panels(rows, columns, (2.3 if columns > 4 else 3.2, 2.5), (0.38, 0.1, 0.22, 0.28))
     for ax in axes[len(chosen) :]:
         ax.axis("off")
     for ax, i in zip(axes, chosen, strict=False):
         draw(ax, snapshots[i][1])
         ax.set_title(f"step {snapshots[i][0]:,}", fontsize=10)
         ax.tick_params(labelsize=7)
-    save(figure, path)
-
-
-def history(record: History, path: FileName) -> None:
-    """history.png: the objective's panels, each with the values that theory gives. Gaps stay gaps: a side that does
-    not play leaves its panels empty, and says so.
-    """
-    panels = [panel for part in (record.objective, record.penalty, record.l1) if part for panel in part.panels]
-    columns = min(len(panels), 3)
-    figure, axes = _panels(-(-len(panels) // columns), columns, (5.3, 3.5), (0.75, 0.1, 0.5, 0.3))
-    for ax in axes[len(panels) :]:
-        ax.axis("off")
-    for ax, panel in zip(axes, panels, strict=False):
-        drawn = [curve for curve in panel.curves if record.has(curve[0])]
-        if not drawn:
-            ax.set_title(f"{panel.title}: does not play")
-            ax.axis("off")
-            continue
-        for column, label, color in drawn:
-            _curve(ax, record, column, label, color)
-        for height, label in panel.lines:
-            ax.axhline(height, color="0.6", linestyle=":", linewidth=1, label=label)
-        ax.set(title=panel.title, xlabel="step")
-        ax.set_ylim(*panel.limits)
-        if drawn or panel.lines:
-            ax.legend(fontsize=8)
     save(figure, path)
 
 
@@ -334,15 +266,3 @@ def seeds(runs: Any, path: FileName) -> None:
         ax.margins(y=0.15)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=9)
     save(figure, path)
-
-
-def _curve(axes, record, column, label, color):
-    """One column of the history without its gaps, averaged over equal stretches where it has more points than a picture
-    can show.
-    """
-    known = ~np.isnan(record[column])
-    values, steps = record[column][known], record["step"][known]
-    stretch = max(1, len(values) // HISTORY_POINTS)
-    used = len(values) // stretch * stretch
-    means = values[:used].reshape(-1, stretch).mean(axis=1)
-    axes.plot(steps[:used].reshape(-1, stretch)[:, -1], means, color=color, linewidth=0.8, label=label)

@@ -22,9 +22,11 @@ import numpy as np
 
 from numgan import __version__
 from numgan.errors import Error
+from numgan.figures import save
 from numgan.files import atomic_write, locked, remove_leftovers
 from numgan.gan.checkpoint import Checkpoint
 from numgan.gan.conditions import Together
+from numgan.gan.curves import curves
 from numgan.gan.equilibrium import Equilibrium
 from numgan.gan.fit import NonFiniteError
 from numgan.gan.model import GAN
@@ -35,6 +37,7 @@ from numgan.study.recipes.recipe import Asked
 from numgan.study.settings import brief, stored, with_overrides
 from numgan.study.signals import stop_status
 from numgan.study.watch import Watch
+from numgan.tables import RED, html_lines, html_picture
 
 if TYPE_CHECKING:
     from numgan.gan.average import Average
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
 JUDGED = 1_000  # of these, beside as many real rows, to see whether the training is lost
 PICTURED = 100_000  # samples in a picture at most
 CONFIG_LIMIT = 1_000_000  # bytes
+PICTURES = ("samples.png", "evolution.png", "history.png")
 SEEDS = 2**64  # from 0 up to, but not including
 
 
@@ -92,6 +96,26 @@ class Run:
         if isinstance(self.stop, KeyboardInterrupt):
             return stop_status(self.stop)
         return 0 if self.stop is None else 3 if isinstance(self.stop, NonFiniteError) else 1
+
+    def figures(self) -> str:
+        """The closing figures a user wants, and what lies where."""
+        lines = [repr(self.history)] if self.history else []
+        lines += [f"  {name:<17} {value:.4f}" for name, value in self.quality.items()]
+        lines += [f"  lost: {end}" for end in self.ends]
+        lines += [f"samples and pictures are of the {self.average}"] if self.average else []
+        lines += [str(self.equilibrium)] if self.equilibrium else []
+        lines.append(f"{self.seconds:.1f} s, {self.samples_per_second:,.0f} samples per second")
+        lines.append(f"{self.directory}: " + ", ".join(sorted(path.name for path in self.directory.glob("*"))))
+        return "\n".join(lines)
+
+    def __repr__(self):
+        return "\n".join([self.figures(), *([self.stopped] if self.stop else [])])
+
+    def _repr_html_(self):
+        """What a notebook shows: the figures, and the pictures that there are."""
+        pictures = [self.directory / name for name in PICTURES if (self.directory / name).is_file()]
+        parts = [html_lines(self.figures()), *([html_lines(self.stopped, RED)] if self.stop else [])]
+        return "\n".join([*parts, *(html_picture(path.read_bytes(), path.name) for path in pictures)])
 
 
 @contextlib.contextmanager
@@ -274,7 +298,7 @@ class _Game:
         recipe.picture(samples, gan, title, directory / "samples.png", rng, asked)
         plots.evolution(moments, recipe.draw, directory / "evolution.png")
         if len(record):
-            plots.history(record, directory / "history.png")
+            save(curves(record), directory / "history.png")
         asked = recipe.asked(recipe.quality_count, self.held_out, rng)
         samples = gan.sample(recipe.quality_count, rng, **asked.conditions)
         data = Together(self.data)

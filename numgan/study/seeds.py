@@ -22,10 +22,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tqdm import tqdm
-
 from numgan.files import atomic_write
 from numgan.hints import FileName
+from numgan.progress import progress_bar
 from numgan.study import plots
 from numgan.study.runs import SEEDS
 from numgan.study.settings import brief
@@ -75,7 +74,7 @@ def train(
     everything at once. Should this process be killed outright, they stop too.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    bar = tqdm(total=len(seeds), unit="seed", disable=True if quiet else None, dynamic_ncols=True)
+    bar = progress_bar(len(seeds), "seed", quiet)
     with bar, _Workers() as workers, ThreadPoolExecutor(min(len(seeds), cores)) as pool:
         futures = [pool.submit(_train_one, workers, options, seed, directory / f"seed-{seed}") for seed in seeds]
         left, told = set(futures), False

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
 
 from numgan.errors import ArgumentError, shown
 from numgan.gan.parts import Parts, RandomState
 from numgan.hints import Named, Numbers, Rng
+from numgan.progress import progress_bar
 
 if TYPE_CHECKING:
     from numgan.gan.equilibrium import Equilibrium
@@ -115,14 +114,14 @@ class Watch:
         self.parts = Parts(pictures=RandomState(rng), moments=self.moments)
         if equilibrium:
             self.parts["equilibrium"] = equilibrium
-        self.bar = tqdm(total=total, unit="step", disable=None if say else True, dynamic_ncols=True)
+        self.bar = progress_bar(total, "step", quiet=not say)
         self._shown = [*gan.objective.watched, *(gan.l1.watched if gan.l1 else ())]
         self._heading = "   ".join([f"{'step':>8}", *(heading for heading, _, _ in self._shown)])
 
     def _say(self, text):
         """Say a line, the first under the heading."""
         if self.say:
-            with tqdm.external_write_mode():
+            with self.bar.external_write_mode():
                 if self._heading:
                     self.say(self._heading)
                 self._heading = None
@@ -144,12 +143,6 @@ class Watch:
     def _line(self, done, record):
         """The last stretch's means, as a row under the heading."""
         cells = [
-            last_mean(record, column, self._every, form).rjust(len(heading)) for heading, column, form in self._shown
+            record.last_mean(column, self._every, form).rjust(len(heading)) for heading, column, form in self._shown
         ]
         return "   ".join([f"{done:>8,}", *cells])
-
-
-def last_mean(record: History, column: str, steps: int, form: str) -> str:
-    """The mean of a column over its last steps as text, or a dash where the column has a gap."""
-    value = float(record[column][-steps:].mean())
-    return "—" if math.isnan(value) else format(value, form)
