@@ -16,7 +16,7 @@ from numgan.hints import Array, FileName
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DPI = 100
+DPI, NOTEBOOK_DPI = 100, 72  # in files; in notebooks, whose cells are narrow and keep every picture as text
 
 
 class DrawingError(Error, RuntimeError):
@@ -58,7 +58,7 @@ def save(figure: Figure, path: FileName) -> None:
 
 
 def png(figure: Figure) -> bytes:
-    """The bytes that `save` writes."""
+    """A figure as the bytes of a PNG, for a notebook."""
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=DPI)
+    figure.savefig(file, format="png", dpi=NOTEBOOK_DPI)
     return file.getvalue()

@@ -36,8 +36,9 @@ def html_table(rows: Sequence[Sequence[str]], left: Container[int], tints: Seque
 
 
 def html_lines(text: str, tint: str = "") -> str:
-    """Lines of text as HTML, escaped, spaces and all; `tint` is what stands behind them."""
-    return f'<pre style="white-space: pre-wrap{_behind(tint)}">{html.escape(text)}</pre>'
+    """Lines of text as HTML, escaped, as `print` shows them; `tint` is what stands behind them."""
+    style = f"white-space: pre-wrap; font-family: monospace; margin: 0.8em 0 0.4em{_behind(tint)}"
+    return f'<div style="{style}">{html.escape(text)}</div>'
 
 
 def html_picture(png: bytes, name: str) -> str:

@@ -14,7 +14,6 @@ class GradientError(Error, AssertionError):
 
 
 PASSED = ("ok", "mostly", "zero")  # verdicts on a tensor that a passing report may have
-LEFT = (0, 1, 12)  # columns of the table that are words
 
 
 @dataclass(kw_only=True)
@@ -80,15 +79,20 @@ class Report:
         }
 
     def __repr__(self):
-        lines = aligned(self._table(), LEFT)
+        lines = aligned(self._table(), left=(0, 1, 12))
         lines.insert(1, "─" * len(lines[0]))
         return "\n".join([self.subject, *lines, *self._remarks(), self._verdict()])
 
     def _repr_html_(self):
-        """What a notebook shows: the same, with red behind what is wrong."""
+        """What a notebook shows: the same, verdicts where a narrow window shows them, and red behind what is wrong."""
+        table = [(tensor, verdict, *others) for tensor, *others, verdict in self._table()]
         tints = ["" if row.verdict in PASSED else RED for row in self.rows]
-        parts = [html_lines(self.subject), html_table(self._table(), LEFT, tints)]
-        parts += [html_lines(line) for line in self._remarks()]
+        remarks = "\n".join(self._remarks())
+        parts = [
+            html_lines(self.subject),
+            html_table(table, (0, 1, 2), tints),
+            *([html_lines(remarks)] if remarks else []),
+        ]
         return "\n".join([*parts, html_lines(self._verdict(), GREEN if self.passed else RED)])
 
     def _table(self):
