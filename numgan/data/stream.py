@@ -132,7 +132,15 @@ class Shuffled:
         self._order = np.array(arrays["order"])
 
 
-def epoch_stream(order: Shuffled, shape: Shape, dtype: DType) -> Stream:
-    """Batches (n, *shape) in the order of a `Shuffled`."""
-    batch = np.empty(shape, dtype)
-    return Stream(lambda: order.take(batch), [batch])
+def epoch_stream(order: Shuffled | list[Shuffled], shape: Shape, dtype: DType) -> Stream:
+    """Batches (n, *shape) in the order of a `Shuffled`; or (R, n, *shape) in the orders of a list of R."""
+    if not isinstance(order, list):
+        batch = np.empty(shape, dtype)
+        return Stream(lambda: order.take(batch), [batch])
+    batches = np.empty((len(order), *shape), dtype)
+
+    def refill():
+        for own, batch in zip(order, batches, strict=True):
+            own.take(batch)
+
+    return Stream(refill, [batches])

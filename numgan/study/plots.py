@@ -13,6 +13,7 @@ import numpy as np
 
 from numgan.data.mnist import to_pixels, to_unit_range
 from numgan.figures import new_figure, panels, save
+from numgan.gan.curves import curves
 from numgan.hints import Array, FileName, Rng
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
     from numgan.data.mnist import Digits
+    from numgan.gan.history import History
     from numgan.gan.model import GAN
 
 REAL, GENERATED = "tab:blue", "tab:red"
@@ -241,6 +243,11 @@ def evolution(snapshots: Any, draw: Callable[..., Any], path: FileName) -> None:
         ax.set_title(f"step {snapshots[i][0]:,}", fontsize=10)
         ax.tick_params(labelsize=7)
     save(figure, path)
+
+
+def history(record: History, path: FileName) -> None:
+    """history.png: the `curves` of a history."""
+    save(curves(record), path)
 
 
 def seeds(runs: Any, path: FileName) -> None:

@@ -22,11 +22,9 @@ import numpy as np
 
 from numgan import __version__
 from numgan.errors import Error
-from numgan.figures import save
 from numgan.files import atomic_write, locked, remove_leftovers
 from numgan.gan.checkpoint import Checkpoint
 from numgan.gan.conditions import Together
-from numgan.gan.curves import curves
 from numgan.gan.equilibrium import Equilibrium
 from numgan.gan.fit import NonFiniteError
 from numgan.gan.model import GAN
@@ -298,7 +296,7 @@ class _Game:
         recipe.picture(samples, gan, title, directory / "samples.png", rng, asked)
         plots.evolution(moments, recipe.draw, directory / "evolution.png")
         if len(record):
-            save(curves(record), directory / "history.png")
+            plots.history(record, directory / "history.png")
         asked = recipe.asked(recipe.quality_count, self.held_out, rng)
         samples = gan.sample(recipe.quality_count, rng, **asked.conditions)
         data = Together(self.data)
