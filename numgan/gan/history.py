@@ -80,6 +80,8 @@ class History:
     l1         an `L1`; default None.
 
     Rows are only ever added, in arrays that grow: what has been handed out stays as it is.
+
+    `print` shows how it ended, a notebook its curves.
     """
 
     def __init__(

@@ -361,7 +361,7 @@ class GAN:
         rng         numpy.random.Generator for data and noise.
         every       steps between two looks at the losses, default 100; there are more around the end of an epoch.
         callback    callback(steps done, history), called before the first step, after every `every` steps, at the end
-                    of an epoch and at the end. Training ends when it returns True.
+                    of an epoch and at the end. Training ends when it returns True. `ProgressBar` is one.
         discriminator_steps, generator_steps   default 1; 0 freezes that side, whose columns in the history are gaps.
         checkpoint  a file that the training is kept in, about every half minute, at the end, and when anything stops
                     it; or a `Checkpoint`, which says when. `GAN.load` opens it as well.

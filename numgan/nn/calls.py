@@ -10,6 +10,8 @@ import numpy as np
 
 from numgan.tables import aligned, html_lines, html_table
 
+HEAD = ("network", "layer", "", "kernel", "shapes")  # of a listing
+
 
 @dataclass(eq=False)
 class Call:
@@ -79,9 +81,6 @@ def in_order(kernel: Callable, named: dict[str, Any]) -> dict[str, Any]:
 def runs(calls: list[Call]) -> list[Callable[[], Any]]:
     """What there is to run of a list of calls, in order."""
     return [call.run for call in calls if not call.skipped]
-
-
-HEAD = ("network", "layer", "", "kernel", "shapes")
 
 
 def listing(title: str, calls: list[Call]) -> str:
