@@ -18,6 +18,7 @@ from numgan.gan import penalty as penalties
 from numgan.hints import Array, DType, FileName, Named, Numbers, Shape
 
 if TYPE_CHECKING:
+    from numgan.gan.insides import Insides
     from numgan.gan.l1 import L1
     from numgan.gan.objectives import Objective
     from numgan.gan.penalty import Penalty
@@ -74,6 +75,9 @@ class History:
     penalty    a `Penalty` or its name; default None.
     l1         an `L1`; default None.
 
+    Where `GAN.fit` was asked for `insides`, the `Insides` is in the attribute of that name, else None, and its columns,
+    "generator.dense_1.gradient_norm" and the like, are columns here too: gaps at all steps without a look.
+
     Rows are only ever added, in arrays that grow: what has been handed out stays as it is.
     """
 
@@ -88,6 +92,7 @@ class History:
         self.columns = sum((part.columns for part in (self.objective, self.penalty, self.l1) if part), ())
         self._columns = {name: np.empty((0, *replicas)) for name in self.columns}
         self._length = 0
+        self.insides: Insides | None = None
 
     def __len__(self) -> int:
         return self._length
@@ -133,7 +138,14 @@ class History:
             return np.arange(1, len(self) + 1)
         if name in self.objective.derived:
             return self.objective.derived[name](self)
+        if self.insides and name in self.insides.columns:
+            return self._between_gaps(self.insides.steps, self.insides[name])
         return self._columns[name][: len(self)]
+
+    def _between_gaps(self, steps, values):
+        column = np.full((len(self), *values.shape[1:]), np.nan)
+        column[steps - 1] = values
+        return column
 
     def state_dict(self) -> Named:
         """Every column recorded, not copied: rows that are there never change."""
@@ -166,7 +178,7 @@ class History:
         With replicas each column is written once per replica: d_loss_real[0], d_loss_real[1], …
         """
         names, columns = [], []
-        for name in self.columns:
+        for name in [*self.columns, *(self.insides.columns if self.insides else ())]:
             values = self[name].astype(np.float32)
             names += [name] if values.ndim == 1 else [f"{name}[{r}]" for r in range(values.shape[1])]
             columns += [values] if values.ndim == 1 else list(values.T)

@@ -7,6 +7,7 @@ what numgan does draws nothing.
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,6 +17,7 @@ import numpy as np
 from numgan.data.mnist import to_pixels, to_unit_range
 from numgan.errors import Error
 from numgan.files import atomic_write
+from numgan.gan.insides import GRADIENT, SIDES
 from numgan.hints import Array, FileName, Rng
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from numgan.data.mnist import Digits
     from numgan.gan.history import History
+    from numgan.gan.insides import Insides
     from numgan.gan.model import GAN
 
 REAL, GENERATED = "tab:blue", "tab:red"
@@ -45,6 +48,15 @@ def new_figure(**how: Any) -> Figure:
     except Exception as error:  # it reads the environment, the home directory and files of the user's
         raise DrawingError(f"matplotlib cannot be imported, so nothing can be drawn: {error}") from error
     return Figure(**how)
+
+
+def picture(draw: Callable[[Axes], Any]) -> bytes:
+    """What `draw(axes)` makes, as the PNG file of a small picture."""
+    figure = new_figure(figsize=(4, 4), layout="constrained")
+    draw(figure.subplots())
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=100)
+    return file.getvalue()
 
 
 def save(figure: Figure, path: FileName) -> None:
@@ -301,13 +313,37 @@ def history(record: History, path: FileName) -> None:
             ax.axis("off")
             continue
         for column, label, color in drawn:
-            _curve(ax, record, column, label, color)
+            _curve(ax, record["step"], record[column], label, color)
         for height, label in panel.lines:
             ax.axhline(height, color="0.6", linestyle=":", linewidth=1, label=label)
         ax.set(title=panel.title, xlabel="step")
         ax.set_ylim(*panel.limits)
         if drawn or panel.lines:
             ax.legend(fontsize=8)
+    save(figure, path)
+
+
+def gradients(insides: Insides, path: FileName) -> None:
+    """gradients.png: the gradient norm of every layer over the training, a panel per network, coloured from its first
+    layer to its last. A side that does not play says so.
+    """
+    figure, axes = _panels(1, 2, (6.4, 4.2), (0.75, 1.75, 0.5, 0.3))
+    from matplotlib import colormaps  # which there is, now that there is a figure
+
+    for ax, side in zip(axes, SIDES, strict=True):
+        named = {layer: kinds[GRADIENT] for layer, kinds in insides.layers(side).items() if GRADIENT in kinds}
+        if not named:
+            ax.set_title(f"{side}: does not play")
+            ax.axis("off")
+            continue
+        # Yellow, the map's end, is not seen on white; zero has no place on a logarithmic scale.
+        colors = colormaps["viridis"](np.linspace(0, 0.9, len(named)))
+        for (layer, column), color in zip(named.items(), colors, strict=True):
+            values = insides[column]
+            values = np.where(np.isfinite(values) & (values > 0), values, np.nan)
+            _curve(ax, insides.steps, values, layer, color, marker="o" if len(insides) == 1 else None)
+        ax.set(title=f"{side}: gradient norm by layer", xlabel="step", yscale="log")
+        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), fontsize=8, frameon=False, title="first to last")
     save(figure, path)
 
 
@@ -336,13 +372,13 @@ def seeds(runs: Any, path: FileName) -> None:
     save(figure, path)
 
 
-def _curve(axes, record, column, label, color):
-    """One column of the history without its gaps, averaged over equal stretches where it has more points than a picture
-    can show.
+def _curve(axes, steps, values, label, color, **how):
+    """Values at steps without their gaps, averaged over equal stretches where there are more points than a picture can
+    show.
     """
-    known = ~np.isnan(record[column])
-    values, steps = record[column][known], record["step"][known]
+    known = ~np.isnan(values)
+    steps, values = steps[known], values[known]
     stretch = max(1, len(values) // HISTORY_POINTS)
     used = len(values) // stretch * stretch
     means = values[:used].reshape(-1, stretch).mean(axis=1)
-    axes.plot(steps[:used].reshape(-1, stretch)[:, -1], means, color=color, linewidth=0.8, label=label)
+    axes.plot(steps[:used].reshape(-1, stretch)[:, -1], means, color=color, linewidth=0.8, label=label, **how)
