@@ -50,7 +50,7 @@ def _tensorboard():
     try:
         from tensorboard.compat.proto import event_pb2, summary_pb2
         from tensorboard.summary.writer.record_writer import RecordWriter
-    except ImportError as error:
+    except Exception as error:  # it may be missing, or not go with the versions that are there
         raise EventLogError(
             f"--log-dir needs the package tensorboard ({error}): pip install 'numgan[tensorboard]'"
         ) from None
@@ -61,21 +61,19 @@ class EventLog:
     """An event file in a directory, which is made if need be. A name "generator.dense_1.weight" becomes the tag
     "generator/dense_1/weight", so that TensorBoard groups them by network.
 
-    What goes wrong in writing is an OSError. (That is why this is not tensorboard's `EventFileWriter`, whose thread
-    prints a traceback of it.)
+    The file begins with the first that is logged. What goes wrong in writing is an OSError. (That is why this is not
+    tensorboard's `EventFileWriter`, whose thread prints a traceback of it.)
     """
 
     def __init__(self, directory: FileName) -> None:
-        writer, self._events, self._summaries = _tensorboard()
-        now = time.time_ns()
-        name = f"{PREFIX}{now // 10**9:010d}.{now % 10**9:09d}.{socket.gethostname()}.{os.getpid()}"  # read in order
+        self._new_writer, self._events, self._summaries = _tensorboard()
+        self._directory, self._file = Path(directory), None
         try:
-            Path(directory).mkdir(parents=True, exist_ok=True)
-            self._file = Path(directory, name).open("xb")  # noqa: SIM115, until `close`
+            self._directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise EventLogError(f"--log-dir {shown(directory)} cannot be written to: {error.strerror}") from None
-        self._writer, self._begun = writer(self._file), False
-        self._add(0, file_version=VERSION)
+            raise EventLogError(f"--log-dir {shown(directory)} cannot be made: {error.strerror}") from None
+        if not os.access(directory, os.W_OK | os.X_OK):
+            raise EventLogError(f"--log-dir {shown(directory)} cannot be written to")
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Log numbers by name; those that are NaN are gaps."""
@@ -100,17 +98,24 @@ class EventLog:
 
     def flush(self) -> None:
         """Hand all of it to the operating system, so that a process that is killed has lost nothing of it."""
-        self._file.flush()
+        if self._file:
+            self._file.flush()
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # all that was logged is flushed already, or a full disk has been told of
-            self._file.close()
+        if self._file:
+            with contextlib.suppress(
+                OSError
+            ):  # all that was logged is flushed already, or a full disk has been told of
+                self._file.close()
 
     def _log(self, step, values):
-        if not self._begun:
-            session = self._events.SessionLog
+        if self._file is None:
+            now = time.time_ns()
+            name = f"{PREFIX}{now // 10**9:010d}.{now % 10**9:09d}.{socket.gethostname()}.{os.getpid()}"
+            self._file = open(self._directory / name, "xb")  # noqa: SIM115, until `close`
+            self._writer, session = self._new_writer(self._file), self._events.SessionLog
+            self._add(0, file_version=VERSION)
             self._add(step, session_log=session(status=session.START))
-            self._begun = True
         if values:
             self._add(step, summary=self._summaries.Summary(value=values))
 

@@ -58,7 +58,7 @@ class LiveTable:
         text = f"step {done:,} of {self._total:,}"
         if done > self._first:
             rate = (done - self._first) / (time.monotonic() - self._start)
-            text += f"   {rate:,.3g}/s   {tqdm.format_interval((self._total - done) / rate)} left"
+            text += f"   {tqdm.format_sizeof(rate)}/s   {tqdm.format_interval((self._total - done) / rate)} left"
         return text
 
 

@@ -327,11 +327,16 @@ def gradients(insides: Insides, path: FileName) -> None:
     """gradients.png: the gradient norm of every layer over the training, a panel per network, coloured from its first
     layer to its last. A side that does not play says so.
     """
-    figure, axes = _panels(1, 2, (6.4, 4.2), (0.75, 1.75, 0.5, 0.3))
+    norms = {
+        side: {layer: kinds[GRADIENT] for layer, kinds in insides.layers(side).items() if GRADIENT in kinds}
+        for side in SIDES
+    }
+    names = 0.6 + 0.07 * max((len(layer) for named in norms.values() for layer in named), default=0)  # inches
+    height = max(4.2, 1 + 0.165 * max(map(len, norms.values())))
+    figure, axes = _panels(1, 2, (4.7 + names, height), (0.75, names, 0.5, 0.3))
     from matplotlib import colormaps  # which there is, now that there is a figure
 
-    for ax, side in zip(axes, SIDES, strict=True):
-        named = {layer: kinds[GRADIENT] for layer, kinds in insides.layers(side).items() if GRADIENT in kinds}
+    for ax, (side, named) in zip(axes, norms.items(), strict=True):
         if not named:
             ax.set_title(f"{side}: does not play")
             ax.axis("off")
@@ -343,6 +348,7 @@ def gradients(insides: Insides, path: FileName) -> None:
             values = np.where(np.isfinite(values) & (values > 0), values, np.nan)
             _curve(ax, insides.steps, values, layer, color, marker="o" if len(insides) == 1 else None)
         ax.set(title=f"{side}: gradient norm by layer", xlabel="step", yscale="log")
+        ax.locator_params(axis="x", nbins=6)
         ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), fontsize=8, frameon=False, title="first to last")
     save(figure, path)
 
