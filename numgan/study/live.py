@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from numgan.gan.insides import DEAD, GRADIENT, SIDES, UPDATE
-from numgan.study.settings import brief
 
 if TYPE_CHECKING:
     from numgan.gan.insides import Insides
@@ -46,8 +45,8 @@ class LiveTable:
         size = shutil.get_terminal_size()
         self._first = done if self._first is None else self._first
         width = max(size.columns - 1, 1)  # a line that ends in the last place may be taken for two
-        lines = [self._progress(done)[:width], *flow(means, width), *layer_lines(insides, width)]
-        lines = fitted(lines, size.lines - 1)
+        lines = [self._progress(done), *flow(means, width), *layer_lines(insides, width)]
+        lines = [line[:width] for line in fitted(lines, size.lines - 1)]
         back = UP.format(self._height) + CLEAR if self._height else ""
         if size != self._size and self._size:  # what was drawn may stand on other lines now
             back = WHOLE
@@ -76,7 +75,7 @@ def flow(cells: Sequence[tuple[str, str]], width: int) -> list[str]:
     cell = max(map(len, texts), default=0)
     columns = max(1, (width + GAP) // (cell + GAP))
     rows = [texts[i : i + columns] for i in range(0, len(texts), columns)]
-    return [(" " * GAP).join(text.ljust(cell) for text in row).rstrip()[:width] for row in rows]
+    return [(" " * GAP).join(text.ljust(cell) for text in row).rstrip() for row in rows]
 
 
 def layer_lines(insides: Insides | None, width: int) -> list[str]:
@@ -98,16 +97,24 @@ def layer_lines(insides: Insides | None, width: int) -> list[str]:
         if NAME + sum(w + 2 for _, w, _ in kept.values()) > width:
             del kept[kind]
     name = min(max(longest.values()), max(width - sum(w + 2 for _, w, _ in kept.values()), 1))
-    return [line[:width] for side in longest for line in _block(insides, side, layers[side], name, kept)]
+    return [line for side in longest for line in _block(insides, side, layers[side], name, kept)]
 
 
 def _block(insides, side, layers, name, cells):
     """A heading and a line for each layer of one network, names `name` wide."""
-    lines = [brief(side, name).ljust(name) + "".join(f"  {heading:>{w}}" for heading, w, _ in cells.values())]
+    heads = _cut(side, name).ljust(name) + "".join(f"  {heading:>{w}}" for heading, w, _ in cells.values())
+    lines = [heads.rstrip()]
     for layer, columns in layers.items():
         texts = [_text(insides, columns.get(kind), form).rjust(w) for kind, (_, w, form) in cells.items()]
-        lines.append((brief(layer, name).ljust(name) + "".join(f"  {text}" for text in texts)).rstrip())
+        lines.append((_cut(layer, name).ljust(name) + "".join(f"  {text}" for text in texts)).rstrip())
     return lines
+
+
+def _cut(name, width):
+    """A name without its middle, where it is too long: its end tells one layer from another."""
+    if len(name) <= width or width < 3:
+        return name[:width]
+    return f"{name[: (width - 1) // 2]}…{name[-(width // 2) :]}"
 
 
 def _text(insides, column, form):
