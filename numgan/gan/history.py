@@ -138,7 +138,7 @@ class History:
             return np.arange(1, len(self) + 1)
         if name in self.objective.derived:
             return self.objective.derived[name](self)
-        if self.insides and name in self.insides.columns:
+        if self.insides is not None and name in self.insides.columns:
             return self._between_gaps(self.insides.steps, self.insides[name])
         return self._columns[name][: len(self)]
 
@@ -178,7 +178,7 @@ class History:
         With replicas each column is written once per replica: d_loss_real[0], d_loss_real[1], …
         """
         names, columns = [], []
-        for name in [*self.columns, *(self.insides.columns if self.insides else ())]:
+        for name in [*self.columns, *(() if self.insides is None else self.insides.columns)]:
             values = self[name].astype(np.float32)
             names += [name] if values.ndim == 1 else [f"{name}[{r}]" for r in range(values.shape[1])]
             columns += [values] if values.ndim == 1 else list(values.T)

@@ -1,9 +1,9 @@
 """`EventLog`: a training as event files for TensorBoard, written by the package `tensorboard` itself, an extra:
 `pip install 'numgan[tensorboard]'`.
 
-A file is only ever added to a directory. A run that is gone with begins a new one, with the mark by which TensorBoard
-drops what older files of the directory have from that step on: what a killed run had logged beyond its last checkpoint
-is not shown twice.
+A file is only ever added to a directory. A run that is gone on with begins a new one, with the mark by which
+TensorBoard drops what older files of the directory have from that step on: what a killed run had logged beyond its last
+checkpoint is not shown twice.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _tensorboard():
         from tensorboard.summary.writer.record_writer import RecordWriter
     except Exception as error:  # it may be missing, or not go with the versions that are there
         raise EventLogError(
-            f"--log-dir needs the package tensorboard ({error}): pip install 'numgan[tensorboard]'"
+            f"event files (--log-dir) need the package tensorboard ({error}): pip install 'numgan[tensorboard]'"
         ) from None
     return RecordWriter, event_pb2, summary_pb2
 
@@ -89,9 +89,11 @@ class EventLog:
     def histogram(self, step: int, name: str, values: Array) -> None:
         """Log how an array's numbers are distributed."""
         values = np.asarray(values, np.float64).ravel()
-        counts, edges = np.histogram(values, BINS)
+        low, high = values.min(), values.max()
+        room = 1e-6 * max(abs(low), abs(high), 1e-30)  # numbers that are all alike have bins too
+        counts, edges = np.histogram(values, np.linspace(low - room, high + room, BINS + 1))
         histogram = self._summaries.HistogramProto(
-            min=values.min(), max=values.max(), num=values.size, sum=values.sum(), sum_squares=values @ values,
+            min=low, max=high, num=values.size, sum=values.sum(), sum_squares=values @ values,
             bucket_limit=edges[1:].tolist(), bucket=counts.tolist(),
         )  # fmt: skip
         self._log(step, [self._summaries.Summary.Value(tag=_tag(name), histo=histogram)])
@@ -102,10 +104,9 @@ class EventLog:
             self._file.flush()
 
     def close(self) -> None:
+        """End the file. All that was logged is flushed already, or what kept it from being so has been raised."""
         if self._file:
-            with contextlib.suppress(
-                OSError
-            ):  # all that was logged is flushed already, or a full disk has been told of
+            with contextlib.suppress(OSError):
                 self._file.close()
 
     def _log(self, step, values):

@@ -50,7 +50,7 @@ def new_figure(**how: Any) -> Figure:
     return Figure(**how)
 
 
-def picture(draw: Callable[[Axes], Any]) -> bytes:
+def as_png(draw: Callable[[Axes], Any]) -> bytes:
     """What `draw(axes)` makes, as the PNG file of a small picture."""
     figure = new_figure(figsize=(4, 4), layout="constrained")
     draw(figure.subplots())

@@ -488,4 +488,5 @@ def finite_samples(gan: GAN, n: int, rng: Rng, asked: Asked) -> Array:
 
 def _write_json(path, value):
     with atomic_write(path) as temporary:
-        Path(temporary).write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+        Path(temporary).write_bytes(text.encode("utf-8", "backslashreplace"))  # a file's name need not be UTF-8

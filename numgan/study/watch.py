@@ -16,7 +16,7 @@ from numgan.gan.insides import SIDES
 from numgan.gan.parts import Parts, RandomState
 from numgan.hints import Named, Numbers, Rng
 from numgan.study.live import LINE, LiveTable, layer_lines
-from numgan.study.plots import picture
+from numgan.study.plots import as_png
 
 if TYPE_CHECKING:
     from numgan.gan.equilibrium import Equilibrium
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MORE = {  # columns that are shown too where the insides are, and what they are called
     "g_loss": "generator: loss", "d_real": "D(x)", "d_fake": "D(G(z))", "score_real": "D(x)", "score_fake": "D(G(z))",
-    "penalty": "penalty", "gradient_norm": "its gradient",
+    "penalty": "penalty", "gradient_norm": "‖∇D‖",
 }  # fmt: skip
 MOMENTS = 42  # kept at most; evolution.png shows half of them
 
@@ -179,7 +179,7 @@ class Watch:
         if done % self._line_every == 0:
             step, moment = self.moments.taken[-1]
             if step == done:
-                self._log.picture(done, "moment", picture(lambda axes: self._draw(axes, moment)))
+                self._log.picture(done, "moment", as_png(lambda axes: self._draw(axes, moment)))
             for side, network in self._networks.items():
                 for name, array in network.parameters().items():
                     self._log.histogram(done, f"{side}.{name}", array)

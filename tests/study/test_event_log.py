@@ -11,7 +11,7 @@ import pytest
 
 from numgan import Error
 from numgan.cli import main
-from numgan.study import event_log, seeds
+from numgan.study import event_log, runs, seeds
 from tests.study.test_resume import stop_after  # noqa: F401
 
 RUN = ["sine", "--steps", "230", "--set", "snapshot_every=80", "--quiet"]
@@ -49,7 +49,7 @@ def missing(monkeypatch):
 def test_without_the_package_one_sentence_names_the_extra(more, missing, call, tmp_path):
     status, out, err = call("train", *RUN, "--log-dir", "logs", *more)
     assert (status, out, err.count("\n")) == (2, "", 1)
-    assert "--log-dir needs the package tensorboard" in err and "pip install 'numgan[tensorboard]'" in err
+    assert "event files (--log-dir) need the package tensorboard" in err and "pip install 'numgan[tensorboard]'" in err
     assert os.listdir() == []
 
 
@@ -174,3 +174,23 @@ def test_a_disk_that_is_full_stops_the_run_and_keeps_its_state(call, monkeypatch
     monkeypatch.setattr(event_log, "open", lambda path, mode: open("/dev/full", "wb"), raising=False)  # noqa: SIM115
     status, out, err = call("train", *RUN, "--log-dir", "logs", "--out", "run")
     assert (status, out) == (1, "") and "No space left on device; run holds the state after step 0, go on with" in err
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="file names that are no UTF-8")
+def test_a_directory_need_not_have_a_name_in_unicode(call, present, monkeypatch, tmp_path):
+    monkeypatch.setattr(event_log, "EventLog", lambda directory: None)
+    name = os.fsdecode(b"l\xff")
+    assert call("train", "sine", "--steps", 5, "--quiet", "--log-dir", name, "--out", "run") == (0, "", "")
+    assert runs.read_config("run")["log_dir"] == str(tmp_path / name)
+
+
+@with_reader
+@pytest.mark.parametrize("values", [[1.0] * 5, [1.0, 1 + 2e-16], [0.0], [1e-320, 0.0], [-1e30, 1e30], [3.0, 1.0, 2.0]])
+def test_numbers_however_alike_have_a_histogram(values, tmp_path):
+    pytest.importorskip("tensorboard")
+    log = event_log.EventLog(tmp_path)
+    log.histogram(1, "w", np.array(values))
+    log.close()
+    ((_, histogram),) = read(tmp_path)["w"]
+    assert sum(histogram.bucket) == histogram.num == len(values)
+    assert (histogram.min, histogram.max, histogram.sum) == (min(values), max(values), sum(values))
