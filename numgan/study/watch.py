@@ -4,7 +4,6 @@ end.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -161,8 +160,7 @@ class Watch:
             if record.insides:
                 self._say("\n".join(f"{'':11}{line}" for line in layer_lines(record.insides, LINE - 11)))
         if self._live:
-            shown = self._shown if done else ()
-            means = [(heading, last_mean(record, column, self._every, form)) for heading, column, form in shown]
+            means = [(heading, last_mean(record, column, self._every, form)) for heading, column, form in self._shown]
             self._live.draw(done, means, record.insides)
         if self._log:
             self._write(done, record)
@@ -171,9 +169,8 @@ class Watch:
 
     def _write(self, done, record):
         """Tell the log: the means of the last stretch, what is inside, and at a moment its picture and the weights."""
-        last = {name: record[name][-self._every :] for name in record.columns}
-        last = {name: values[~np.isnan(values)] for name, values in last.items()}  # a penalty may be paid now and then
-        self._log.scalars(done, {f"game.{name}": float(values.mean()) for name, values in last.items() if values.size})
+        last = {f"game.{name}": _known(record, name, self._every) for name in record.columns}
+        self._log.scalars(done, {name: float(values.mean()) for name, values in last.items() if values.size})
         if record.insides:
             self._log.scalars(done, {name: float(record.insides[name][-1]) for name in record.insides.columns})
         if done % self._line_every == 0:
@@ -205,6 +202,12 @@ class Watch:
 
 
 def last_mean(record: History, column: str, steps: int, form: str) -> str:
-    """The mean of a column over its last steps as text, or a dash where the column has a gap."""
-    value = float(record[column][-steps:].mean())
-    return "—" if math.isnan(value) else format(value, form)
+    """The mean of a column over its last steps as text, or a dash where it has none but gaps."""
+    known = _known(record, column, steps)
+    return format(float(known.mean()), form) if known.size else "—"
+
+
+def _known(record, column, steps):
+    """What a column has in its last steps, without gaps: a penalty may be paid now and then."""
+    last = record[column][-steps:]
+    return last[~np.isnan(last)]
