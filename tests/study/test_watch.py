@@ -20,6 +20,7 @@ from numgan.cli import main
 from numgan.gan.insides import Insides
 from numgan.study import live, plots
 from numgan.study.live import LiveTable, layer_lines
+from numgan.study.watch import last_mean
 from tests.study.test_resume import FILES, RUNS, SMALL, TINY, assert_same, contents, stop_after  # noqa: F401
 
 WATCHED = FILES | {"gradients.png"}
@@ -86,6 +87,11 @@ def test_a_gap_is_a_dash():
     insides = insides_of()
     insides.add(8, dict.fromkeys(insides.columns, np.array(np.nan)))
     assert layer_lines(insides, 100)[1].split() == ["dense_1", "—", "—", "conv2d_1", "—", "—"]
+
+
+def test_what_is_paid_now_and_then_is_shown_and_what_never_is_is_a_dash():
+    record = {"penalty": np.array([9, np.nan, 2, np.nan, 4]), "d_loss": np.full(5, np.nan)}
+    assert last_mean(record, "penalty", 4, ".1f") == "3.0" and last_mean(record, "d_loss", 4, ".1f") == "—"
 
 
 @pytest.fixture
