@@ -31,7 +31,7 @@ from numgan.gan.equilibrium import TOLERANCE as TOLERANCE_OF_HALF
 from numgan.gan.fit import NonFiniteError
 from numgan.gradcheck import faults, own
 from numgan.gradcheck.check import TOLERANCE
-from numgan.study import checks, explain, plots, profiling, recipes, runs, seeds
+from numgan.study import checks, event_log, explain, plots, profiling, recipes, runs, seeds
 from numgan.study.exercises import command as exercise
 from numgan.study.settings import SettingError, brief, setting_rows, with_overrides
 from numgan.study.signals import stop_status, stopping_signals
@@ -226,6 +226,19 @@ def _parser():
         type=_positive,
         metavar="N",
         help="keep all that it takes to go on every N steps (default: about every half minute)",
+    )
+    sub.add_argument(
+        "--watch",
+        action="store_true",
+        help="look inside the networks: every layer's gradient norm, update-to-weight ratio and dead units, shown as a "
+        "table that is drawn in place (as lines where there is no terminal), kept in history.csv and drawn in "
+        "gradients.png; with --quiet kept and drawn alone",
+    )
+    sub.add_argument(
+        "--log-dir",
+        metavar="DIR",
+        help="write event files for TensorBoard there (which takes: pip install 'numgan[tensorboard]'), in DIR/seed-N "
+        "with --seeds: losses, what --watch looks at, pictures, weights; a run that is resumed is logged on there",
     )
     sub.add_argument("--out", metavar="DIR", help="the run directory, new or empty (default: a fresh one under runs/)")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -427,6 +440,9 @@ def _train(arguments):
                 _say,
                 until_equilibrium=arguments.until_equilibrium,
                 checkpoint_every=arguments.checkpoint_every,
+                watch=arguments.watch,
+                live=_in_place(),
+                log_dir=arguments.log_dir,
             )
         if run.history is not None and not arguments.quiet and not isinstance(run.stop, OSError):
             print(f"\n{run.figures()}" if run.history else run.figures())
@@ -435,12 +451,18 @@ def _train(arguments):
 
 def _resume(arguments):
     """`numgan train --resume RUN`: what the run was asked for stands in the run."""
-    own = ("seeds", "data", "until_equilibrium", "out", "batch_size", "set", "seed", "dtype")
+    own = ("seeds", "data", "until_equilibrium", "watch", "out", "batch_size", "set", "seed", "dtype")
     given = [name for name in own if getattr(arguments, name) not in (None, [], 0, "float32")]
     if given:
         raise SettingError(f"--{given[0].replace('_', '-')} cannot be given with --resume: the run has its own")
     length = {name: getattr(arguments, name) for name in ("steps", "epochs") if getattr(arguments, name) is not None}
-    return runs.resume(arguments.resume, length, arguments.quiet, _say, arguments.checkpoint_every)
+    how = {"live": _in_place(), "log_dir": arguments.log_dir}
+    return runs.resume(arguments.resume, length, arguments.quiet, _say, arguments.checkpoint_every, **how)
+
+
+def _in_place():
+    """Whether standard output is a terminal in which the cursor can go up."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb" and sys.platform != "win32"
 
 
 def _say(text):
@@ -453,12 +475,15 @@ def _say(text):
 def _train_seeds(recipe, arguments):
     # so that data that cannot be read is reported once, before anything starts
     recipe.load(arguments.data, _settings(recipe, arguments))
+    for seed in arguments.seeds if arguments.log_dir else ():
+        event_log.check(Path(arguments.log_dir, f"seed-{seed}"), new=True)
     passed_on = ("steps", "epochs", "batch_size", "data", "until_equilibrium", "checkpoint_every")
     given = {name: getattr(arguments, name) for name in passed_on}
     options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
+    options += ["--watch"] if arguments.watch else []
     options = [recipe.name, f"--dtype={arguments.dtype}", *options, *(f"--set={pair}" for pair in arguments.set)]
     with runs.claimed(arguments.out, f"{recipe.name}-seeds") as directory:
-        trained, stopped = seeds.train(options, arguments.seeds, directory, arguments.quiet)
+        trained, stopped = seeds.train(options, arguments.seeds, directory, arguments.quiet, arguments.log_dir)
     if not arguments.quiet:
         print(f"{seeds.table(trained)}\n{directory}: " + ", ".join(sorted(path.name for path in directory.iterdir())))
     failed = [run for run in trained if run.error]

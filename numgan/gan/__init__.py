@@ -12,7 +12,8 @@ Read in this order:
     fit          the training loop
     parts        all that a run consists of, in one list; checkpoint: the file it is kept in
     model        `GAN`, the two networks and all of the above
-    history      what a run reports; curves: its picture; progress: a bar meanwhile; equilibrium: when to stop
+    history      what a run reports; curves: its picture; insides: layer by layer; progress: a bar meanwhile
+    equilibrium  when to stop
 
 A penalty of your own subclasses `penalty.Penalty` and is listed in `penalty.PENALTIES`.
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from numgan.figures import panels
+from numgan.hints import Array
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from numgan.gan.history import History
@@ -34,7 +36,7 @@ def curves(record: History) -> Figure:
             continue
         for column, label, color in drawn:
             for r, values in enumerate(record[column].reshape(len(record), -1).T):
-                _curve(ax, values, label if r == 0 else None, color)
+                curve(ax, record["step"], values, label if r == 0 else None, color)
         for height, label in panel.lines:
             ax.axhline(height, color="0.6", linestyle=":", linewidth=1, label=label)
         ax.set(title=panel.title, xlabel="step")
@@ -43,13 +45,13 @@ def curves(record: History) -> Figure:
     return figure
 
 
-def _curve(axes, values, label, color):
-    """One column of the history without its gaps, averaged over equal stretches where it has more points than a picture
-    can show.
+def curve(axes: Axes, steps: Array, values: Array, label: str | None, color: Any, **how: Any) -> None:
+    """Values at steps without their gaps, averaged over equal stretches where there are more points than a picture can
+    show.
     """
     known = ~np.isnan(values)
-    values, steps = values[known], np.flatnonzero(known) + 1
+    steps, values = steps[known], values[known]
     stretch = max(1, len(values) // POINTS)
     used = len(values) // stretch * stretch
     means = values[:used].reshape(-1, stretch).mean(axis=1)
-    axes.plot(steps[:used].reshape(-1, stretch)[:, -1], means, color=color, linewidth=0.8, label=label)
+    axes.plot(steps[:used].reshape(-1, stretch)[:, -1], means, color=color, linewidth=0.8, label=label, **how)

@@ -1,8 +1,9 @@
 """The training loop: what `GAN.fit` does.
 
 A training step is so many discriminator steps, then so many generator steps. A run is a row of stretches of equal
-training steps. Some end in a look: the logged scores become history, and the state of every part is copied if all of
-it is finite. Whatever stops a training, it goes back to the last look.
+training steps. Some end in a look: the logged scores become history, what is inside the networks is measured if that
+was asked for, and the state of every part is copied if all of it is finite. Whatever stops a training, it goes back to
+the last look.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numgan.errors import ArgumentError, ArgumentTypeError, Error, flag, generat
 from numgan.gan.checkpoint import Checkpoint, Look, NoCheckpoint
 from numgan.gan.conditions import together
 from numgan.gan.history import History, ScoreLog
+from numgan.gan.insides import Insides, measure
 from numgan.gan.parts import Part, Parts, RandomState
 from numgan.gan.stretches import endless, epoch, stretches
 from numgan.hints import Array, ConditionalSource, FileName, Numbers, Rng, Source
@@ -48,6 +50,7 @@ class Request(NamedTuple):
     every: int
     discriminator_steps: int
     generator_steps: int
+    insides: bool
 
     def checked(self) -> Request:
         """The same in plain ints, or an ArgumentError."""
@@ -56,6 +59,7 @@ class Request(NamedTuple):
         length = "steps" if self.epochs is None else "epochs"
         least = {length: 0, "batch_size": 1, "every": 1, "discriminator_steps": 0, "generator_steps": 0}
         request = self._replace(**{k: whole(f"fit: {k}", getattr(self, k), n) for k, n in least.items()})
+        flag("fit: insides", self.insides)
         if request.discriminator_steps == request.generator_steps == 0:
             raise ArgumentError("fit: discriminator_steps and generator_steps are both 0; nothing would be trained")
         return request
@@ -168,6 +172,9 @@ class Training:
             (TrainingStep(gan, data, p.batch_size, rng, p.discriminator_steps, request.generator_steps, order), p)
             for p in portions
         ]
+        if request.insides:
+            columns = tuple(measure(gan, self._repeated[0][0]))
+            run["insides"] = self.history.insides = Insides(columns, gan.generator.replicas)
         run |= {f"drawn_{i}": step.drawn for i, (step, _) in enumerate(self._repeated)}
         for name, part in mapping("fit: parts", more).items():
             method_of(f"fit: the part {shown(name)}", part, "a Part", *PART)
@@ -196,16 +203,21 @@ class Training:
                 log.write(stretch.step.kept)
             due = checkpoint.due(stretch.done)
             if stretch.look or due or not self._finite(stretch.step.scores):
-                self.good = self._look(log, told=callback is None or not stretch.report)
+                self.good = self._look(stretch, told=callback is None or not stretch.report)
                 if stretch.report:
                     self._tell(callback)
                 if due:
                     self.save(checkpoint)
         self.save(checkpoint)
 
-    def _look(self, log, told):
-        """Move the logged steps to the history; the `Look` now, or NonFiniteError."""
-        bad_loss, state = self.history.add(log), self.parts.state_dict()
+    def _look(self, stretch, told):
+        """Move the logged steps to the history, and look inside the networks where asked to; the `Look` now, or
+        NonFiniteError.
+        """
+        bad_loss, insides = self.history.add(self._logs[stretch.step]), self.history.insides
+        if insides is not None:
+            insides.add(stretch.done, measure(self.gan, stretch.step), passing=not self._on_grid(stretch.done))
+        state = self.parts.state_dict()
         own = (name for name in state if not name.startswith("run."))
         bad_tensor = next((name for name in own if not np.isfinite(state[name]).all()), None)
         if bad_loss or bad_tensor:
@@ -259,6 +271,8 @@ class Training:
             raise ArgumentError(f"it says that {shown(done)} steps are done, but its history has {steps:,}")
         if done > self.total:
             raise ArgumentError(f"{done:,} steps are done, more than the {self.total:,} asked for")
+        if self.history.insides is not None and (state["run.insides.steps"][-1:] > done).any():
+            raise ArgumentError(f"it has looked inside the networks after more than {done:,} steps")
         if self._rows is not None and len(state["run.order.order"]) != self._left(done):
             raise ArgumentError(f"the rows left of its epoch do not go with step {done:,}")
 

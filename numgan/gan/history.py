@@ -7,7 +7,6 @@ than a step of the sine GAN; logged and measured a thousand steps at a time, 7).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from numgan.gan.curves import curves
 from numgan.hints import Array, DType, FileName, Named, Numbers, Shape
 
 if TYPE_CHECKING:
+    from numgan.gan.insides import Insides
     from numgan.gan.l1 import L1
     from numgan.gan.objectives import Objective
     from numgan.gan.penalty import Penalty
@@ -79,6 +79,9 @@ class History:
     penalty    a `Penalty` or its name; default None.
     l1         an `L1`; default None.
 
+    Where `GAN.fit` was asked for `insides`, the `Insides` is in the attribute of that name, else None, and its columns,
+    "generator.dense_1.gradient_norm" and the like, are columns here too: gaps at all steps without a look.
+
     Rows are only ever added, in arrays that grow: what has been handed out stays as it is.
 
     `print` shows how it ended, a notebook its curves.
@@ -95,6 +98,7 @@ class History:
         self.columns = sum((part.columns for part in (self.objective, self.penalty, self.l1) if part), ())
         self._columns = {name: np.empty((0, *replicas)) for name in self.columns}
         self._length = 0
+        self.insides: Insides | None = None
 
     def __len__(self) -> int:
         return self._length
@@ -140,7 +144,14 @@ class History:
             return np.arange(1, len(self) + 1)
         if name in self.objective.derived:
             return self.objective.derived[name](self)
+        if self.insides is not None and name in self.insides.columns:
+            return self._between_gaps(self.insides.steps, self.insides[name])
         return self._columns[name][: len(self)]
+
+    def _between_gaps(self, steps, values):
+        column = np.full((len(self), *values.shape[1:]), np.nan)
+        column[steps - 1] = values
+        return column
 
     def state_dict(self) -> Named:
         """Every column recorded, not copied: rows that are there never change."""
@@ -167,10 +178,15 @@ class History:
         """Whether a column has values, and not gaps alone."""
         return len(self) > 0 and not np.isnan(self[name]).all()
 
+    def last(self, column: str, steps: int) -> Array:
+        """What a column has in its last steps, without gaps: a penalty may be paid now and then."""
+        values = self[column][-steps:]
+        return values[~np.isnan(values)]
+
     def last_mean(self, column: str, steps: int, form: str) -> str:
-        """The mean of a column over its last steps as text, or a dash where the column has a gap."""
-        value = float(self[column][-steps:].mean()) if len(self) else math.nan
-        return "—" if math.isnan(value) else format(value, form)
+        """The mean of that as text, or a dash where there are only gaps."""
+        known = self.last(column, steps)
+        return format(float(known.mean()), form) if known.size else "—"
 
     def __repr__(self):
         """How it ended."""
@@ -191,7 +207,7 @@ class History:
         With replicas each column is written once per replica: d_loss_real[0], d_loss_real[1], …
         """
         names, columns = [], []
-        for name in self.columns:
+        for name in [*self.columns, *(() if self.insides is None else self.insides.columns)]:
             values = self[name].astype(np.float32)
             names += [name] if values.ndim == 1 else [f"{name}[{r}]" for r in range(values.shape[1])]
             columns += [values] if values.ndim == 1 else list(values.T)

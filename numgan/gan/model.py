@@ -339,6 +339,7 @@ class GAN:
         checkpoint: Checkpoint | FileName | None = None,
         resume: bool = False,
         parts: Mapping[str, Part] = MappingProxyType({}),
+        insides: bool = False,
     ) -> History:
         """Train for `steps` steps or `epochs` epochs and return the `History`, a row per step.
 
@@ -369,12 +370,15 @@ class GAN:
                     `steps` or `epochs` as long as the whole training is to be. It ends as one that ran through, to the
                     bit: weights, moments, statistics, random numbers, order of the rows, history. Default False.
         parts       name -> `Part`: more that changes with the training, such as what the callback gathers.
+        insides     whether to look inside the networks too, at every look: gradient norm and update-to-weight ratio of
+                    every layer and its dead units, which are columns of the history then; see `measure` in
+                    `numgan.gan.insides`. The training is the same, to the bit. Default False.
 
         Whatever stops a training (numbers that are not finite, a KeyboardInterrupt, an exception in the callback)
         leaves every part in the state of the last good look, with error.history up to there. NonFiniteError says at
         which step and where; an infinity or a NaN is noticed within a hundred steps.
         """
-        request = Request(steps, epochs, batch_size, every, discriminator_steps, generator_steps)
+        request = Request(steps, epochs, batch_size, every, discriminator_steps, generator_steps, insides)
         return fit(self, data, rng, request, callback, checkpoint, resume, parts)
 
     def steps_per_epoch(self, length: int, batch_size: int, discriminator_steps: int = 1) -> int:

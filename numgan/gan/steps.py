@@ -85,9 +85,13 @@ class Conditions:
 
 
 class Step:
-    """A list of calls that is run as a whole. `print` shows it, line by line, and a notebook as a table."""
+    """A list of calls that is run as a whole. `print` shows it, line by line, and a notebook as a table.
+
+    plans  those that the network that learns runs in, in order: one for each of its updates.
+    """
 
     title = ""
+    plans: list[Plan]
     _reals: list[Array]
     _conditions: Conditions
 
@@ -142,6 +146,7 @@ class DiscriminatorStep(Step):
 
         real = learner(2 * batch + mismatched if joint else batch)
         fake = real if joint else learner(batch + mismatched)
+        self.plans = [real] if joint else [real, fake]
         first = batch if joint else 0
         wrong, fakes = np.s_[..., first : first + mismatched], np.s_[..., first + mismatched :]
         source = Plan(g, batch, training=False, backward=False)
@@ -255,6 +260,7 @@ class GeneratorStep(Step):
         g, d = gan.generator, gan.discriminator
         critic = Plan(d, batch, training=False, backward=True, input_gradient=True, depth=d.logit_depth)
         source = Plan(g, batch, training=True, backward=True, y1=critic.x1, dy1=critic.dx1)
+        self.plans = [source]
         opponents = []
         if gan.objective.pairs:
             opponents = [Plan(d, batch, training=False, backward=False, depth=d.logit_depth)]

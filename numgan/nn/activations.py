@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from numgan.errors import fraction
-from numgan.hints import Config, Rows, Shape
+from numgan.errors import MissingMethodError, fraction
+from numgan.hints import Array, Config, Rows, Shape
 from numgan.kernels import activations as kernels
 from numgan.nn.layer import Layer
 
@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 
 __all__ = ["LeakyReLU", "ReLU", "SiLU", "Sigmoid", "Tanh"]
 
+SATURATED = 0.01  # of the steepest slope that a curved activation has
+SILU_STEEPEST = 1.0998  # SiLU's, at x = 2.40; Tanh has 1 and Sigmoid ¼, at 0
+
 
 class Activation(Layer):
     """What elementwise layers share: each works on any block of features, and can overwrite what it is given.
 
     The tangent pass ẏ = f'(x)·ẋ is the backward pass dx = f'(x)·dy, elementwise, on other numbers.
 
-    `formula` is the function of one number, in plain Python.
+    `formula` is the function of one number, in plain Python. `flat` says where it has stopped to bend: what a unit is
+    called dead by, see `numgan.gan.insides`.
     """
 
     in_place_forward = True
@@ -32,6 +36,13 @@ class Activation(Layer):
 
     def plain(self, rows: Rows, training: bool) -> Rows:
         return [[self.formula(x) for x in row] for row in rows]
+
+    def flat(self, x: Array, y: Array) -> Array:
+        """Where the slope f'(x) is the least that there is (ReLU: 0, LeakyReLU: its slope), or, of a curved one, less
+        than a hundredth of the steepest in size: bool, of any shape that x and y have. A layer that may work in place
+        reads y alone, as x may be overwritten.
+        """
+        raise MissingMethodError(f"{type(self).__name__} must define flat(x, y)")
 
 
 class ReLU(Activation):
@@ -43,6 +54,9 @@ class ReLU(Activation):
 
     def bind_tangent(self, io: Buffers, primal: Buffers) -> None:
         io.forward(kernels.relu_backward, dy=io.x, y=primal.y, zero=0.0)
+
+    def flat(self, x: Array, y: Array) -> Array:
+        return y <= 0
 
     def formula(self, x: float) -> float:
         return max(x, 0.0)
@@ -63,6 +77,9 @@ class LeakyReLU(Activation):
 
     def bind_tangent(self, io: Buffers, primal: Buffers) -> None:
         io.forward(kernels.leaky_relu_backward, dy=io.x, y=primal.y, slope=self.slope)
+
+    def flat(self, x: Array, y: Array) -> Array:
+        return y <= 0
 
     def formula(self, x: float) -> float:
         return x if x > 0 else self.slope * x
@@ -90,6 +107,9 @@ class Tanh(Activation):
     def bind_curvature(self, io: Buffers, tangent: Buffers) -> None:
         io.backward(kernels.tanh_curvature, tangent=tangent.y, delta=tangent.dy)
 
+    def flat(self, x: Array, y: Array) -> Array:
+        return 1 - y * y < SATURATED
+
     def formula(self, x: float) -> float:
         return math.tanh(x)
 
@@ -112,6 +132,9 @@ class Sigmoid(Activation):
     def bind_curvature(self, io: Buffers, tangent: Buffers) -> None:
         io.backward(kernels.sigmoid_curvature, tangent=tangent.y, delta=tangent.dy)
 
+    def flat(self, x: Array, y: Array) -> Array:
+        return 4 * y * (1 - y) < SATURATED
+
     def formula(self, x: float) -> float:
         return 1 / (1 + math.exp(-x))
 
@@ -132,6 +155,11 @@ class SiLU(Activation):
 
     def bind_curvature(self, io: Buffers, tangent: Buffers) -> None:
         io.backward(kernels.silu_curvature, tangent=tangent.x, delta=tangent.dy)
+
+    def flat(self, x: Array, y: Array) -> Array:
+        slope, ones, *temp = np.empty_like(x), np.ones_like(x), np.empty_like(x), np.empty_like(x)
+        kernels.silu_backward(ones, x, *temp, slope)
+        return np.abs(slope) < SATURATED * SILU_STEEPEST
 
     def formula(self, x: float) -> float:
         return x / (1 + math.exp(-x))

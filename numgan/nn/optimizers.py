@@ -147,6 +147,13 @@ class Optimizer(ABC):
         )
 
     @abstractmethod
+    def last_update(self) -> Array:
+        """What the last update added to the parameters, (…, P), a new array: worked out from the state as that update
+        left it, so it means nothing after a state has been loaded. What a layer or a game does to the parameters after
+        the update (clipping) is not in it.
+        """
+
+    @abstractmethod
     def _before_step(self) -> None:
         """Set the constants that can change from step to step."""
 
@@ -256,6 +263,9 @@ class SGD(Optimizer):
     def _before_step(self):
         self._constants["rate"][()] = self._rate_at(self.steps)
 
+    def last_update(self) -> Array:
+        return self.state["velocity"].copy()
+
     @property
     def kernel(self) -> Kernel:
         return kernels.sgd_update
@@ -304,6 +314,10 @@ class Adam(Optimizer):
         rate, c = self._rate_at(self.steps), math.sqrt((1 - self._beta2) / (1 - self._beta2**self.steps))
         self._constants["rate"][()] = rate * (1 - self._beta1) / (1 - self._beta1**self.steps) / c
         self._constants["epsilon"][()] = self._epsilon / (c if self._form == "paper" else math.sqrt(1 - self._beta2))
+
+    def last_update(self) -> Array:
+        m, v = self.state["m"], self.state["v"]
+        return m / (np.sqrt(v) + self._constants["epsilon"]) * -self._constants["rate"]  # as the kernel goes
 
     def moments(self) -> tuple[Array, Array]:
         """The paper's first and second moment estimates m_t, v_t, as new arrays (…, P)."""

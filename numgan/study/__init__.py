@@ -6,6 +6,7 @@ Read in this order:
     recipes/     the systems of the source documents, a family a file
     runs         one training, from seed to run directory and back
     watch, signals   what goes on beside a training, and what stops it from outside
+    live, event_log  what is watched, as a table in the terminal, and as files for TensorBoard
     ends         how a training is lost without a number that stops it
     seeds        several of them side by side
     plots        pictures

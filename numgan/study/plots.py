@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from numgan.data.mnist import to_pixels, to_unit_range
-from numgan.figures import new_figure, panels, save
-from numgan.gan.curves import curves
+from numgan.figures import new_figure, panels, png, save
+from numgan.gan.curves import curve, curves
+from numgan.gan.insides import GRADIENT, SIDES
 from numgan.hints import Array, FileName, Rng
 
 if TYPE_CHECKING:
@@ -22,12 +23,20 @@ if TYPE_CHECKING:
 
     from numgan.data.mnist import Digits
     from numgan.gan.history import History
+    from numgan.gan.insides import Insides
     from numgan.gan.model import GAN
 
 REAL, GENERATED = "tab:blue", "tab:red"
 SIDE = 28
 PANELS = 21  # evolution.png shows at most this many moments: the Keras listing's 20, and the end
 SINE_FRAME = (-3.8, 3.8, -1.7, 1.7)  # left, right, bottom, top of pictures of points
+
+
+def as_png(draw: Callable[[Axes], Any]) -> bytes:
+    """What `draw(axes)` makes, as the PNG file of a small picture."""
+    figure = new_figure(figsize=(4, 4), layout="constrained")
+    draw(figure.subplots())
+    return png(figure)
 
 
 def image_grid(pixels: Array, columns: int) -> Array:
@@ -248,6 +257,36 @@ def evolution(snapshots: Any, draw: Callable[..., Any], path: FileName) -> None:
 def history(record: History, path: FileName) -> None:
     """history.png: the `curves` of a history."""
     save(curves(record), path)
+
+
+def gradients(insides: Insides, path: FileName) -> None:
+    """gradients.png: the gradient norm of every layer over the training, a panel per network, coloured from its first
+    layer to its last. A side that does not play says so.
+    """
+    norms = {
+        side: {layer: kinds[GRADIENT] for layer, kinds in insides.layers(side).items() if GRADIENT in kinds}
+        for side in SIDES
+    }
+    names = 0.6 + 0.07 * max((len(layer) for named in norms.values() for layer in named), default=0)  # inches
+    height = max(4.2, 1 + 0.165 * max(map(len, norms.values())))
+    figure, axes = panels(1, 2, (4.7 + names, height), (0.75, names, 0.5, 0.3))
+    from matplotlib import colormaps  # which there is, now that there is a figure
+
+    for ax, (side, named) in zip(axes, norms.items(), strict=True):
+        if not named:
+            ax.set_title(f"{side}: does not play")
+            ax.axis("off")
+            continue
+        # Yellow, the map's end, is not seen on white; zero has no place on a logarithmic scale.
+        colors = colormaps["viridis"](np.linspace(0, 0.9, len(named)))
+        for (layer, column), color in zip(named.items(), colors, strict=True):
+            values = insides[column]
+            values = np.where(np.isfinite(values) & (values > 0), values, np.nan)
+            curve(ax, insides.steps, values, layer, color, marker="o" if len(insides) == 1 else None)
+        ax.set(title=f"{side}: gradient norm by layer", xlabel="step", yscale="log")
+        ax.locator_params(axis="x", nbins=6)
+        ax.legend(loc="upper left", bbox_to_anchor=(1.01, 1.02), fontsize=8, frameon=False, title="first to last")
+    save(figure, path)
 
 
 def seeds(runs: Any, path: FileName) -> None:

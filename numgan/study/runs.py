@@ -1,7 +1,8 @@
 """A run: one training of a recipe, from seed to run directory, and back from the directory to samples.
 
-A run directory holds config.json, history.csv, model.npz, samples.png, evolution.png and history.png. model.npz is the
-run's checkpoint too: beside the model it holds all that it takes to go on.
+A run directory holds config.json, history.csv, model.npz, samples.png, evolution.png and history.png, and where the
+insides of the networks are watched gradients.png. model.npz is the run's checkpoint too: beside the model it holds all
+that it takes to go on.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from numgan.gan.fit import NonFiniteError
 from numgan.gan.model import GAN
 from numgan.hints import Array, DType, FileName, Rng
 from numgan.nn.model_file import ModelFileError
-from numgan.study import ends, plots, recipes
+from numgan.study import ends, event_log, plots, recipes
 from numgan.study.recipes.recipe import Asked
 from numgan.study.settings import brief, stored, with_overrides
 from numgan.study.signals import stop_status
@@ -160,16 +161,26 @@ def train(
     say: Callable[[str], None] = print,
     until_equilibrium: float | None = None,
     checkpoint_every: int | None = None,
+    watch: bool = False,
+    live: bool = False,
+    log_dir: FileName | None = None,
 ) -> Run:
     """Train a recipe and leave a run directory; returns the `Run`.
 
     until_equilibrium  None, or the tolerance of an `Equilibrium` that is checked at every look and ends the training.
     checkpoint_every   steps between two checkpoints in model.npz; default about half a minute.
+    watch              whether to look inside the networks, see `numgan.gan.insides`: history.csv has that too then,
+                       gradients.png draws it, and it is shown. Default False.
+    live               whether `say` prints in a terminal, so that what is watched is shown as a table that is drawn in
+                       place; default False: as lines.
+    log_dir            None, or a directory for TensorBoard's event files, in which no other training is logged.
 
     The same recipe, settings, seed, dtype and data give the same model to the bit on the same machine. Whatever stops
     a run leaves its last good state in model.npz; `Run.stopped` says so, and `resume` goes on from there.
     """
-    game = _Game(recipe, settings, seed, dtype, source, until_equilibrium)
+    game = _Game(recipe, settings, seed, dtype, source, until_equilibrium, watch)
+    if log_dir is not None:
+        event_log.check(log_dir, new=True)
     config = {
         "numgan": __version__,
         "numpy": np.__version__,
@@ -180,12 +191,14 @@ def train(
         "held_out": game.held_out.source,
         "data_from": source if source in (None, "full") else str(Path(source).resolve()),
         "until_equilibrium": until_equilibrium,
+        "watch": watch,
+        "log_dir": None if log_dir is None else str(Path(log_dir).resolve()),
         "settings": dataclasses.asdict(game.settings),
     }
     with claimed(out, recipe.name) as directory:
         _write_json(directory / "config.json", config)
         try:
-            return game.play(directory, checkpoint_every, None if quiet else say)
+            return game.play(directory, checkpoint_every, None if quiet else say, live, log_dir)
         except BaseException:  # not a single state was kept
             if not (directory / "model.npz").exists():
                 (directory / "config.json").unlink()
@@ -199,13 +212,19 @@ def resume(
     quiet: bool = False,
     say: Callable[[str], None] = print,
     checkpoint_every: int | None = None,
+    live: bool = False,
+    log_dir: FileName | None = None,
 ) -> Run:
     """Go on with a run that was stopped, from its last checkpoint; returns the `Run`.
 
     It ends as one that ran through, to the bit. `length` may hold `steps` or `epochs`, the length of the whole run,
-    if it is to be another than it was.
+    if it is to be another than it was. What was watched is watched on, and what was logged is logged on, in the same
+    directory or from now on in `log_dir`.
     """
     directory, config = Path(path), read_config(path)
+    log_dir = config["log_dir"] if log_dir is None else str(Path(log_dir).resolve())
+    if log_dir is not None:
+        event_log.check(log_dir, new=log_dir != config["log_dir"])
     recipe, settings = config["recipe"], config["settings"]
     by = "epochs" if getattr(settings, "epochs", 0) else "steps"
     if length.keys() - {by}:
@@ -221,15 +240,24 @@ def resume(
     with locked(directory):
         remove_leftovers(directory)
         game = _Game(
-            recipe, settings, config["seed"], config["dtype"], config["data_from"], config["until_equilibrium"]
+            recipe,
+            settings,
+            config["seed"],
+            config["dtype"],
+            config["data_from"],
+            config["until_equilibrium"],
+            config["watch"],
         )
         if game.data.source != config["data"]:
             raise RunError(f"{directory} was trained on {config['data']}; there are now {game.data.source}")
         file, before = directory / "config.json", _read_json(directory / "config.json")
-        if length:
-            _write_json(file, before | {"settings": dataclasses.asdict(settings)})
+        now = {"settings": dataclasses.asdict(settings)} if length else {}
+        if log_dir != config["log_dir"]:
+            now["log_dir"] = log_dir
+        if now:
+            _write_json(file, before | now)
         try:
-            return game.play(directory, checkpoint_every, None if quiet else say)
+            return game.play(directory, checkpoint_every, None if quiet else say, live, log_dir)
         except Error:
             _write_json(file, before)
             raise
@@ -238,8 +266,8 @@ def resume(
 class _Game:
     """A recipe's GAN, its data and its random generators, all made from one seed."""
 
-    def __init__(self, recipe, settings, seed, dtype, source, until_equilibrium):
-        self.recipe, self.seed = recipe, seed
+    def __init__(self, recipe, settings, seed, dtype, source, until_equilibrium, watched):
+        self.recipe, self.seed, self.watched = recipe, seed, watched
         self.data, self.held_out = recipe.load(source, settings)
         self.settings = settings = settings.for_data(self.data)
         weights_rng, self.training_rng, self.picture_rng = streams(seed)
@@ -248,12 +276,14 @@ class _Game:
             self.gan, self.held_out, until_equilibrium, self.picture_rng.spawn(1)[0]
         )
 
-    def play(self, directory, checkpoint_every, say):
+    def play(self, directory, checkpoint_every, say, live, log_dir):
         """Train from the checkpoint in the directory, or from the start, and write all that belongs there."""
         total, line_every, every = _plan_of_run(self.recipe, self.settings, self.data, self.gan)
         rng = self.picture_rng
         asked = self.recipe.pictured(self.recipe.snapshot_count, self.held_out, rng)
-        watch = Watch(self.recipe, self.gan, rng, asked, every, line_every, total, self.equilibrium, say)
+        log = None if log_dir is None else event_log.EventLog(log_dir)
+        how = {"watched": self.watched, "live": live and self.watched, "log": log}
+        watch = Watch(self.recipe, self.gan, rng, asked, every, line_every, total, self.equilibrium, say, **how)
         checkpoint = Checkpoint(directory / "model.npz", checkpoint_every, watch.kept)
         stop, quality, lost, start = None, {}, [], time.perf_counter()
         try:
@@ -266,6 +296,7 @@ class _Game:
                 checkpoint=checkpoint,
                 resume=True,
                 parts=watch.parts,
+                insides=self.watched,
                 **self.settings.length(),
             )
         except BaseException as error:
@@ -275,7 +306,7 @@ class _Game:
             stop, record = error, getattr(error, "history", None)
         seconds = time.perf_counter() - start
         try:
-            watch.bar.close()
+            watch.close()
             if record is not None:
                 quality, lost = self._finish(directory, record, watch.moments)
         except BaseException as error:
@@ -297,6 +328,8 @@ class _Game:
         plots.evolution(moments, recipe.draw, directory / "evolution.png")
         if len(record):
             plots.history(record, directory / "history.png")
+        if record.insides:
+            plots.gradients(record.insides, directory / "gradients.png")
         asked = recipe.asked(recipe.quality_count, self.held_out, rng)
         samples = gan.sample(recipe.quality_count, rng, **asked.conditions)
         data = Together(self.data)
@@ -325,6 +358,8 @@ def read_config(path: FileName) -> dict[str, Any]:
     data_from          None, "full" or a directory of data files.
     settings           the recipe's Settings of that run.
     until_equilibrium  None or a tolerance, in (0, ½).
+    watch              whether the insides of the networks are watched.
+    log_dir            None or the directory of its event files.
 
     Raises RunError with one sentence that names the file.
     """
@@ -346,6 +381,10 @@ def read_config(path: FileName) -> dict[str, Any]:
                 "until_equilibrium",
                 lambda v: v is None or (type(v) is float and 0 < v < 0.5),
                 "null or a number between 0 and 0.5",
+            ),
+            "watch": _field({"watch": False} | config, "watch", lambda v: isinstance(v, bool), "true or false"),
+            "log_dir": _field(
+                {"log_dir": None} | config, "log_dir", lambda v: v is None or _is_path(v), "null or a directory"
             ),
         }
     except FileNotFoundError:
@@ -471,4 +510,5 @@ def finite_samples(gan: GAN, n: int, rng: Rng, asked: Asked) -> Array:
 
 def _write_json(path, value):
     with atomic_write(path) as temporary:
-        Path(temporary).write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+        Path(temporary).write_bytes(text.encode("utf-8", "backslashreplace"))  # a file's name need not be UTF-8

@@ -62,9 +62,14 @@ def parse(text: str) -> list[int]:
 
 
 def train(
-    options: list[str], seeds: list[int], directory: FileName, quiet: bool = False
+    options: list[str],
+    seeds: list[int],
+    directory: FileName,
+    quiet: bool = False,
+    log_dir: FileName | None = None,
 ) -> tuple[list[SeedRun], int | None]:
-    """Train with `numgan train OPTIONS` once per seed, each in directory/seed-N, and evaluate.
+    """Train with `numgan train OPTIONS` once per seed, each in directory/seed-N, and evaluate; where there is a
+    log_dir, each logged in log_dir/seed-N.
 
     Returns (a SeedRun per seed, None or the number of the signal that ended it). Leaves seeds.json and, where there is
     anything to draw, seeds.png in the directory. A seed that fails, whatever it dies of, is kept with its error and
@@ -76,7 +81,11 @@ def train(
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     bar = progress_bar(len(seeds), "seed", quiet)
     with bar, _Workers() as workers, ThreadPoolExecutor(min(len(seeds), cores)) as pool:
-        futures = [pool.submit(_train_one, workers, options, seed, directory / f"seed-{seed}") for seed in seeds]
+        logs = [[] if log_dir is None else ["--log-dir", Path(log_dir, f"seed-{seed}")] for seed in seeds]
+        futures = [
+            pool.submit(_train_one, workers, [*options, *log], seed, directory / f"seed-{seed}")
+            for seed, log in zip(seeds, logs, strict=True)
+        ]
         left, told = set(futures), False
         while left:
             done, left = wait(left, LOOK, FIRST_COMPLETED)

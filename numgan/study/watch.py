@@ -1,4 +1,6 @@
-"""What goes on beside a training: the progress shown, the moments kept for evolution.png, the watch for the end."""
+"""What goes on beside a training: the progress shown or logged, the moments kept for evolution.png, the watch for the
+end.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +10,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from numgan.errors import ArgumentError, shown
+from numgan.gan.insides import SIDES
 from numgan.gan.parts import Parts, RandomState
 from numgan.hints import Named, Numbers, Rng
 from numgan.progress import progress_bar
+from numgan.study.live import LINE, LiveTable, layer_lines
+from numgan.study.plots import as_png
 
 if TYPE_CHECKING:
     from numgan.gan.equilibrium import Equilibrium
     from numgan.gan.history import History
     from numgan.gan.model import GAN
+    from numgan.study.event_log import EventLog
     from numgan.study.recipes.recipe import Asked
 
+MORE = {  # columns that are shown too where the insides are, and what they are called
+    "g_loss": "generator: loss", "d_real": "D(x)", "d_fake": "D(G(z))", "score_real": "D(x)", "score_fake": "D(G(z))",
+    "penalty": "penalty", "gradient_norm": "‖∇D‖",
+}  # fmt: skip
 MOMENTS = 42  # kept at most; evolution.png shows half of them
 
 
@@ -87,10 +97,15 @@ def _described(moment):
 
 
 class Watch:
-    """The callback of a run: moves the progress bar, takes the moments, and ends the training at the equilibrium where
-    asked to.
+    """The callback of a run: shows and logs the progress, takes the moments, and ends the training at the equilibrium
+    where asked to.
 
-    parts  what of it belongs to the run's state.
+    say      None, or what a line of progress is said by.
+    watched  whether there are insides to be shown.
+    live     whether they are shown as a table that is drawn in place; `say` prints in a terminal then.
+    log      None, or the `EventLog` that is told everything too.
+
+    parts    what of it belongs to the run's state.
     """
 
     def __init__(
@@ -104,6 +119,9 @@ class Watch:
         total: int,
         equilibrium: Equilibrium | None,
         say: Callable[[str], None] | None,
+        watched: bool = False,
+        live: bool = False,
+        log: EventLog | None = None,
     ) -> None:
         self.equilibrium, self.say, self._every, self._line_every, self._total = (
             equilibrium, say, every, line_every, total
@@ -114,13 +132,20 @@ class Watch:
         self.parts = Parts(pictures=RandomState(rng), moments=self.moments)
         if equilibrium:
             self.parts["equilibrium"] = equilibrium
-        self.bar = progress_bar(total, "step", quiet=not say)
+        self._live = LiveTable(say, total) if say and live else None
+        self.bar = progress_bar(total, "step", quiet=not say or live)
+        self._log, self._draw = log, recipe.draw
+        self._networks = dict(zip(SIDES, (gan.generator, gan.discriminator), strict=True))
         self._shown = [*gan.objective.watched, *(gan.l1.watched if gan.l1 else ())]
+        if watched:
+            known = {*gan.objective.columns, *(gan.penalty.columns if gan.penalty else ())}
+            known -= {column for _, column, _ in self._shown}
+            self._shown += [(heading, column, ".4f") for column, heading in MORE.items() if column in known]
         self._heading = "   ".join([f"{'step':>8}", *(heading for heading, _, _ in self._shown)])
 
     def _say(self, text):
-        """Say a line, the first under the heading."""
-        if self.say:
+        """Say a line, the first under the heading. The table has no place for it."""
+        if self.say and not self._live:
             with self.bar.external_write_mode():
                 if self._heading:
                     self.say(self._heading)
@@ -132,13 +157,41 @@ class Watch:
         self.moments.at(done)
         if done and (done % self._line_every == 0 or done == self._total or reached):
             self._say(self._line(done, record))
+            if record.insides:
+                self._say("\n".join(f"{'':11}{line}" for line in layer_lines(record.insides, LINE - 11)))
+        if self._live:
+            means = [(heading, record.last_mean(column, self._every, form)) for heading, column, form in self._shown]
+            self._live.draw(done, means, record.insides)
+        if self._log:
+            self._write(done, record)
         self.bar.update(done - self.bar.n)
         return reached
+
+    def _write(self, done, record):
+        """Tell the log: the means of the last stretch, what is inside, and at a moment its picture and the weights."""
+        last = {f"game.{name}": record.last(name, self._every) for name in record.columns}
+        self._log.scalars(done, {name: float(values.mean()) for name, values in last.items() if values.size})
+        if record.insides:
+            self._log.scalars(done, {name: float(record.insides[name][-1]) for name in record.insides.columns})
+        if done % self._line_every == 0:
+            step, moment = self.moments.taken[-1]
+            if step == done:
+                self._log.picture(done, "moment", as_png(lambda axes: self._draw(axes, moment)))
+            for side, network in self._networks.items():
+                for name, array in network.parameters().items():
+                    self._log.histogram(done, f"{side}.{name}", array)
+        self._log.flush()
 
     def kept(self, done: int) -> None:
         """Say that a checkpoint has been written."""
         if done:
             self._say(f"{done:>8,}   checkpoint")
+
+    def close(self) -> None:
+        """End what is shown and what is logged."""
+        self.bar.close()
+        if self._log:
+            self._log.close()
 
     def _line(self, done, record):
         """The last stretch's means, as a row under the heading."""

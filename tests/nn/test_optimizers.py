@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from numgan import GAN, SGD, Adam, Dense, Error, Sequential, Tanh
+from numgan import GAN, SGD, Adam, Dense, Error, Rate, Sequential, Tanh
 from numgan.nn import optimizers
 from numgan.nn.optimizers import OPTIMIZERS
 from tests.helpers import make_network, normal_rows, rng
@@ -187,3 +187,19 @@ def test_a_gan_that_is_loaded_or_copied_has_the_present_learning_rate(kind, tmp_
     for other in (GAN.load(tmp_path / "gan.npz"), gan.copy()):
         assert other.generator_optimizer.learning_rate == 0.003
         assert other.discriminator_optimizer.learning_rate == 0.004
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "optimizer",
+    [*OPTIMIZERS.values(), lambda: SGD(0.05, 0.9), lambda: Adam(Rate(0.01, warm_up=5), 0.5, 0.9, 1e-3, "paper")],
+)
+def test_the_last_update_is_what_was_added_to_the_parameters(optimizer, dtype):
+    network, ours = make_network(dtype, replicas=2), optimizer()
+    ours.attach(network)
+    for i in range(3):
+        network.grads[...] = rng(i).normal(0, 1, network.grads.shape)
+        before = network.values.copy()
+        ours.step()
+        np.testing.assert_array_equal(before + ours.last_update(), network.values)
+    assert ours.last_update().all() and not np.shares_memory(ours.last_update(), next(iter(ours.state.values())))

@@ -50,11 +50,13 @@ def test_what_is_read_is_what_was_run(read):
     mnist = recipes.get("mnist")
     assert config == {
         "recipe": mnist, "seed": 7, "dtype": "float64", "data_from": "/somewhere", "until_equilibrium": None,
-        "data": "digits",
+        "data": "digits", "watch": False, "log_dir": None,
         "settings": with_overrides(mnist.settings, {"hidden": (16, 24), "epochs": 3, "objective": "wasserstein",
                                                     "clip": 0.1, "slope": 0.0}),
     }  # fmt: skip
     assert read(config_of() | {"until_equilibrium": 0.01})["until_equilibrium"] == 0.01
+    kept = read(config_of() | {"watch": True, "log_dir": "/logs"})
+    assert (kept["watch"], kept["log_dir"]) == (True, "/logs")
 
 
 FAMILIES = ("mnist", "emoji", "sine", "translate", "captions")  # the others of a family have the same settings
@@ -96,7 +98,8 @@ STRANGE = [
 
 @pytest.mark.parametrize("field, fine", [
     ("recipe", []), ("seed", []), ("dtype", []), ("data_from", [None, "x" * 90_000, "٣", "1_000", "a\nb"]),
-    ("settings", [{}]), ("until_equilibrium", [None]),
+    ("settings", [{}]), ("until_equilibrium", [None]), ("watch", [True]),
+    ("log_dir", [None, "x" * 90_000, "٣", "1_000", "a\nb"]),
 ])  # fmt: skip
 def test_a_field_that_cannot_be_is_refused_by_name(read, tmp_path, field, fine):
     for value in STRANGE:
@@ -105,7 +108,7 @@ def test_a_field_that_cannot_be_is_refused_by_name(read, tmp_path, field, fine):
             assert read(config)
         else:
             assert_refused(tmp_path, lambda config=config: read(config), "" if field == "settings" else field)
-    if field != "until_equilibrium":
+    if field in config_of():
         left = {key: value for key, value in config_of().items() if key != field}
         assert_refused(tmp_path, lambda: read(left), f"it has no {field}")
 
