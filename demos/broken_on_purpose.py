@@ -1,30 +1,30 @@
 """Broken on purpose: five classic failures of a GAN, each beside the healthy run from the same seed.
 
-All play for the ring's eight modes. What is wrong with code is planted by name out of `numgan.gradcheck.faults`, so that
-it is what `numgan gradcheck --faults` plants. For each failure: where the points of both runs end, the number that gives
+All play for the ring's eight modes. What is wrong with code is planted by name out of `numgan.gradcheck.faults`, so it
+is what `numgan gradcheck --faults` plants. For each failure: where the points of both runs end, the number that gives
 it away, and what would have told. A fault that hardly harms is shown as that: a wrong gradient that trains all the same
 is what checkers are for.
 
 vanishing   The generator starts far from the ring, against a discriminator that has learnt alone: D(G(z)) is near 0.
-            With s the logit, log(1 − D) of the minimax objective has the slope −D at s, −log D the slope D − 1: from the
-            same weights the first gradient is D/(1 − D) of the second, and nothing moves. Nothing is wrong with either
-            gradient, so no check can fail. (With Adam, which divides a gradient by its own size, it comes back.)
+            At the logit, log(1 − D) of the minimax objective has the slope −D and −log D the slope D − 1: from the same
+            weights a row's first gradient is D/(1 − D) of the other, and nothing moves. Neither gradient is wrong, and
+            no check fails. (Adam divides a gradient by its own size, and with it the generator comes back.)
 collapse    Eight noise values in place of two, and a larger rate: a generator that has found a mode or two which pass
-            stays with them. Healthy is the same with R1, [MGN] eq. 9 (Mescheder et al. 2018, arXiv:1801.04406).
+            stays with them. Healthy is the same with R1 (Mescheder et al. 2018, arXiv:1801.04406, eq. 9).
 not frozen  The generator's step updates the discriminator too, by the generator's loss: it learns to call fakes real.
             Where points are as likely real as generated, both steps together minimise −½ log D − ½ log(1 − D) − log D.
-            3/(2D) = 1/(2(1 − D)) at D = ¾, where it should say ½.
+            3/(2D) = 1/(2(1 − D)) at D = ¾, where a discriminator that can only guess says ½.
 batch norm  Without the mean's share of its input gradient. A bias right before a batch norm is taken off again with the
-            mean, so its gradient is zero; without the share it is not, and the bias runs away.
-penalty     WGAN-GP with ‖∇D‖ taken along one axis at a time, of the two coordinates here: what is held at 1 is the mean
-            of two absolute values, and the norm is up to √2 times too large. The history shows the norm that the code
-            believes in, and looks healthy.
+            mean, so its gradient is zero. Without the share it is not.
+wrong axis  WGAN-GP with ‖∇D‖ taken along one axis at a time, here of one coordinate: what is held at 1 is the mean of
+            two absolute values, and the norm is √2 to 2 times that. The history shows the norm that the code believes
+            in, and looks healthy.
 
 broken.png  The points of each healthy run, those of each broken one, and the number that gives it away.
 
 Run:  python demos/broken_on_purpose.py [--steps N] [--seed N] [--out DIR]
 
-At full length the exit code is 1 if something is not told that is said to be, or told of a healthy run.
+At full length the exit code is 1 if a failure is not told by what should tell it, or one is told of a healthy run.
 """
 
 import argparse
@@ -73,8 +73,8 @@ class Game(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """A healthy and a broken game, what is watched, and how the failure is told: a command, and told(game), a sentence
-    or None. `lines` are heights worth knowing: (height, label).
+    """A healthy and a broken game, what is watched, and how the failure is told: a command, and told(game), sentences.
+    `lines` are heights worth knowing: (height, label).
     """
 
     title: str
@@ -88,7 +88,7 @@ class Failure(NamedTuple):
 
 
 def ring(seed, **settings):
-    """The ring recipe's GAN under some settings, its batch size, and the generator of what follows."""
+    """The ring recipe's GAN under some settings, those settings, and the random numbers of what follows."""
     recipe, rng = recipes.get("ring"), np.random.default_rng(seed)
     settings = with_overrides(recipe.settings, settings)
     return recipe.build(settings, rng, "float32"), settings, rng
@@ -107,16 +107,15 @@ def play(name, gan, steps, settings, rng, watch, fault=None):
     return Game(name, gan, history, np.array(watched))
 
 
-def caught(fault):
-    """What a gradient check sees of a fault: told(game), which is None for the healthy one, with no fault in it."""
+def checked(fault, seen=lambda found: found.what):
+    """How a gradient check tells of a fault: (command, told), as `Failure` has them. A healthy game has none in it."""
+    command = f"numgan gradcheck {fault.target}"
 
     def told(game):
-        if game.name == "healthy":
-            return None
-        found = hunt(fault)
-        return "; ".join(dict.fromkeys([*found.by.broken, found.what])) if found.by else None
+        found = hunt(fault) if game.name == "broken" else None
+        return [seen(found)] if found and found.by else []
 
-    return told
+    return command, told
 
 
 # ------------------------------------------------------------------------------------------------- the five failures
@@ -152,9 +151,10 @@ def vanishing(steps, seed):
     def told(game):
         real = np.empty((SAMPLES, 2), np.float32)
         RingPoints().sample(SAMPLES, np.random.default_rng(2), real)
-        return "; ".join(ends(game.gan, game.history, game.points(), real)) or None
+        return ends(game.gan, game.history, game.points(), real)
 
-    return Failure("minimax, and a strong D", healthy, broken, "‖∂L/∂θ‖ of the generator", "numgan train", told, log=True)
+    watched = "‖∂L/∂θ‖ of the generator"
+    return Failure("minimax, and a strong D", healthy, broken, watched, "numgan train", told, log=True)
 
 
 def first_gradient(gan, steps, settings, rng, gradient):
@@ -173,7 +173,8 @@ def collapse(steps, seed):
         return play(name, gan, steps, settings, rng, modes)
 
     def told(game):
-        return evaluation.evaluate_ring(game.points(), np.random.default_rng(2)).collapsed
+        collapsed = evaluation.evaluate_ring(game.points(), np.random.default_rng(2)).collapsed
+        return [collapsed] if collapsed else []
 
     healthy, broken = game("healthy", penalty="r1", penalty_weight=0.1), game("broken")
     return Failure("collapse", healthy, broken, "modes hit, of 8", "numgan evaluate", told, ((8, "all"),))
@@ -183,12 +184,13 @@ def not_frozen(steps, seed):
     def answer(gan, history):
         return history["d_fake"][-100:].mean()
 
-    healthy, broken = (
-        play(name, *with_steps(ring(seed), steps), answer, fault)
-        for name, fault in (("healthy", None), ("broken", UNFROZEN))
-    )
-    lines = (0.5, "½: undecided"), (0.75, "¾: predicted")
-    return Failure("D not frozen", healthy, broken, "D(G(z))", *checked(UNFROZEN), lines)
+    def game(name, fault):
+        gan, settings, rng = ring(seed)
+        return play(name, gan, steps, settings, rng, answer, fault)
+
+    healthy, broken = game("healthy", None), game("broken", UNFROZEN)
+    how = checked(UNFROZEN, lambda found: found.by.broken[0])  # before its gradients, which are wrong as well
+    return Failure("D not frozen", healthy, broken, "D(G(z))", *how, ((0.5, "½: undecided"), (0.75, "¾: predicted")))
 
 
 def batch_norm(steps, seed):
@@ -227,17 +229,8 @@ def wrong_axis(steps, seed):
     healthy, broken = game("healthy", None), game("broken", WRONG_AXIS)
     believed = broken.history["gradient_norm"][-max(1, steps // 10) :].mean()
     print(f"penalty: broken, the history's gradient_norm is {believed:.3f}, row by row it is {broken.number():.3f}")
-    lines = (1.0, "1: nothing is paid"), (believed, "what broken code believes")
+    lines = (1.0, "1: nothing is paid"), (believed, "what the code believes")
     return Failure("WGAN-GP, wrong axis", healthy, broken, "mean ‖∇D‖, row by row", *checked(WRONG_AXIS), lines)
-
-
-def with_steps(game, steps):
-    gan, settings, rng = game
-    return gan, steps, settings, rng
-
-
-def checked(fault):
-    return f"numgan gradcheck {fault.target}", caught(fault)
 
 
 FAILURES = {vanishing: 0.2, collapse: 1.0, not_frozen: 0.4, batch_norm: 0.5, wrong_axis: 0.4}  # -> share of the steps
@@ -259,31 +252,33 @@ def report(failures):
     print("\nwhat tells")
     for failure in failures:
         told = failure.told(failure.broken)
-        right &= told is not None and failure.told(failure.healthy) is None
-        print(f"{failure.title:<26}{failure.command}: {told or 'nothing'}")
+        right &= bool(told) and not failure.told(failure.healthy)
+        print(f"{failure.title:<26}{failure.command}")
+        for sentence in told or ["nothing"]:
+            print(f"    {sentence}")
     return right
 
 
 def draw(failures, path):
     """A column per failure: the points of both games, and the number."""
-    figure = Figure(figsize=(2.75 * len(failures), 7.9), layout="constrained")
+    figure = Figure(figsize=(2.5 * len(failures), 7.2), layout="constrained")
     panels = figure.subplots(3, len(failures))
     for (above, middle, below), failure in zip(panels.T, failures, strict=True):
         for axes, game in ((above, failure.healthy), (middle, failure.broken)):
-            points, quality = game.points()[:400], game.quality()
+            points, quality = game.points()[:250], game.quality()
             axes.scatter(*points.T, s=3, color=GENERATED, linewidths=0)
             draw_centres(axes, RingPoints.centres)
             axes.set(xlim=(-3.2, 4.4), ylim=(-3.2, 4.4), xticks=[], yticks=[])
             title = f"{game.name}: {quality['modes_hit']:.0f} modes hit, {quality['good_share']:.0%} good"
-            axes.set_title(title, fontsize=9)
+            axes.set_title(title, fontsize=8)
         for game, color in ((failure.healthy, REAL), (failure.broken, GENERATED)):
             below.plot(*game.watched.T, color=color, linewidth=1, label=game.name)
         for (height, label), style in zip(failure.lines, (":", "--"), strict=False):
             below.axhline(height, color="0.4", linestyle=style, linewidth=1, label=label)
         below.set(xlabel="step", yscale="log" if failure.log else "linear")
-        below.set_title(failure.watched, fontsize=9)
-        below.tick_params(labelsize=8)
-        below.legend(fontsize=7)
+        below.set_title(failure.watched, fontsize=8)
+        below.tick_params(labelsize=7)
+        below.legend(fontsize=6)
         above.annotate(failure.title, (0.5, 1.16), xycoords="axes fraction", ha="center", fontsize=11)
     save(figure, path)
 
@@ -292,7 +287,8 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(description="Five classic failures of a GAN, each beside a healthy run.")
     parser.add_argument("--steps", type=int, default=STEPS, metavar="N", help="of the longest game (default 20,000)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of weights and samples (default 0)")
-    parser.add_argument("--out", type=Path, default="demos-output/broken_on_purpose", metavar="DIR", help="for the picture")
+    out = "demos-output/broken_on_purpose"
+    parser.add_argument("--out", type=Path, default=out, metavar="DIR", help="for the picture")
     arguments = parser.parse_args(arguments)
     if arguments.steps < 10 or arguments.seed < 0:
         parser.error(f"expected --steps from 10 and --seed from 0, got {arguments.steps} and {arguments.seed}")
