@@ -294,8 +294,8 @@ def _parser():
         nargs="?",
         const="all",
         metavar="CHAPTER|WORDS",
-        help="plant known mistakes one by one, all of them, a chapter's, or those with WORDS in their name, and see each "
-        "one caught; the chapters are " + ", ".join(faults.CHAPTERS),
+        help="plant known mistakes one by one, all of them, a chapter's, or those with WORDS in their name, and see "
+        "each one caught; the chapters are " + ", ".join(faults.CHAPTERS),
     )
     sub.add_argument(
         "--shape",
