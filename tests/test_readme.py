@@ -13,7 +13,8 @@ import pytest
 from numgan import cli
 from numgan.gradcheck import faults
 from numgan.nn.registry import LAYERS
-from numgan.study import explain, recipes
+from numgan.study import checks, explain, recipes
+from numgan.study.exercises.catalogue import EXERCISES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -115,6 +116,7 @@ PATH = re.search(r"\n## Learning path\n.*?(?=\n## )", README, re.DOTALL)[0]
 ANSWERS = re.findall(r"```console\n\$ (.*?)\n(.*?)```", PATH, re.DOTALL)  # (command, its output, parts left out)
 # a decimal number, one in powers of ten, or a share: what rounds, and so may differ a little from machine to machine
 NUMBER = r"-?\d[\d,]*\.\d+(?:e[+-]?\d+)?|-?\d+e[+-]?\d+|-?\d+(?=%)"
+KNOWN = {*recipes.RECIPES, *checks.TARGETS, *faults.CHAPTERS, *EXERCISES}  # what a command of the table can name
 MEASURED = ("numgan profile", "numgan train")  # whose numbers are the machine's own: their places alone are compared
 
 
@@ -133,7 +135,10 @@ def test_what_the_path_says_to_run_can_be_run():
     for command in commands:
         program, *words = shlex.split(command)
         if program == "numgan":
-            cli._parser().parse_args(words)
+            arguments = vars(cli._parser().parse_args(words))
+            named = [arguments.get(name) for name in ("recipe", "what", "name")]
+            named += [*arguments.get("targets", ()), arguments.get("faults")]
+            assert {name for name in named if name} <= KNOWN, command
         else:
             assert (ROOT / words[0]).exists(), command
 
