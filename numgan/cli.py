@@ -306,10 +306,9 @@ def _parser():
         "--faults",
         nargs="?",
         const="all",
-        choices=("all", *faults.CHAPTERS),
-        metavar="CHAPTER",
-        help="plant known mistakes one by one, all of them or a chapter's, and see each one caught; the chapters are "
-        + ", ".join(faults.CHAPTERS),
+        metavar="CHAPTER|WORDS",
+        help="plant known mistakes one by one, all of them, a chapter's, or those with WORDS in their name, and see "
+        "each one caught; the chapters are " + ", ".join(faults.CHAPTERS),
     )
     sub.add_argument(
         "--shape",
@@ -594,6 +593,7 @@ def _gradcheck(arguments):
         raise SettingError(f"no target {brief(unknown[0])!r}; the targets are {', '.join(checks.TARGETS)}")
     if not (arguments.targets or arguments.all or arguments.faults):
         raise SettingError(f"name a target, or --all, or --faults; the targets are {', '.join(checks.TARGETS)}")
+    planted = _planted(arguments.faults)
     named = [name for name in arguments.targets if not (arguments.all and name in checks.TARGETS)]
     reports = []
     for name in [*(checks.TARGETS if arguments.all else ()), *named]:
@@ -601,7 +601,6 @@ def _gradcheck(arguments):
             reports += own.check_own(name, arguments.shape, arguments.seed, arguments.tol)
         else:
             reports += [check(arguments.seed, arguments.tol) for check in checks.TARGETS[name]]
-    planted = [fault for fault in faults.FAULTS if arguments.faults in ("all", fault.chapter)]
     caught = [faults.hunt(fault, arguments.seed, arguments.tol) for fault in planted]
     if arguments.json:
         hunted = [
@@ -614,6 +613,20 @@ def _gradcheck(arguments):
         _print_hunt(caught)
         _print_verdict(reports, caught)
     return 0 if all(r.passed for r in reports) and all(c.by for c in caught) else 1
+
+
+def _planted(asked):
+    """The faults that --faults asks for: none where it is not given, all, those of a chapter, or by words of theirs."""
+    if asked is None:
+        return []
+    planted = [fault for fault in faults.FAULTS if asked in ("all", fault.chapter)]
+    planted = planted or [fault for fault in faults.FAULTS if asked.lower() in fault.name.lower()]
+    if not planted:
+        raise SettingError(
+            f"--faults {brief(asked)}: no planted mistake has that in its name; the chapters are "
+            + ", ".join(faults.CHAPTERS)
+        )
+    return planted
 
 
 def _print_hunt(caught):

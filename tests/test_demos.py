@@ -22,6 +22,7 @@ DEMOS = sorted((ROOT / "demos").glob("*.py"))
 # script -> arguments that make it small; its pictures, if it draws any, go to "pictures"
 REDUCED = {
     "bare_kernels": ["--steps", "300", "--out", "pictures"],
+    "broken_on_purpose": ["--steps", "100", "--out", "pictures"],
     "dirac_gan": ["--steps", "30", "--out", "pictures"],
     "exchange_weights_with_pytorch": [],
     "fifty_epochs": ["--epochs", "1", "--out", "pictures"],
@@ -44,7 +45,7 @@ def assert_is_a_picture(path):
     assert (picture.min(axis=-1) < 0.9).mean() > 0.01 and picture.std() > 0.05
 
 
-LONG = ("dirac_gan", "fifty_epochs", "minimax_game")
+LONG = ("broken_on_purpose", "dirac_gan", "fifty_epochs", "minimax_game")
 
 
 @pytest.mark.parametrize(
@@ -87,6 +88,7 @@ def test_without_pytorch_the_exchange_says_so(tmp_path):
 @pytest.mark.parametrize("name, arguments, phrase", [
     ("bare_kernels", ["--steps", "0"], "expected --steps from 1"),
     ("bare_kernels", ["--out", "file"], "file"),
+    ("broken_on_purpose", ["--steps", "9"], "expected --steps from 10 and --seed from 0, got 9 and 0"),
     ("dirac_gan", ["--steps", "1"], "expected --steps from 2"),
     ("fifty_epochs", ["--epochs", "0"], "expected --epochs from 1"),
     ("fifty_epochs", ["--data", "nowhere"], "nowhere does not exist"),
@@ -309,3 +311,31 @@ def test_at_full_length_it_fails_where_the_first_order_is_wrong(plant, dirac, tm
     assert exit_code(dirac, dirac.STEPS, tmp_path) == 1
     printed = capsys.readouterr().out
     assert printed.count("bound held") == printed.count("bound NOT held") == 1
+
+
+# ---------------------------------------------------------------- broken on purpose
+
+
+@pytest.fixture
+def broken():
+    """demos/broken_on_purpose.py as a module of this test's own."""
+    return module_of("broken_on_purpose")
+
+
+FAULTY = {  # failure -> what gives it away, in a few steps already, and what a gradient check sees
+    "not_frozen": (lambda healthy, number: number > healthy + 0.1, "the generator's step changed the frozen"),
+    "batch_norm": (lambda healthy, number: healthy < 1e-6 and number > 1e-3, "a mean's share along axis 0 forgotten"),
+    "wrong_axis": (lambda healthy, number: number > 1.3 * healthy, "gradient at ‖w‖"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAULTY)
+def test_a_fault_is_given_away_by_its_number_and_caught_by_its_check(name, broken):
+    given_away, seen = FAULTY[name]
+    failure = getattr(broken, name)(400, 0)
+    assert given_away(failure.healthy.number(), failure.broken.number())
+    (sentence,) = failure.told(failure.broken)
+    assert seen in sentence and failure.told(failure.healthy) == []
+    first, other = (game.history[game.history.objective.columns[0]][0] for game in (failure.healthy, failure.broken))
+    assert first == other  # from the same start

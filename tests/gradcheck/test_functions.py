@@ -272,3 +272,11 @@ def test_a_chapter_of_faults(capsys):
     printed = capsys.readouterr().out
     assert "\ndense\n" in printed and "batch norm:" not in printed
     assert main(["gradcheck", "--faults", "nonsense"]) == 2
+    assert "nonsense: no planted mistake has that in its name; the chapters are" in capsys.readouterr().err
+
+
+def test_faults_by_words_of_their_names(capsys):
+    assert main(["gradcheck", "--faults", "GAUSS"]) == 2
+    assert main(["gradcheck", "--faults", "Share of the gradient"]) == 0
+    printed = capsys.readouterr().out
+    assert "\nbatch_norm\n" in printed and printed.count("\ncaught") == 2 and "2 of 2 planted" in printed

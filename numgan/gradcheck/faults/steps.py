@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from numgan.gan import steps
-from numgan.gradcheck.faults.catalogue import chapter
+from numgan.gradcheck.faults.catalogue import Fault, chapter, planted
 from numgan.nn.calls import Call
 
 fault = chapter("steps", steps)
@@ -15,7 +15,7 @@ _Plan = steps.Plan
 
 
 @fault("gan: the frozen discriminator runs in training mode, its statistics move", "chain", "Plan")
-def _(network, batch, **options):
+def _in_training_mode(network, batch, **options):
     if options.get("input_gradient"):
         options["training"] = True
     return _Plan(network, batch, **options)
@@ -44,7 +44,21 @@ _generator_step = steps.GeneratorStep.__init__
 @fault("gan: the generator's step updates the discriminator too", "chain", "__init__", owner=steps.GeneratorStep)
 def _(self, model, batch):
     _generator_step(self, model, batch)
-    self.calls.append(model.discriminator_optimizer.call)
+    _add_update(self, model)
+
+
+def _add_update(step, model):
+    """The discriminator's update, at the end of a generator step."""
+    step.calls.append(model.discriminator_optimizer.call)
+    step._runs.append(model.discriminator_optimizer.call.run)
+
+
+@fault("gan: the discriminator is not frozen, it learns from the generator's loss", "chain", "__init__",
+       owner=steps.GeneratorStep)  # fmt: skip
+def _(self, model, batch):
+    with planted(Fault("", "", "", "Plan", _in_training_mode, steps)):
+        _generator_step(self, model, batch)
+    _add_update(self, model)
 
 
 @fault("gan: the generator's own step runs in inference mode", "chain", "Plan")
