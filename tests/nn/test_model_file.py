@@ -259,6 +259,22 @@ class HalfForgetful(Gain):
         self.offset = offset
 
 
+class AnyName(Gain):
+    """Settings by any name, and a config that gives none."""
+
+    config = Layer.config
+
+    def __init__(self, **settings):
+        super().__init__(settings["power"])
+
+
+class Constant(Gain):
+    """A config that is not of this layer."""
+
+    def config(self):
+        return {"power": 1.0}
+
+
 class StartsAt(Gain):
     """A setting for starting values alone, and any number of others that config is free to give."""
 
@@ -270,14 +286,15 @@ class StartsAt(Gain):
 
 
 @pytest.mark.parametrize(("layer", "setting"), [
-    (Forgetful(3.0), r"Forgetful\(power\)"), (HalfForgetful(3.0), r"HalfForgetful\(offset\)"),
-], ids=["none", "one of two"])  # fmt: skip
+    (Forgetful(3.0), r"Forgetful\(power\) is a setting that config\(\) does not"),
+    (HalfForgetful(3.0), r"HalfForgetful\(offset\) is a setting that config\(\) does not"),
+    (AnyName(power=3.0), r"AnyName\(\*\*settings\) is a setting that config\(\) does not"),
+    (Constant(3.0), r"config\(\) gives power=1.0, which makes a Constant with power 1.0, and this one has 3.0"),
+], ids=["none", "one of two", "any name", "another"])  # fmt: skip
 @pytest.mark.parametrize("way", ["save", "checkpoint"])
 def test_a_layer_that_would_come_back_with_its_defaults_cannot_be_saved(layer, setting, way, tmp_path):
     gan, path = make_gan(extra=[copy_layer(layer)]), tmp_path / "model.npz"
-    with pytest.raises(
-        Error, match=rf"^layer '\w+_1' cannot be saved: {setting} is a setting that config\(\) does not"
-    ):
+    with pytest.raises(Error, match=rf"^layer '\w+_1' cannot be saved: {setting}"):
         gan.save(path) if way == "save" else gan.fit(np.ones((9, 2)), 3, 4, rng=np.random.default_rng(0),
                                                      checkpoint=path)  # fmt: skip
     assert os.listdir(tmp_path) == []
