@@ -1,5 +1,7 @@
 """numgan: generative adversarial networks in pure NumPy, every gradient derived and coded by hand."""
 
+from typing import TYPE_CHECKING, Any
+
 from numgan.errors import Error
 from numgan.gan.conditions import Label, Picture, Text
 from numgan.gan.fit import NonFiniteError
@@ -9,6 +11,7 @@ from numgan.gan.objectives import Hinge, LeastSquares, Minimax, NonSaturating, R
 from numgan.gan.penalty import R1, R1R2, R2, WassersteinPenalty
 from numgan.gradcheck.check import check_adjoint, check_gradients
 from numgan.gradcheck.report import GradientError
+from numgan.names import missing
 from numgan.nn import (
     activations,
     batch_norm,
@@ -86,3 +89,8 @@ __all__ += rates.__all__
 __all__ += resampling.__all__
 __all__ += reshaping.__all__
 __all__ += spectral_norm.__all__
+
+if not TYPE_CHECKING:  # to a type checker it would say that there is any name
+
+    def __getattr__(name: str) -> Any:
+        missing(name)

@@ -38,6 +38,7 @@ from numgan.gan.parts import Part, Parts
 from numgan.gan.steps import SCHEDULES, SEPARATE, DiscriminatorStep, GeneratorStep, refusal
 from numgan.gan.stretches import epoch
 from numgan.hints import Array, ConditionalSource, Config, FileName, Named, Numbers, Rng, Source
+from numgan.names import SaysOurs, says_ours
 from numgan.nn.model_file import open_model, write_model
 from numgan.nn.network import Sequential
 from numgan.nn.optimizers import Adam, Optimizer
@@ -54,7 +55,7 @@ SIDES = ("generator_optimizer", "discriminator_optimizer")
 STEPS_KEPT = 8  # of each kind; a GAN forgets its oldest steps beyond this, as a network its plans
 
 
-class GAN:
+class GAN(SaysOurs):
     """A generative adversarial network (Goodfellow et al. 2014) with hand-written gradients.
 
     generator, discriminator   `Sequential`s of equal dtype and replicas; the generator's output is the
@@ -298,6 +299,7 @@ class GAN:
             raise ArgumentError(f"batch_size must be even for half-batches, got {batch_size}")
         return batch_size // 2 if self.schedule == SEPARATE else batch_size
 
+    @says_ours
     def fit(
         self,
         data: Source | ConditionalSource | Numbers,

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from numgan.errors import MissingMethodError, StateError, shown
 from numgan.hints import Array, Config, Named, Rng, Rows, Shape
+from numgan.names import SaysOurs
 
 if TYPE_CHECKING:
     from numgan.nn.buffers import Buffers
     from numgan.nn.calls import Call
 
 
-class Layer:
+class Layer(SaysOurs):
     """A step of a network. Subclasses override the four methods below, or `bind` as a whole; and `config`, where the
     constructor takes anything, or the layer could not be made again from a model file.
 
@@ -53,6 +54,9 @@ class Layer:
     state_shapes: ClassVar[dict] = {}  # what is kept but not trained, such as running statistics
     # Those of the state that are means over batches: where weights are averaged, these are too, and all else is copied.
     statistics: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self) -> None:
+        """Default: no settings."""
 
     def build(self, shape: Shape) -> Shape:
         """Fix the parameters' shapes for inputs of `shape`, (features,) or (channels, height, width), and return the
