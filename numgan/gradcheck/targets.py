@@ -347,6 +347,7 @@ TARGETS |= {
     "initializers": [formulas.layers.starting_weights],
     "adam": [partial(formulas.optimizers.adam_updates, "paper"), partial(formulas.optimizers.adam_updates, "keras")],
     "sgd": [formulas.optimizers.sgd_updates],
+    "rmsprop": [formulas.optimizers.rmsprop_updates],
     "average": [formulas.optimizers.averaged_weights],
     "rates": [
         formulas.rates.rate_values,

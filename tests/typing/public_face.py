@@ -43,6 +43,7 @@ from numgan import (
     Relativistic,
     ReLU,
     Reshape,
+    RMSprop,
     Sequential,
     Sigmoid,
     SiLU,
@@ -166,6 +167,7 @@ def a_game(rng: np.random.Generator, path: Path) -> History:
     print(LeastSquares(), Hinge(), Relativistic().pairs)
     rate = Rate(1e-3, warm_up=10, decay="cosine", steps=100, final=1e-5)
     optimizers = Adam(rate), SGD(rate.at(1), momentum=0.9)
+    print(RMSprop(rate, rho=0.99, epsilon=1e-8).rho)
     gan = GAN(g, d, *optimizers, NonSaturating(0.1), schedule="separate", average=0.999)
 
     paying = GAN(g, d, penalty=R1R2(1.0, every=4))

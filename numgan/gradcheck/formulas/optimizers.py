@@ -15,7 +15,7 @@ from numgan.nn.batch_norm import BatchNorm
 from numgan.nn.dense import Dense
 from numgan.nn.dropout import Dropout
 from numgan.nn.network import Sequential
-from numgan.nn.optimizers import SGD, Adam
+from numgan.nn.optimizers import SGD, Adam, RMSprop
 
 
 def _trained_vector(optimizer, gradients):
@@ -62,6 +62,23 @@ def sgd_updates(seed: int, tolerance: float) -> Report:
         wanted.append(theta)
     report = Report("twelve updates of SGD(learning_rate=0.05, momentum=0.9)", VALUE_TOLERANCE)
     compare(report, "parameters", _trained_vector(SGD(0.05, 0.9), gradients), wanted)
+    return report
+
+
+def rmsprop_updates(seed: int, tolerance: float) -> Report:
+    """Twelve steps of RMSprop against its recurrence, in which v is the mean square itself."""
+    gradients = np.random.default_rng(seed).normal(0, [1.0, 1e-3, 1e-6, 10.0], (12, 4))
+    rate, rho, epsilon = 0.01, 0.8, 1e-4
+    wanted = []
+    for column in gradients.T.tolist():
+        theta, v = 0.5, 0.0
+        for g in column:
+            v = rho * v + (1 - rho) * g * g
+            theta -= rate * g / (math.sqrt(v) + epsilon)
+        wanted.append(theta)
+    optimizer = RMSprop(rate, rho, epsilon)
+    report = Report(f"twelve updates of {optimizer!r}", VALUE_TOLERANCE)
+    compare(report, "parameters", _trained_vector(optimizer, gradients), wanted)
     return report
 
 
