@@ -306,7 +306,7 @@ CALLS = {
             gan().generator.copy() if generator == "good" else generator,
             gan().discriminator.copy() if discriminator == "good" else discriminator, **more),
         {"generator": "good", "discriminator": "good", "generator_optimizer": None, "discriminator_optimizer": None,
-         "objective": "minimax", "schedule": "separate", "average": 0.9},
+         "objective": "minimax", "schedule": "separate", "average": 0.9, "noise": "uniform"},
     ),
     "forward": (lambda x, training: network(dtype="float64").forward(x, training).copy(), {"x": X, "training": True}),
     "predict": (lambda x: network(dtype="float64").predict(x), {"x": X}),
@@ -341,6 +341,7 @@ CALLS = {
     **{kind.__name__: (kind, {"weight": 2.0, "every": 3}) for kind in PENALTIES.values()},
     "GAN.predict": (lambda noise: gan(dtype="float64").predict(noise), {"noise": NOISE}),
     "GAN.sample": (lambda **more: gan().sample(**more), {"n": 3, "rng": rng()}),
+    "GAN.draw_noise": (lambda **more: gan().draw_noise(**more), {"n": 3, "rng": rng()}),
     "fit": (
         lambda **more: gan(dtype="float64").fit(**more)["g_loss"],
         {"data": X, "steps": 2, "batch_size": 4, "rng": rng(), "every": 2, "callback": None, "discriminator_steps": 1,

@@ -92,8 +92,8 @@ class TrainingStep:
             self.real = epoch_stream(order, (rows, *data.shape), dtype)
         else:
             self.real = data_stream(data, rng, (*lead, rows), dtype)
-        self.noise = noise_stream(rng, (*lead, rows), latent, dtype)
-        self.generator_noise = noise_stream(rng, (*lead, batch_size), latent, dtype)
+        self.noise = noise_stream(rng, (*lead, rows), latent, dtype, gan.noise)
+        self.generator_noise = noise_stream(rng, (*lead, batch_size), latent, dtype, gan.noise)
         self.rows, self.drawn = rows, Parts(real=self.real, noise=self.noise, generator_noise=self.generator_noise)
         self.mix = self.generator_real = None
         if discriminator_steps and gan.penalty and gan.penalty.mixes:

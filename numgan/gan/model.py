@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from numgan.data.noise import NOISES, NORMAL, drawn
 from numgan.errors import (
     ArgumentError,
     affordable,
@@ -77,6 +78,8 @@ class GAN(SaysOurs):
         fake (Reed et al. 2016, arXiv:1605.05396, algorithm 1): so it learns that a row should be what was asked for.
         (Where two neighbours have one condition, the pair is right and counts as a fake all the same.) Default False.
     l1_weight   λ: the generator also minimises λ·mean |G − target|, see `L1`. Default None: it does not.
+    noise       what the generator starts from in `fit`, in `sample` and wherever else noise is drawn: "normal"
+        (default), standard normal numbers; or "uniform", numbers on [−1, 1), as DCGAN has it (arXiv:1511.06434).
 
     The rows generated for the discriminator are made in inference mode, as Keras's `predict` makes them, by the
     generator as it is.
@@ -97,6 +100,7 @@ class GAN(SaysOurs):
         conditions: Mapping[str, Condition] | None = None,
         matching_aware: bool = False,
         l1_weight: float | None = None,
+        noise: str = NORMAL,
     ) -> None:
         g = instance("GAN: generator", generator, Sequential)
         d = instance("GAN: discriminator", discriminator, Sequential)
@@ -135,6 +139,7 @@ class GAN(SaysOurs):
             )
             raise ArgumentError(f"GAN: matching_aware=True counts real rows of wrong conditions as fakes, but {lacks}")
         self.l1 = None if l1_weight is None else L1(l1_weight)
+        self.noise = one_of("GAN: noise", noise, NOISES)
         self.average = None if average is None else Average(g, average)
         self.generator_optimizer.check_free(g)  # before either is attached
         self.discriminator_optimizer.check_free(d)
@@ -360,14 +365,18 @@ class GAN(SaysOurs):
     # ----------------------------------------------------------------------------------------------------- sampling
 
     def sample(self, n: int, rng: Rng, **conditions: Any) -> Array:
-        """n generated rows (…, n, *shape) of the `sampler`, in inference mode, from standard normal noise drawn from
-        `rng`; under a condition for each, or one for all: sample(8, rng, label=7).
+        """n generated rows (…, n, *shape) of the `sampler`, in inference mode, from noise drawn from `rng`; under a
+        condition for each, or one for all: sample(8, rng, label=7).
         """
         n, rng = whole("sample(n)", n), generator("sample: rng", rng)
-        shape = (*self.generator.replicas, n, *self.generator.shapes[0])
-        affordable(f"sample: {n:,} rows", 8 * math.prod(shape))
+        affordable(f"sample: {n:,} rows", 8 * n * math.prod((*self.generator.replicas, *self.generator.shapes[0])))
         given = self._given(conditions, n, "sample")
-        return self.sampler.predict(rng.standard_normal(shape, dtype=self.generator.dtype), **given)
+        return self.sampler.predict(self.draw_noise(n, rng), **given)
+
+    def draw_noise(self, n: int, rng: Rng) -> Array:
+        """Noise (…, n, *shape) for n rows of the generator, of the kind that this GAN has."""
+        shape = (*self.generator.replicas, whole("draw_noise(n)", n), *self.generator.shapes[0])
+        return drawn(generator("draw_noise: rng", rng), shape, self.generator.dtype, self.noise)
 
     def predict(self, noise: Numbers, **conditions: Any) -> Array:
         """What the discriminator says of generated rows, D(G(z)) (…, rows, 1), in inference mode, with the `sampler`
@@ -401,6 +410,7 @@ class GAN(SaysOurs):
             **({"conditions": self._conditions_config()} if self.conditions else {}),
             **({"matching_aware": True} if self.matching_aware else {}),
             **({"l1_weight": self.l1.weight} if self.l1 else {}),
+            **({"noise": self.noise} if self.noise != NORMAL else {}),
         }
 
     def _conditions_config(self):
@@ -453,7 +463,7 @@ class GAN(SaysOurs):
             optimizers = [model.build_optimizer(key + "_optimizer") for key in ("generator", "discriminator")]
             name, arguments = model.settings["objective"]
             objective = type(objectives.get(name))(**arguments)
-            optional = ("average", "matching_aware", "l1_weight")
+            optional = ("average", "matching_aware", "l1_weight", "noise")
             settings = {name: model.settings[name] for name in optional if name in model.settings}
             if "conditions" in model.settings:
                 described = mapping("conditions", model.settings["conditions"])

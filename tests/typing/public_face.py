@@ -173,7 +173,7 @@ def a_game(rng: np.random.Generator, path: Path) -> History:
     paying = GAN(g, d, penalty=R1R2(1.0, every=4))
     between = GAN(g, d, objective=Wasserstein(clip=0), penalty=WassersteinPenalty(10.0))
     mixed = between.train_discriminator(np.ones((8, 1, 2, 2)), np.ones((8, 3)), mix=np.full(8, 0.5))
-    print(R1(), R2(weight=2), paying.penalty, GAN(g, d, penalty="r1").penalty, mixed.score_real)
+    print(R1(), R2(weight=2), paying.penalty, GAN(g, d, penalty="r1", noise="uniform").penalty, mixed.score_real)
 
     def callback(step: int, history: History) -> bool:
         return step > 10 and bool(history["d_loss"][-1] > 1)
@@ -185,12 +185,13 @@ def a_game(rng: np.random.Generator, path: Path) -> History:
     except (NonFiniteError, Error) as error:
         raise SystemExit(str(error)) from error
     samples: Array = gan.sample(16, rng)
+    noise: Array = gan.draw_noise(16, rng)
     sampler: Sequential = gan.sampler
     answers: Array = gan.predict(rng.standard_normal((16, gan.latent_dim)))
     print(
         gan.train_discriminator(rows[:8], rng.standard_normal((8, 3))).loss, gan.train_generator(np.ones((8, 3))).loss
     )
-    print(gan.discriminator_step(4), gan.generator_step(8), sampler, samples.shape, answers.shape, len(history))
+    print(gan.discriminator_step(4), gan.generator_step(8), sampler, noise, samples.shape, answers.shape, len(history))
     gan.save(path)
     try:
         GAN.load(path, layers=[Cube]).load_state_dict(gan.state_dict())
