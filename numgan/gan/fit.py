@@ -274,7 +274,7 @@ class Training:
 def fit(
     gan: GAN,
     data: Source | ConditionalSource | Numbers,
-    rng: Rng,
+    rng: Rng | None,
     request: Request,
     callback: Callback | None,
     checkpoint: Checkpoint | FileName | None,
@@ -282,8 +282,11 @@ def fit(
     parts: Mapping[str, Part],
 ) -> History:
     """See `GAN.fit`."""
-    request = request.checked()
-    rng, resume = generator("fit: rng", rng), flag("fit: resume", resume)
+    request, resume, seed = request.checked(), flag("fit: resume", resume), None
+    if rng is None:
+        seed = int(np.random.SeedSequence().generate_state(1)[0])
+        rng = np.random.default_rng(seed)
+    rng = generator("fit: rng", rng)
     if callback is not None:
         method_of("fit: callback", callback, "a function of the steps done and the history", "__call__")
     if not (checkpoint is None or isinstance(checkpoint, Checkpoint)):
@@ -294,6 +297,8 @@ def fit(
     training = Training(gan, as_source(gan, data), rng, request, parts)
     if resume and os.path.exists(checkpoint.path):
         training.resume(checkpoint)
+    else:
+        training.history.seed = seed
     try:
         with gan.in_use("fit"), np.errstate(all="ignore"):  # the look at the losses reports what goes wrong, once
             training.run(callback, checkpoint)
