@@ -209,7 +209,7 @@ GREY = Images(np.zeros((5, 1, 2, 4), np.uint8))
 PAIRS, LABELLED = Pairs(PICTURES, GREY), Labelled(Digits(np.zeros((20, 784), np.uint8), np.arange(20, dtype="u1") % 10))
 # name -> (call, its arguments, all of them good): each is varied in turn
 CALLS = {
-    "Dense": (Dense, {"units": 3, "initializer": "he_normal"}),
+    "Dense": (Dense, {"units": 3, "initializer": "he_normal", "bias_initializer": "zeros"}),
     "LeakyReLU": (LeakyReLU, {"slope": 0.2}),
     "BatchNorm": (BatchNorm, {"momentum": 0.9, "epsilon": 0.1}),
     "Reshape": (Reshape, {"shape": (2, 2)}),
@@ -225,11 +225,14 @@ CALLS = {
         {"x": np.array([[0.0, 6, 1], [1, 1, 5]])},
     ),
     "Conv2D": (
-        Conv2D, {"filters": 2, "kernel_size": (3, 2), "strides": 1, "padding": "same", "initializer": "he_normal"},
+        Conv2D,
+        {"filters": 2, "kernel_size": (3, 2), "strides": 1, "padding": "same", "initializer": "he_normal",
+         "bias_initializer": "zeros"},
     ),
     "Conv2DTranspose": (
         Conv2DTranspose,
-        {"filters": 2, "kernel_size": 4, "strides": (2, 1), "padding": ((1, 0), (0, 2)), "initializer": "he_normal"},
+        {"filters": 2, "kernel_size": 4, "strides": (2, 1), "padding": ((1, 0), (0, 2)), "initializer": "he_normal",
+         "bias_initializer": "zeros"},
     ),
     "SpectralNorm": (SpectralNorm, {"layer": Dense(3)}),
     "Skip": (Skip, {"layers": [Dense(3)]}),
