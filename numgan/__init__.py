@@ -7,7 +7,7 @@ from numgan.gan.conditions import Label, Picture, Text
 from numgan.gan.fit import NonFiniteError
 from numgan.gan.history import History
 from numgan.gan.model import GAN
-from numgan.gan.objectives import Hinge, LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
+from numgan.gan.objectives import Hinge, LeastSquares, Minimax, NonSaturating, OwnLosses, Relativistic, Wasserstein
 from numgan.gan.penalty import R1, R1R2, R2, WassersteinPenalty
 from numgan.gradcheck.check import check_adjoint, check_gradients
 from numgan.gradcheck.report import GradientError
@@ -63,6 +63,7 @@ __all__ = [
     "ModelFileError",
     "NonFiniteError",
     "NonSaturating",
+    "OwnLosses",
     "Picture",
     "Relativistic",
     "Sequential",

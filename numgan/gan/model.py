@@ -35,6 +35,7 @@ from numgan.gan.average import Average
 from numgan.gan.conditions import CONDITIONS, Condition, arrays, checked
 from numgan.gan.fit import Request, fit
 from numgan.gan.l1 import L1
+from numgan.gan.objectives import made
 from numgan.gan.parts import Part, Parts
 from numgan.gan.steps import SCHEDULES, SEPARATE, DiscriminatorStep, GeneratorStep, refusal
 from numgan.gan.stretches import epoch
@@ -404,7 +405,7 @@ class GAN(SaysOurs):
             "generator": self.generator.config(),
             "discriminator": self.discriminator.config(),
             **{f"{side}_optimizer": [type(o).__name__, o.config()] for side, o in optimizers.items()},
-            "objective": [self.objective.name, self.objective.config()],
+            "objective": objectives.described(self.objective),
             "schedule": self.schedule,
             **({"penalty": [self.penalty.name, self.penalty.config()]} if self.penalty else {}),
             **({"average": self.average.decay} if self.average else {}),
@@ -454,16 +455,18 @@ class GAN(SaysOurs):
         write_model(path, self.config(), self.state_dict())
 
     @classmethod
-    def load(cls, path: FileName, layers: Sequence[type[Layer]] = ()) -> GAN:
-        """The GAN that `save` wrote, ready to sample or to train on; `layers` are Layer subclasses of your own.
+    def load(
+        cls, path: FileName, layers: Sequence[type[Layer]] = (), objectives: Sequence[type[Objective]] = ()
+    ) -> GAN:
+        """The GAN that `save` wrote, ready to sample or to train on; `layers` and `objectives` are classes of your own
+        that it is made of.
 
         Raises ModelFileError with one sentence for a file that is damaged or holds something else.
         """
         with open_model(path) as model:
             networks = [model.build_network(key, layers) for key in ("generator", "discriminator")]
             optimizers = [model.build_optimizer(key + "_optimizer") for key in ("generator", "discriminator")]
-            name, arguments = model.settings["objective"]
-            objective = type(objectives.get(name))(**arguments)
+            objective = made(*model.settings["objective"], objectives)
             optional = ("average", "matching_aware", "l1_weight", "noise")
             settings = {name: model.settings[name] for name in optional if name in model.settings}
             if "conditions" in model.settings:

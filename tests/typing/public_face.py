@@ -38,6 +38,7 @@ from numgan import (
     NonFiniteError,
     NonSaturating,
     OneHot,
+    OwnLosses,
     Picture,
     Rate,
     Relativistic,
@@ -92,6 +93,21 @@ class Cube(Layer):
 
     def backward_input(self, x: Array, y: Array, dy: Array, out: Array) -> None:
         out[...] = 3 * x**2 * dy
+
+
+class Exponential(OwnLosses):
+    """Losses of one's own."""
+
+    name = "exponential"
+
+    def on_real(self, z: Array) -> tuple[Array, Array]:
+        return np.exp(-z), -np.exp(-z)
+
+    def on_fake(self, z: Array) -> tuple[Array, Array]:
+        return np.exp(z), np.exp(z)
+
+    def for_generator(self, z: Array) -> tuple[Array, Array]:
+        return self.on_real(z)
 
 
 def networks(rng: np.random.Generator) -> tuple[Sequential, Sequential]:
@@ -164,7 +180,7 @@ def a_game(rng: np.random.Generator, path: Path) -> History:
     g, d = networks(rng)
     for objective in (NonSaturating(0.1), Minimax(discriminator_loss="sum"), Wasserstein(clip=0.01), "non-saturating"):
         print(objective)
-    print(LeastSquares(), Hinge(), Relativistic().pairs)
+    print(LeastSquares(), Hinge(), Relativistic().pairs, Exponential().config())
     rate = Rate(1e-3, warm_up=10, decay="cosine", steps=100, final=1e-5)
     optimizers = Adam(rate), SGD(rate.at(1), momentum=0.9)
     print(RMSprop(rate, rho=0.99, epsilon=1e-8).rho)
@@ -194,7 +210,7 @@ def a_game(rng: np.random.Generator, path: Path) -> History:
     print(gan.discriminator_step(4), gan.generator_step(8), sampler, noise, samples.shape, answers.shape, len(history))
     gan.save(path)
     try:
-        GAN.load(path, layers=[Cube]).load_state_dict(gan.state_dict())
+        GAN.load(path, layers=[Cube], objectives=[Exponential]).load_state_dict(gan.state_dict())
     except ModelFileError as error:
         print(error)
     history.write_csv(path.with_suffix(".csv"))
