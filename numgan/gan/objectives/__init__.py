@@ -58,8 +58,8 @@ def described(objective: Objective) -> list[Any]:
     settings = objective.checked_config()
     if type(objective) is not OBJECTIVES.get(objective.name, type(objective)):
         raise ArgumentError(
-            f"the objective {type(objective).__name__} cannot be saved: {shown(objective.name)} is one of numgan's; give "
-            "it a name of its own"
+            f"the objective {type(objective).__name__} cannot be saved: {shown(objective.name)} is one of numgan's; "
+            "give it a name of its own"
         )
     return [objective.name, settings]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -98,7 +99,7 @@ class OwnLosses(MeanLosses):
         return self.for_generator(z)[0]
 
 
-def own_losses_backward(losses, z, share, out):
+def own_losses_backward(losses: Callable[[Array], tuple[Array, Array]], z: Array, share: Array, out: Array) -> None:
     """Write share·dℓ/dz, where losses(z) gives ℓ and dℓ/dz: the gradient of the mean loss at the scores."""
     np.multiply(losses(z)[1], share, out=out)
 
