@@ -63,7 +63,8 @@ class Request(NamedTuple):
 
 class TrainingStep:
     """Fresh rows and noise for every discriminator step, fresh noise for every generator step; where the objective
-    compares pairs, fresh rows at random for that too, which do not count as an epoch's.
+    compares pairs, fresh rows at random for that too, which do not count as an epoch's. By `shared_fakes` the one
+    generator step has all from the last discriminator step.
 
     order   None, for rows drawn from `data` at random, or a `Shuffled` that hands out each row once an epoch.
     drawn   the batches that are drawn and not used yet, as parts.
@@ -93,16 +94,20 @@ class TrainingStep:
         else:
             self.real = data_stream(data, rng, (*lead, rows), dtype)
         self.noise = noise_stream(rng, (*lead, rows), latent, dtype, gan.noise)
-        self.generator_noise = noise_stream(rng, (*lead, batch_size), latent, dtype, gan.noise)
-        self.rows, self.drawn = rows, Parts(real=self.real, noise=self.noise, generator_noise=self.generator_noise)
-        self.mix = self.generator_real = None
+        self.rows, self.drawn = rows, Parts(real=self.real, noise=self.noise)
+        self.mix = self.generator_noise = self.generator_real = None
+        if not gan.shared_fakes:
+            self.generator_noise = noise_stream(rng, (*lead, batch_size), latent, dtype, gan.noise)
+            self.drawn["generator_noise"] = self.generator_noise
         if discriminator_steps and gan.penalty and gan.penalty.mixes:
             self.mix = self.drawn["mix"] = uniform_stream(rng, (*lead, rows), dtype)
-        if gan.compares or gan.conditions:
+        if not gan.shared_fakes and (gan.compares or gan.conditions):
             self.generator_real = self.drawn["generator_real"] = data_stream(data, rng, (*lead, batch_size), dtype)
         self.discriminator_steps, self.generator_steps = range(discriminator_steps), range(generator_steps)
         self.discriminator = gan.discriminator_step(rows) if discriminator_steps else None
         self.generator = gan.generator_step(batch_size) if generator_steps else None
+        if gan.shared_fakes:
+            self.generator = self.discriminator.partner
         self.scores = []
         if self.discriminator:
             self.scores += [self.discriminator.real_scores, self.discriminator.fake_scores]
@@ -127,6 +132,9 @@ class TrainingStep:
             real, conditions = self.split(self.real.next())
             self.discriminator.run(real, self.noise.next(), self.mix and self.mix.next(), conditions)
         for _ in self.generator_steps:
+            if self.generator_noise is None:
+                self.generator.run()
+                continue
             noise = self.generator_noise.next()
             real, conditions = self.split(self.generator_real.next()) if self.generator_real else (None, {})
             self.generator.run(noise, real, conditions)
@@ -283,6 +291,12 @@ def fit(
 ) -> History:
     """See `GAN.fit`."""
     request, resume, seed = request.checked(), flag("fit: resume", resume), None
+    if gan.shared_fakes and not (request.discriminator_steps and request.generator_steps == 1):
+        raise ArgumentError(
+            "fit: by shared_fakes=True a generator step shares the rows of the discriminator step before it; expected "
+            "discriminator_steps of 1 or more and generator_steps=1, got "
+            f"{request.discriminator_steps} and {request.generator_steps}"
+        )
     if rng is None:
         seed = int(np.random.SeedSequence().generate_state(1)[0])
         rng = np.random.default_rng(seed)

@@ -19,6 +19,7 @@ import numpy as np
 from numgan.data.noise import NOISES, NORMAL, drawn
 from numgan.errors import (
     ArgumentError,
+    StateError,
     affordable,
     flag,
     generator,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from numgan.nn.layer import Layer
 
 SIDES = ("generator_optimizer", "discriminator_optimizer")
+BOUND = ("_steps", "_shared", *SIDES, "average")  # to the networks' arrays
 STEPS_KEPT = 8  # of each kind; a GAN forgets its oldest steps beyond this, as a network its plans
 
 
@@ -81,9 +83,13 @@ class GAN(SaysOurs):
     l1_weight   λ: the generator also minimises λ·mean |G − target|, see `L1`. Default None: it does not.
     noise       what the generator starts from in `fit`, in `sample` and wherever else noise is drawn: "normal"
         (default), standard normal numbers; or "uniform", numbers on [−1, 1), as DCGAN has it (arXiv:1511.06434).
-
-    The rows generated for the discriminator are made in inference mode, as Keras's `predict` makes them, by the
-    generator as it is.
+    shared_fakes  whether both steps share the generated rows, as in scripts that run the generator once a step. It then
+        runs in the discriminator's step, in training mode, and its statistics move there; the generator's step, one
+        after the discriminator's last, goes on from its activations, with the real rows and conditions of that step
+        where it takes any. So in PyTorch: fake = G(z); update D on real and fake.detach(); then update G through the
+        new D on the same fake, D in eval mode. Needs the schedule "concatenated". Default False: the generator's step
+        makes its own, and those for the discriminator are made in inference mode, as Keras's `predict` makes them, by
+        the generator as it is.
 
     parts   all that training changes: the `Part`s that saving, loading, copying and resuming read.
     """
@@ -102,6 +108,7 @@ class GAN(SaysOurs):
         matching_aware: bool = False,
         l1_weight: float | None = None,
         noise: str = NORMAL,
+        shared_fakes: bool = False,
     ) -> None:
         g = instance("GAN: generator", generator, Sequential)
         d = instance("GAN: discriminator", discriminator, Sequential)
@@ -141,6 +148,12 @@ class GAN(SaysOurs):
             raise ArgumentError(f"GAN: matching_aware=True counts real rows of wrong conditions as fakes, but {lacks}")
         self.l1 = None if l1_weight is None else L1(l1_weight)
         self.noise = one_of("GAN: noise", noise, NOISES)
+        self.shared_fakes = flag("GAN: shared_fakes", shared_fakes)
+        if self.shared_fakes and schedule == SEPARATE:
+            raise ArgumentError(
+                "GAN: shared_fakes=True needs as many generated rows in either step; by the schedule separate the "
+                "discriminator has half of them"
+            )
         self.average = None if average is None else Average(g, average)
         self.generator_optimizer.check_free(g)  # before either is attached
         self.discriminator_optimizer.check_free(d)
@@ -154,7 +167,7 @@ class GAN(SaysOurs):
         )
         if self.average:
             self.parts["average"] = self.average
-        self._steps = {}
+        self._steps, self._shared = {}, None  # the last discriminator step, while its generated rows can be learnt from
 
     def _check_conditions(self):
         """Raise unless both networks read just these conditions."""
@@ -208,8 +221,8 @@ class GAN(SaysOurs):
         mix  (…, batch), numbers from 0 to 1, uniform at random: where between each generated and real row a penalty
              that asks for it ("wgan-gp") takes its gradient. No other game takes it.
 
-        Nothing of the generator changes. Returns the objective's metrics, such as `DiscriminatorMetrics`: floats, or
-        arrays (R,) with replicas.
+        Nothing of the generator changes, but by `shared_fakes` its statistics. Returns the objective's metrics, such as
+        `DiscriminatorMetrics`: floats, or arrays (R,) with replicas.
         """
         real, noise = self.discriminator.check_input(real), self.generator.check_input(noise)
         rows, noise_rows = self.discriminator.rows_of(real), self.generator.rows_of(noise)
@@ -219,10 +232,12 @@ class GAN(SaysOurs):
         with self.in_use(), np.errstate(all="ignore"):  # what diverges shows in the metrics
             step = self.discriminator_step(rows)
             step.run(real, noise, mix, given)
+            self._shared = step if self.shared_fakes else None
             return _as_numbers(self.objective.discriminator_metrics(step.real_scores, step.fake_scores))
 
-    def train_generator(self, noise: Numbers, real: Numbers | None = None, **conditions: Any) -> Any:
-        """One generator step on noise (…, batch, *shape), through the frozen discriminator.
+    def train_generator(self, noise: Numbers | None = None, real: Numbers | None = None, **conditions: Any) -> Any:
+        """One generator step on noise (…, batch, *shape), through the frozen discriminator. By `shared_fakes` it takes
+        nothing, and follows a discriminator step.
 
         real  as many real rows (…, batch, *shape), where the objective compares generated rows with real ones, such as
               "relativistic", or where there is an `l1_weight`, whose targets they are; nothing (default) elsewhere.
@@ -230,6 +245,8 @@ class GAN(SaysOurs):
         Not one bit of the discriminator changes: weights, gradients, optimiser state, batch-norm statistics.
         Returns the objective's metrics, such as `GeneratorMetrics`.
         """
+        if self.shared_fakes:
+            return self._train_on_shared(noise, real, *conditions)
         noise = self.generator.check_input(noise)
         rows, real = self.generator.rows_of(noise), self._opponents(real)
         if real is not None and self.discriminator.rows_of(real) != rows:
@@ -238,6 +255,19 @@ class GAN(SaysOurs):
         with self.in_use(), np.errstate(all="ignore"):
             step = self.generator_step(rows)
             step.run(noise, real, given)
+            return _as_numbers(self.objective.generator_metrics(*step.judged))
+
+    def _train_on_shared(self, *given):
+        """The generator's step on the generated rows of the discriminator's step before it."""
+        if any(value is not None for value in given):
+            raise ArgumentError(
+                "train_generator: by shared_fakes=True it takes nothing, train_discriminator had it all"
+            )
+        if self._shared is None:
+            raise StateError("train_generator: by shared_fakes=True a train_discriminator comes before each, none did")
+        with self.in_use(), np.errstate(all="ignore"):
+            step, self._shared = self._shared.partner, None
+            step.run()
             return _as_numbers(self.objective.generator_metrics(*step.judged))
 
     def _opponents(self, real):
@@ -345,6 +375,7 @@ class GAN(SaysOurs):
         callback    callback(steps done, history), called before the first step, after every `every` steps, at the end
                     of an epoch and at the end. Training ends when it returns True.
         discriminator_steps, generator_steps   default 1; 0 freezes that side, whose columns in the history are gaps.
+                    By `shared_fakes` neither can be 0, and the generator's only 1.
         checkpoint  a file that the training is kept in, about every half minute, at the end, and when anything stops
                     it; or a `Checkpoint`, which says when. `GAN.load` opens it as well.
         resume      go on from the checkpoint, if its file is there: call with the same data and settings, and with
@@ -413,6 +444,7 @@ class GAN(SaysOurs):
             **({"matching_aware": True} if self.matching_aware else {}),
             **({"l1_weight": self.l1.weight} if self.l1 else {}),
             **({"noise": self.noise} if self.noise != NORMAL else {}),
+            **({"shared_fakes": True} if self.shared_fakes else {}),
         }
 
     def _conditions_config(self):
@@ -429,7 +461,7 @@ class GAN(SaysOurs):
         """For `copy` and `pickle`: everything but what is bound to the networks' arrays, which the copy binds anew."""
         with self.in_use():
             bound = [part for part in (self.generator_optimizer, self.discriminator_optimizer, self.average) if part]
-            state = {name: value for name, value in vars(self).items() if name not in ("_steps", *SIDES, "average")}
+            state = {name: value for name, value in vars(self).items() if name not in BOUND}
             state["parts"] = Parts({k: None if part in bound else part for k, part in self.parts.items()})
             state["optimizers"] = {s: (getattr(self, s).free(), getattr(self, s).state_dict()) for s in SIDES}
             state["average"] = self.average and (self.average.decay, self.average.state_dict())
@@ -448,7 +480,7 @@ class GAN(SaysOurs):
         if average:
             self.average.load_state_dict(average[1])
             self.parts["average"] = self.average
-        self._steps = {}
+        self._steps, self._shared = {}, None
 
     def save(self, path: FileName) -> None:
         """Write networks, optimisers and settings to one .npz file, whole or not at all; see `load`."""
@@ -467,7 +499,7 @@ class GAN(SaysOurs):
             networks = [model.build_network(key, layers) for key in ("generator", "discriminator")]
             optimizers = [model.build_optimizer(key + "_optimizer") for key in ("generator", "discriminator")]
             objective = made(*model.settings["objective"], objectives)
-            optional = ("average", "matching_aware", "l1_weight", "noise")
+            optional = ("average", "matching_aware", "l1_weight", "noise", "shared_fakes")
             settings = {name: model.settings[name] for name in optional if name in model.settings}
             if "conditions" in model.settings:
                 described = mapping("conditions", model.settings["conditions"])

@@ -379,6 +379,7 @@ TARGETS |= {
         partial(chain_gradients, NonSaturating(label_smoothing=0.1), "separate"),
         partial(chain_gradients, Minimax(label_smoothing=0.1, discriminator_loss="sum"), "concatenated"),
         formulas.optimizers.clipped_weights,
+        formulas.optimizers.shared_fakes,
         *(partial(image_chain_gradients, NonSaturating(), schedule) for schedule in SCHEDULES),
         partial(spectral_chain_gradients, NonSaturating(), "concatenated"),
         partial(spectral_chain_gradients, Wasserstein(), "separate"),

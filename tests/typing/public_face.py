@@ -186,10 +186,10 @@ def a_game(rng: np.random.Generator, path: Path) -> History:
     print(RMSprop(rate, rho=0.99, epsilon=1e-8).rho)
     gan = GAN(g, d, *optimizers, NonSaturating(0.1), schedule="separate", average=0.999)
 
-    paying = GAN(g, d, penalty=R1R2(1.0, every=4))
+    paying = GAN(g, d, penalty=R1R2(1.0, every=4), noise="uniform")
     between = GAN(g, d, objective=Wasserstein(clip=0), penalty=WassersteinPenalty(10.0))
     mixed = between.train_discriminator(np.ones((8, 1, 2, 2)), np.ones((8, 3)), mix=np.full(8, 0.5))
-    print(R1(), R2(weight=2), paying.penalty, GAN(g, d, penalty="r1", noise="uniform").penalty, mixed.score_real)
+    print(R1(), R2(weight=2), paying.penalty, GAN(g, d, penalty="r1", shared_fakes=True).penalty, mixed.score_real)
 
     def callback(step: int, history: History) -> bool:
         return step > 10 and bool(history["d_loss"][-1] > 1)

@@ -1,4 +1,4 @@
-"""Optimisers against their recurrences, one parameter at a time; clipping, and averaged weights."""
+"""Optimisers against their recurrences, one parameter at a time; clipping, shared fakes, and averaged weights."""
 
 from __future__ import annotations
 
@@ -94,6 +94,33 @@ def clipped_weights(seed: int, tolerance: float) -> Report:
     wanted = [min(max(theta - 0.1 * slope, -0.2), 0.2) for theta, slope in steps]
     report = Report("a critic's weights clipped after its update", VALUE_TOLERANCE)
     compare(report, "parameters", critic.values, wanted)
+    return report
+
+
+def shared_fakes(seed: int, tolerance: float) -> Report:
+    """Three training steps whose generated rows are shared, by SGD, against a linear critic: its loss is the difference
+    of two means, so that its update is theirs, and each generated row's gradient is −w/n, w as it is then. The
+    generator has batch norm; it is run once a step, in training mode.
+    """
+    rng, rate, n = np.random.default_rng(seed), 0.1, 6
+    layers = [Dense(4), BatchNorm(0.8), ReLU(), Dense(2)]
+    generator = Sequential(layers, 3, rng, "float64", name="generator")
+    critic = Sequential([Dense(1)], 2, rng, "float64", name="critic")
+    twin = generator.copy()
+    gan = GAN(generator, critic, SGD(rate), SGD(rate), Wasserstein(clip=0), shared_fakes=True)
+    report = Report("three training steps with shared fakes", VALUE_TOLERANCE)
+    wanted = critic.parameters()["dense_1.weight"].copy()
+    for step in (1, 2, 3):
+        real, noise = rng.standard_normal((n, 2)), rng.standard_normal((n, 3))
+        gan.train_discriminator(real, noise)
+        gan.train_generator()
+        fake = twin.forward(noise, training=True)
+        wanted -= rate * (fake.mean(axis=0) - real.mean(axis=0))
+        twin.backward(np.repeat(-wanted / n, n, axis=0))
+        twin.values -= rate * twin.grads
+        compare(report, f"critic's weights, step {step}", critic.parameters()["dense_1.weight"], wanted)
+        compare(report, f"generator's parameters, step {step}", generator.values, twin.values)
+        compare(report, f"generator's statistics, step {step}", generator.state, twin.state)
     return report
 
 
