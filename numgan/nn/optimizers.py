@@ -64,6 +64,7 @@ class Optimizer(SaysOurs, ABC):
                    rate from the count of steps; `config` gives that. It may be set between any two steps to a number,
                    which holds from the next step on, in place of either. That is part of the state, so that whoever
                    loads, copies or resumes goes on with the present rate. Every other setting is `Fixed`.
+    steps          how many updates it has made, from which Adam's corrections and a `Rate` count. May be set as well.
     """
 
     state_names = ()
