@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
@@ -213,4 +214,5 @@ def missing(name: str) -> NoReturn:
     """
     if name in IMPORTS:
         raise MissingNameError(f"numgan has no {name}; {IMPORTS[name]}")
-    raise MissingAttributeError(f"module 'numgan' has no attribute {shown(name)}")
+    module = sys.modules["numgan"]  # from whose names Python suggests one
+    raise MissingAttributeError(f"module 'numgan' has no attribute {shown(name)}", name=name, obj=module)

@@ -28,6 +28,7 @@ from numgan import (
     Rate,
     ReLU,
     Reshape,
+    RMSprop,
     Sequential,
     Tanh,
     Wasserstein,
@@ -152,6 +153,7 @@ VARIANTS = {
     "float64": {"dtype": "float64"},
     "replicas": {"replicas": 3},
     "sgd": {"optimizer": lambda rate: SGD(rate, momentum=0.7)},
+    "rmsprop": {"optimizer": lambda rate: RMSprop(rate, 0.8, 1e-6)},
     "adam of the paper": {"optimizer": lambda rate: Adam(rate, 0.5, 0.99, 1e-8, "paper")},
     "rates by count": {"optimizer": lambda rate: Adam(Rate(rate, 2, "cosine", 9, rate / 8))},
     "separate, smoothed": {"schedule": "separate", "objective": NonSaturating(label_smoothing=0.1)},
@@ -243,6 +245,15 @@ def test_a_layer_of_ones_own_must_be_named_to_load(tmp_path):
     assert "'Gain'" in message and "known are Dense" in message
     loaded = GAN.load(tmp_path / "model.npz", layers=[Gain])
     assert loaded.generator.layers[3].power == 2.0
+
+
+class Own(SGD):
+    """An optimiser of one's own."""
+
+
+def test_an_optimiser_of_ones_own_is_named_where_it_cannot_be_loaded(tmp_path):
+    make_gan(optimizer=Own).save(tmp_path / "model.npz")
+    assert refusal(tmp_path / "model.npz").endswith("generator_optimizer is 'Own'; known are SGD, RMSprop, Adam")
 
 
 class Forgetful(Gain):
