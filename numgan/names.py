@@ -49,7 +49,7 @@ FLAGS = "leave it out: in each of a GAN's steps one network learns, and nothing 
 ELSEWHERE = {
     "amsgrad": "numgan has Adam as in the paper",
     "batch_input_shape": SHAPES,
-    "bias": "leave it out: every layer with weights has a bias",
+    "bias": "leave it out: Dense and the convolutions always have one",
     "data_format": "leave it out: images are (batch, channels, height, width)",
     "decay": "learning_rate may be a Rate(peak, decay=…, total=…)",
     "dtype": "leave it out: Sequential(…, dtype=…) holds for all layers",
@@ -68,7 +68,7 @@ ELSEWHERE = {
     "Reshape.input_shape": SHAPES,
     "shuffle": "leave it out: steps=… draws rows at random, epochs=… goes through all in a new order each",
     "trainable": FLAGS,
-    "use_bias": "leave it out: every layer with weights has a bias",
+    "use_bias": "leave it out: Dense and the convolutions always have one",
     "validation_data": "callback(steps done, history) can measure what you like",
     "verbose": "leave it out: fit prints nothing, callback(steps done, history) can",
     "weight_decay": "numgan has none",

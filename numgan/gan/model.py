@@ -369,7 +369,7 @@ class GAN(SaysOurs):
                     generated rows, half as many of each when the schedule is "separate", as the documents have it.
                     Where the objective compares pairs, the generator's step gets as many real rows of its own. They
                     are drawn at random, by epochs too: an epoch is once through all rows by the discriminator.
-        rng         numpy.random.Generator for data and noise. Default: a fresh one, other in every call, and
+        rng         numpy.random.Generator for data and noise. Default: a fresh one in every call, and
                     `History.seed` says which: rng=numpy.random.default_rng(history.seed) gives the same training again.
         every       steps between two looks at the losses, default 100; there are more around the end of an epoch.
         callback    callback(steps done, history), called before the first step, after every `every` steps, at the end

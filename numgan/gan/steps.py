@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 # The discriminator learns from real and generated rows as one batch, or from one after the other.
 JOINT, SEPARATE = SCHEDULES = ("concatenated", "separate")
-FORWARD_ALONE = "is frozen and only runs forward"
 UPDATES = {JOINT: 1, SEPARATE: 2}  # of the discriminator in one of its steps, on as many parts of a batch
 
 
@@ -164,11 +163,12 @@ class DiscriminatorStep(Step):
         super().__init__(calls)
         self._penalised = {id(call) for calls in self._penalties for call in calls}
         self._plain_runs = runs([call for call in calls if not self.penalises(call)])
+        role = "runs forward for both steps" if self.partner else "is frozen and only runs forward"
         self.title = (
             f"discriminator step: {batch:,} real and {batch:,} generated rows, "
             f"{'as one batch' if joint else 'one batch after the other'}"
             f"{', and the real ones under wrong conditions' if mismatched else ''}\n"
-            f"'{d.name}' learns; '{g.name}' {'runs forward for both steps' if self.partner else FORWARD_ALONE}"
+            f"'{d.name}' learns; '{g.name}' {role}"
         )
         if self._every > 1:
             self.title += f"\nthe penalty is part of every {self._every:,}th step"
