@@ -1,15 +1,18 @@
 """numgan: generative adversarial networks in pure NumPy, every gradient derived and coded by hand."""
 
+from typing import TYPE_CHECKING, Any
+
 from numgan.errors import Error
 from numgan.gan.conditions import Label, Picture, Text
 from numgan.gan.fit import NonFiniteError
 from numgan.gan.history import History
 from numgan.gan.model import GAN
-from numgan.gan.objectives import Hinge, LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
+from numgan.gan.objectives import Hinge, LeastSquares, Minimax, NonSaturating, OwnLosses, Relativistic, Wasserstein
 from numgan.gan.penalty import R1, R1R2, R2, WassersteinPenalty
 from numgan.gan.progress import ProgressBar
 from numgan.gradcheck.check import check_adjoint, check_gradients
 from numgan.gradcheck.report import GradientError
+from numgan.names import missing
 from numgan.nn import (
     activations,
     batch_norm,
@@ -61,6 +64,7 @@ __all__ = [
     "ModelFileError",
     "NonFiniteError",
     "NonSaturating",
+    "OwnLosses",
     "Picture",
     "ProgressBar",
     "Relativistic",
@@ -88,3 +92,8 @@ __all__ += rates.__all__
 __all__ += resampling.__all__
 __all__ += reshaping.__all__
 __all__ += spectral_norm.__all__
+
+if not TYPE_CHECKING:  # to a type checker it would say that there is any name
+
+    def __getattr__(name: str) -> Any:
+        missing(name)

@@ -29,6 +29,14 @@ class StateError(Error, RuntimeError):
     """A call that needs another one before it."""
 
 
+class MissingAttributeError(Error, AttributeError):
+    """An attribute that there is none of; the message says what to do in its place."""
+
+
+class MissingNameError(Error, ImportError):
+    """An import by the name that another library has for something."""
+
+
 class MissingMethodError(Error, NotImplementedError):
     """A layer of one's own without a method that it needs."""
 

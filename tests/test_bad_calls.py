@@ -35,6 +35,7 @@ from numgan import (
     Rate,
     ReLU,
     Reshape,
+    RMSprop,
     Sequential,
     Sigmoid,
     Skip,
@@ -209,7 +210,7 @@ GREY = Images(np.zeros((5, 1, 2, 4), np.uint8))
 PAIRS, LABELLED = Pairs(PICTURES, GREY), Labelled(Digits(np.zeros((20, 784), np.uint8), np.arange(20, dtype="u1") % 10))
 # name -> (call, its arguments, all of them good): each is varied in turn
 CALLS = {
-    "Dense": (Dense, {"units": 3, "initializer": "he_normal"}),
+    "Dense": (Dense, {"units": 3, "initializer": "he_normal", "bias_initializer": "zeros"}),
     "LeakyReLU": (LeakyReLU, {"slope": 0.2}),
     "BatchNorm": (BatchNorm, {"momentum": 0.9, "epsilon": 0.1}),
     "Reshape": (Reshape, {"shape": (2, 2)}),
@@ -225,11 +226,14 @@ CALLS = {
         {"x": np.array([[0.0, 6, 1], [1, 1, 5]])},
     ),
     "Conv2D": (
-        Conv2D, {"filters": 2, "kernel_size": (3, 2), "strides": 1, "padding": "same", "initializer": "he_normal"},
+        Conv2D,
+        {"filters": 2, "kernel_size": (3, 2), "strides": 1, "padding": "same", "initializer": "he_normal",
+         "bias_initializer": "zeros"},
     ),
     "Conv2DTranspose": (
         Conv2DTranspose,
-        {"filters": 2, "kernel_size": 4, "strides": (2, 1), "padding": ((1, 0), (0, 2)), "initializer": "he_normal"},
+        {"filters": 2, "kernel_size": 4, "strides": (2, 1), "padding": ((1, 0), (0, 2)), "initializer": "he_normal",
+         "bias_initializer": "zeros"},
     ),
     "SpectralNorm": (SpectralNorm, {"layer": Dense(3)}),
     "Skip": (Skip, {"layers": [Dense(3)]}),
@@ -285,6 +289,7 @@ CALLS = {
     "Rate": (Rate, {"peak": 0.1, "warm_up": 2, "decay": "linear", "steps": 9, "final": 0.01}),
     "Rate.at": (Rate(0.1, 2, "cosine", 9).at, {"update": 3}),
     "SGD": (SGD, {"learning_rate": 0.1, "momentum": 0.5}),
+    "RMSprop": (RMSprop, {"learning_rate": 0.1, "rho": 0.9, "epsilon": 1e-7}),
     "Adam": (Adam, {"learning_rate": 0.1, "beta1": 0.5, "beta2": 0.9, "epsilon": 1e-7, "form": "keras"}),
     "BinaryCrossEntropy": (BinaryCrossEntropy, {"from_logits": False, "label_smoothing": 0.1, "epsilon": 1e-7}),
     "NonSaturating": (NonSaturating, {"label_smoothing": 0.1, "discriminator_loss": "mean"}),
@@ -306,7 +311,8 @@ CALLS = {
             gan().generator.copy() if generator == "good" else generator,
             gan().discriminator.copy() if discriminator == "good" else discriminator, **more),
         {"generator": "good", "discriminator": "good", "generator_optimizer": None, "discriminator_optimizer": None,
-         "objective": "minimax", "schedule": "separate", "average": 0.9},
+         "objective": "minimax", "schedule": "separate", "average": 0.9, "noise": "uniform",
+         "shared_fakes": False},
     ),
     "forward": (lambda x, training: network(dtype="float64").forward(x, training).copy(), {"x": X, "training": True}),
     "predict": (lambda x: network(dtype="float64").predict(x), {"x": X}),
@@ -341,6 +347,7 @@ CALLS = {
     **{kind.__name__: (kind, {"weight": 2.0, "every": 3}) for kind in PENALTIES.values()},
     "GAN.predict": (lambda noise: gan(dtype="float64").predict(noise), {"noise": NOISE}),
     "GAN.sample": (lambda **more: gan().sample(**more), {"n": 3, "rng": rng()}),
+    "GAN.draw_noise": (lambda **more: gan().draw_noise(**more), {"n": 3, "rng": rng()}),
     "fit": (
         lambda **more: gan(dtype="float64").fit(**more)["g_loss"],
         {"data": X, "steps": 2, "batch_size": 4, "rng": rng(), "every": 2, "callback": None, "discriminator_steps": 1,
@@ -499,7 +506,7 @@ def test_every_public_name_is_called():
         "Error", "GradientError", "ModelFileError", "NonFiniteError",  # raised, not called
         "Flatten", "ReLU", "SiLU", "Sigmoid", "SoftmaxCrossEntropy", "Tanh",  # take no arguments
         "Hinge", "LeastSquares", "Relativistic",  # nor do these
-        "Layer", "Minimax",  # a base class; what NonSaturating is
+        "Layer", "OwnLosses", "Minimax",  # base classes; what NonSaturating is
     }  # fmt: skip
     called = {"check_adjoint", "check_gradients", "from_torch_layout", "to_torch_layout"}
     assert set(numgan.__all__) - elsewhere - called <= set(CALLS)

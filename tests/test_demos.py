@@ -28,6 +28,8 @@ REDUCED = {
     "fifty_epochs": ["--epochs", "1", "--out", "pictures"],
     "keras_listing": ["--steps", "3", "--out", "pictures"],
     "minimax_game": ["--steps", "30", "--out", "pictures"],
+    "port_one_optimizer": ["--steps", "20"],
+    "port_train_on_batch": ["--steps", "20"],
     "sine_article": ["--steps", "300", "--out", "pictures"],
 }
 

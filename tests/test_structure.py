@@ -16,7 +16,7 @@ PACKAGE = Path(numgan.__file__).parent
 # From the ground up. Neighbours on one floor do not know each other; a module may import its own wing and those below.
 FLOORS = (
     ("errors", "hints"),
-    ("files", "progress", "tables"),
+    ("files", "names", "progress", "tables"),
     ("figures",),
     ("kernels", "data"),
     ("nn",),

@@ -11,7 +11,7 @@
     labelled     rows with the number of their class
     pairs        pictures to be made from others: digits from outlines, coloured emoji from grey ones
     stream       batches, drawn many at a time
-    normal       standard normal numbers, for noise
+    noise        normal or uniform numbers, which generators start from
 
 A source is an object with a `shape`, that of one row, and sample(n, rng, out); to be gone through in epochs it has a
 length and take(index, out) too. A conditional one has `conditions`, name -> shape of what goes with each row, and fills

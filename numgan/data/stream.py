@@ -15,7 +15,7 @@ import numpy as np
 from numgan.errors import ArgumentError
 from numgan.hints import Array, DType, Named, Numbers, Rng, Shape, Source
 
-from .normal import fill_normal
+from .noise import NORMAL, UNIFORM, fill_normal, fill_uniform
 
 BLOCK_VALUES = 32_768  # values per block, at least one batch: 128 KB in float32, which stays in the L2 cache
 
@@ -71,15 +71,16 @@ def _batches_per_block(shape):
     return max(1, BLOCK_VALUES // math.prod(shape))
 
 
-def noise_stream(rng: Rng, batch: Shape, shape: Shape, dtype: DType) -> Stream:
-    """Batches (*batch, *shape) of standard normal noise, batch (*replicas, n); samples are columns in their memory."""
+def noise_stream(rng: Rng, batch: Shape, shape: Shape, dtype: DType, kind: str = NORMAL) -> Stream:
+    """Batches (*batch, *shape) of noise, one of NOISES, batch (*replicas, n); samples are columns in their memory."""
     *lead, n = batch
     count = _batches_per_block((*batch, *shape))
     size = count * math.prod((*batch, *shape))
     flat = np.empty(size + size % 2, dtype)  # normal numbers come in pairs
     temp = np.empty(len(flat) // 2, dtype)
     block = flat[:size].reshape(count, *lead, *shape, n)
-    return Stream(lambda: fill_normal(rng, flat, temp), list(np.moveaxis(block, -1, 1 + len(lead))))
+    batches = list(np.moveaxis(block, -1, 1 + len(lead)))
+    return Stream(lambda: fill_uniform(rng, flat) if kind == UNIFORM else fill_normal(rng, flat, temp), batches)
 
 
 def uniform_stream(rng: Rng, batch: Shape, dtype: DType) -> Stream:

@@ -63,7 +63,7 @@ class Equilibrium:
         rows, conditions = self._held_out.split(self._rows)
         real = self._gan.discriminator.predict(rows, **conditions)
         g = self._gan.generator  # which plays the game, averaged or not
-        noise = self._rng.standard_normal((*g.replicas, ROWS, *g.shapes[0]), dtype=g.dtype)
+        noise = self._gan.draw_noise(ROWS, self._rng)
         fake = self._gan.discriminator.predict(g.predict(noise, **conditions), **conditions)
         self.step, self.on_real, self.on_fake = (
             step,

@@ -67,7 +67,8 @@ class Request(NamedTuple):
 
 class TrainingStep:
     """Fresh rows and noise for every discriminator step, fresh noise for every generator step; where the objective
-    compares pairs, fresh rows at random for that too, which do not count as an epoch's.
+    compares pairs, fresh rows at random for that too, which do not count as an epoch's. By `shared_fakes` the one
+    generator step has all from the last discriminator step.
 
     order   None, for rows drawn from `data` at random, or a `Shuffled` that hands out each row once an epoch.
     drawn   the batches that are drawn and not used yet, as parts.
@@ -96,17 +97,21 @@ class TrainingStep:
             self.real = epoch_stream(order, (rows, *data.shape), dtype)
         else:
             self.real = data_stream(data, rng, (*lead, rows), dtype)
-        self.noise = noise_stream(rng, (*lead, rows), latent, dtype)
-        self.generator_noise = noise_stream(rng, (*lead, batch_size), latent, dtype)
-        self.rows, self.drawn = rows, Parts(real=self.real, noise=self.noise, generator_noise=self.generator_noise)
-        self.mix = self.generator_real = None
+        self.noise = noise_stream(rng, (*lead, rows), latent, dtype, gan.noise)
+        self.rows, self.drawn = rows, Parts(real=self.real, noise=self.noise)
+        self.mix = self.generator_noise = self.generator_real = None
+        if not gan.shared_fakes:
+            self.generator_noise = noise_stream(rng, (*lead, batch_size), latent, dtype, gan.noise)
+            self.drawn["generator_noise"] = self.generator_noise
         if discriminator_steps and gan.penalty and gan.penalty.mixes:
             self.mix = self.drawn["mix"] = uniform_stream(rng, (*lead, rows), dtype)
-        if gan.compares or gan.conditions:
+        if not gan.shared_fakes and (gan.compares or gan.conditions):
             self.generator_real = self.drawn["generator_real"] = data_stream(data, rng, (*lead, batch_size), dtype)
         self.discriminator_steps, self.generator_steps = range(discriminator_steps), range(generator_steps)
         self.discriminator = gan.discriminator_step(rows) if discriminator_steps else None
         self.generator = gan.generator_step(batch_size) if generator_steps else None
+        if gan.shared_fakes:
+            self.generator = self.discriminator.partner
         self.scores = []
         if self.discriminator:
             self.scores += [self.discriminator.real_scores, self.discriminator.fake_scores]
@@ -131,6 +136,9 @@ class TrainingStep:
             real, conditions = self.split(self.real.next())
             self.discriminator.run(real, self.noise.next(), self.mix and self.mix.next(), conditions)
         for _ in self.generator_steps:
+            if self.generator_noise is None:
+                self.generator.run()
+                continue
             noise = self.generator_noise.next()
             real, conditions = self.split(self.generator_real.next()) if self.generator_real else (None, {})
             self.generator.run(noise, real, conditions)
@@ -288,7 +296,7 @@ class Training:
 def fit(
     gan: GAN,
     data: Source | ConditionalSource | Numbers,
-    rng: Rng,
+    rng: Rng | None,
     request: Request,
     callback: Callback | None,
     checkpoint: Checkpoint | FileName | None,
@@ -296,8 +304,17 @@ def fit(
     parts: Mapping[str, Part],
 ) -> History:
     """See `GAN.fit`."""
-    request = request.checked()
-    rng, resume = generator("fit: rng", rng), flag("fit: resume", resume)
+    request, resume, seed = request.checked(), flag("fit: resume", resume), None
+    if gan.shared_fakes and not (request.discriminator_steps and request.generator_steps == 1):
+        raise ArgumentError(
+            "fit: by shared_fakes=True a generator step shares the rows of the discriminator step before it; expected "
+            "discriminator_steps of 1 or more and generator_steps=1, got "
+            f"{request.discriminator_steps} and {request.generator_steps}"
+        )
+    if rng is None:
+        seed = int(np.random.SeedSequence().generate_state(1)[0])
+        rng = np.random.default_rng(seed)
+    rng = generator("fit: rng", rng)
     if callback is not None:
         method_of("fit: callback", callback, "a function of the steps done and the history", "__call__")
     if not (checkpoint is None or isinstance(checkpoint, Checkpoint)):
@@ -308,6 +325,8 @@ def fit(
     training = Training(gan, as_source(gan, data), rng, request, parts)
     if resume and os.path.exists(checkpoint.path):
         training.resume(checkpoint)
+    else:
+        training.history.seed = seed
     try:
         with gan.in_use("fit"), np.errstate(all="ignore"):  # the look at the losses reports what goes wrong, once
             training.run(callback, checkpoint)

@@ -82,6 +82,9 @@ class History:
     Where `GAN.fit` was asked for `insides`, the `Insides` is in the attribute of that name, else None, and its columns,
     "generator.dense_1.gradient_norm" and the like, are columns here too: gaps at all steps without a look.
 
+    seed  of the generator that `fit` made for itself, a whole number below 2³²; None where it was given one, or went on
+          from a checkpoint, which has the state of its own.
+
     Rows are only ever added, in arrays that grow: what has been handed out stays as it is.
 
     `print` shows how it ended, a notebook its curves.
@@ -95,6 +98,7 @@ class History:
         l1: L1 | None = None,
     ) -> None:
         self.objective, self.penalty, self.l1 = objectives.get(objective), penalties.get(penalty), l1
+        self.seed: int | None = None
         self.columns = sum((part.columns for part in (self.objective, self.penalty, self.l1) if part), ())
         self._columns = {name: np.empty((0, *replicas)) for name in self.columns}
         self._length = 0

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from numgan.data.noise import NOISES, NORMAL, drawn
 from numgan.errors import (
     ArgumentError,
+    StateError,
     affordable,
     flag,
     generator,
@@ -34,10 +36,12 @@ from numgan.gan.average import Average
 from numgan.gan.conditions import CONDITIONS, Condition, arrays, checked
 from numgan.gan.fit import Request, fit
 from numgan.gan.l1 import L1
+from numgan.gan.objectives import made
 from numgan.gan.parts import Part, Parts
 from numgan.gan.steps import SCHEDULES, SEPARATE, DiscriminatorStep, GeneratorStep, refusal
 from numgan.gan.stretches import epoch
 from numgan.hints import Array, ConditionalSource, Config, FileName, Named, Numbers, Rng, Source
+from numgan.names import SaysOurs, says_ours
 from numgan.nn.model_file import open_model, write_model
 from numgan.nn.network import Sequential
 from numgan.nn.optimizers import Adam, Optimizer
@@ -52,10 +56,11 @@ if TYPE_CHECKING:
     from numgan.nn.layer import Layer
 
 SIDES = ("generator_optimizer", "discriminator_optimizer")
+BOUND = ("_steps", "_shared", *SIDES, "average")  # to the networks' arrays
 STEPS_KEPT = 8  # of each kind; a GAN forgets its oldest steps beyond this, as a network its plans
 
 
-class GAN:
+class GAN(SaysOurs):
     """A generative adversarial network (Goodfellow et al. 2014) with hand-written gradients.
 
     generator, discriminator   `Sequential`s of equal dtype and replicas; the generator's output is the
@@ -77,9 +82,15 @@ class GAN:
         fake (Reed et al. 2016, arXiv:1605.05396, algorithm 1): so it learns that a row should be what was asked for.
         (Where two neighbours have one condition, the pair is right and counts as a fake all the same.) Default False.
     l1_weight   λ: the generator also minimises λ·mean |G − target|, see `L1`. Default None: it does not.
-
-    The rows generated for the discriminator are made in inference mode, as Keras's `predict` makes them, by the
-    generator as it is.
+    noise       what the generator starts from in `fit`, in `sample` and wherever else noise is drawn: "normal"
+        (default), standard normal numbers; or "uniform", numbers on [−1, 1), as DCGAN has it (arXiv:1511.06434).
+    shared_fakes  whether both steps share the generated rows, as in scripts that run the generator once a step. It then
+        runs in the discriminator's step, in training mode, and its statistics move there; the generator's step, one
+        after the discriminator's last, goes on from its activations, with the real rows and conditions of that step
+        where it takes any. So in PyTorch: fake = G(z); update D on real and fake.detach(); then update G through the
+        new D on the same fake, D in eval mode. Needs the schedule "concatenated". Default False: the generator's step
+        makes its own, and those for the discriminator are made in inference mode, as Keras's `predict` makes them, by
+        the generator as it is.
 
     parts   all that training changes: the `Part`s that saving, loading, copying and resuming read.
     """
@@ -97,6 +108,8 @@ class GAN:
         conditions: Mapping[str, Condition] | None = None,
         matching_aware: bool = False,
         l1_weight: float | None = None,
+        noise: str = NORMAL,
+        shared_fakes: bool = False,
     ) -> None:
         g = instance("GAN: generator", generator, Sequential)
         d = instance("GAN: discriminator", discriminator, Sequential)
@@ -135,6 +148,13 @@ class GAN:
             )
             raise ArgumentError(f"GAN: matching_aware=True counts real rows of wrong conditions as fakes, but {lacks}")
         self.l1 = None if l1_weight is None else L1(l1_weight)
+        self.noise = one_of("GAN: noise", noise, NOISES)
+        self.shared_fakes = flag("GAN: shared_fakes", shared_fakes)
+        if self.shared_fakes and schedule == SEPARATE:
+            raise ArgumentError(
+                "GAN: shared_fakes=True needs as many generated rows in either step; by the schedule separate the "
+                "discriminator has half of them"
+            )
         self.average = None if average is None else Average(g, average)
         self.generator_optimizer.check_free(g)  # before either is attached
         self.discriminator_optimizer.check_free(d)
@@ -148,7 +168,7 @@ class GAN:
         )
         if self.average:
             self.parts["average"] = self.average
-        self._steps = {}
+        self._steps, self._shared = {}, None  # the last discriminator step, while its generated rows can be learnt from
 
     def _check_conditions(self):
         """Raise unless both networks read just these conditions."""
@@ -228,8 +248,8 @@ class GAN:
         mix  (…, batch), numbers from 0 to 1, uniform at random: where between each generated and real row a penalty
              that asks for it ("wgan-gp") takes its gradient. No other game takes it.
 
-        Nothing of the generator changes. Returns the objective's metrics, such as `DiscriminatorMetrics`: floats, or
-        arrays (R,) with replicas.
+        Nothing of the generator changes, but by `shared_fakes` its statistics. Returns the objective's metrics, such as
+        `DiscriminatorMetrics`: floats, or arrays (R,) with replicas.
         """
         real, noise = self.discriminator.check_input(real), self.generator.check_input(noise)
         rows, noise_rows = self.discriminator.rows_of(real), self.generator.rows_of(noise)
@@ -239,10 +259,12 @@ class GAN:
         with self.in_use(), np.errstate(all="ignore"):  # what diverges shows in the metrics
             step = self.discriminator_step(rows)
             step.run(real, noise, mix, given)
+            self._shared = step if self.shared_fakes else None
             return _as_numbers(self.objective.discriminator_metrics(step.real_scores, step.fake_scores))
 
-    def train_generator(self, noise: Numbers, real: Numbers | None = None, **conditions: Any) -> Any:
-        """One generator step on noise (…, batch, *shape), through the frozen discriminator.
+    def train_generator(self, noise: Numbers | None = None, real: Numbers | None = None, **conditions: Any) -> Any:
+        """One generator step on noise (…, batch, *shape), through the frozen discriminator. By `shared_fakes` it takes
+        nothing, and follows a discriminator step.
 
         real  as many real rows (…, batch, *shape), where the objective compares generated rows with real ones, such as
               "relativistic", or where there is an `l1_weight`, whose targets they are; nothing (default) elsewhere.
@@ -250,6 +272,8 @@ class GAN:
         Not one bit of the discriminator changes: weights, gradients, optimiser state, batch-norm statistics.
         Returns the objective's metrics, such as `GeneratorMetrics`.
         """
+        if self.shared_fakes:
+            return self._train_on_shared(noise, real, *conditions)
         noise = self.generator.check_input(noise)
         rows, real = self.generator.rows_of(noise), self._opponents(real)
         if real is not None and self.discriminator.rows_of(real) != rows:
@@ -258,6 +282,19 @@ class GAN:
         with self.in_use(), np.errstate(all="ignore"):
             step = self.generator_step(rows)
             step.run(noise, real, given)
+            return _as_numbers(self.objective.generator_metrics(*step.judged))
+
+    def _train_on_shared(self, *given):
+        """The generator's step on the generated rows of the discriminator's step before it."""
+        if any(value is not None for value in given):
+            raise ArgumentError(
+                "train_generator: by shared_fakes=True it takes nothing, train_discriminator had it all"
+            )
+        if self._shared is None:
+            raise StateError("train_generator: by shared_fakes=True a train_discriminator comes before each, none did")
+        with self.in_use(), np.errstate(all="ignore"):
+            step, self._shared = self._shared.partner, None
+            step.run()
             return _as_numbers(self.objective.generator_metrics(*step.judged))
 
     def _opponents(self, real):
@@ -325,6 +362,7 @@ class GAN:
             raise ArgumentError(f"batch_size must be even for half-batches, got {batch_size}")
         return batch_size // 2 if self.schedule == SEPARATE else batch_size
 
+    @says_ours
     def fit(
         self,
         data: Source | ConditionalSource | Numbers,
@@ -359,11 +397,13 @@ class GAN:
                     generated rows, half as many of each when the schedule is "separate", as the documents have it.
                     Where the objective compares pairs, the generator's step gets as many real rows of its own. They
                     are drawn at random, by epochs too: an epoch is once through all rows by the discriminator.
-        rng         numpy.random.Generator for data and noise.
+        rng         numpy.random.Generator for data and noise. Default: a fresh one in every call, and
+                    `History.seed` says which: rng=numpy.random.default_rng(history.seed) gives the same training again.
         every       steps between two looks at the losses, default 100; there are more around the end of an epoch.
         callback    callback(steps done, history), called before the first step, after every `every` steps, at the end
                     of an epoch and at the end. Training ends when it returns True. `ProgressBar` is one.
         discriminator_steps, generator_steps   default 1; 0 freezes that side, whose columns in the history are gaps.
+                    By `shared_fakes` neither can be 0, and the generator's only 1.
         checkpoint  a file that the training is kept in, about every half minute, at the end, and when anything stops
                     it; or a `Checkpoint`, which says when. `GAN.load` opens it as well.
         resume      go on from the checkpoint, if its file is there: call with the same data and settings, and with
@@ -389,14 +429,18 @@ class GAN:
     # ----------------------------------------------------------------------------------------------------- sampling
 
     def sample(self, n: int, rng: Rng, **conditions: Any) -> Array:
-        """n generated rows (…, n, *shape) of the `sampler`, in inference mode, from standard normal noise drawn from
-        `rng`; under a condition for each, or one for all: sample(8, rng, label=7).
+        """n generated rows (…, n, *shape) of the `sampler`, in inference mode, from noise drawn from `rng`; under a
+        condition for each, or one for all: sample(8, rng, label=7).
         """
         n, rng = whole("sample(n)", n), generator("sample: rng", rng)
-        shape = (*self.generator.replicas, n, *self.generator.shapes[0])
-        affordable(f"sample: {n:,} rows", 8 * math.prod(shape))
+        affordable(f"sample: {n:,} rows", 8 * n * math.prod((*self.generator.replicas, *self.generator.shapes[0])))
         given = self._given(conditions, n, "sample")
-        return self.sampler.predict(rng.standard_normal(shape, dtype=self.generator.dtype), **given)
+        return self.sampler.predict(self.draw_noise(n, rng), **given)
+
+    def draw_noise(self, n: int, rng: Rng) -> Array:
+        """Noise (…, n, *shape) for n rows of the generator, of the kind that this GAN has."""
+        shape = (*self.generator.replicas, whole("draw_noise(n)", n), *self.generator.shapes[0])
+        return drawn(generator("draw_noise: rng", rng), shape, self.generator.dtype, self.noise)
 
     def predict(self, noise: Numbers, **conditions: Any) -> Array:
         """What the discriminator says of generated rows, D(G(z)) (…, rows, 1), in inference mode, with the `sampler`
@@ -423,13 +467,15 @@ class GAN:
             "generator": self.generator.config(),
             "discriminator": self.discriminator.config(),
             **{f"{side}_optimizer": [type(o).__name__, o.config()] for side, o in optimizers.items()},
-            "objective": [self.objective.name, self.objective.config()],
+            "objective": objectives.described(self.objective),
             "schedule": self.schedule,
             **({"penalty": [self.penalty.name, self.penalty.config()]} if self.penalty else {}),
             **({"average": self.average.decay} if self.average else {}),
             **({"conditions": self._conditions_config()} if self.conditions else {}),
             **({"matching_aware": True} if self.matching_aware else {}),
             **({"l1_weight": self.l1.weight} if self.l1 else {}),
+            **({"noise": self.noise} if self.noise != NORMAL else {}),
+            **({"shared_fakes": True} if self.shared_fakes else {}),
         }
 
     def _conditions_config(self):
@@ -446,7 +492,7 @@ class GAN:
         """For `copy` and `pickle`: everything but what is bound to the networks' arrays, which the copy binds anew."""
         with self.in_use():
             bound = [part for part in (self.generator_optimizer, self.discriminator_optimizer, self.average) if part]
-            state = {name: value for name, value in vars(self).items() if name not in ("_steps", *SIDES, "average")}
+            state = {name: value for name, value in vars(self).items() if name not in BOUND}
             state["parts"] = Parts({k: None if part in bound else part for k, part in self.parts.items()})
             state["optimizers"] = {s: (getattr(self, s).free(), getattr(self, s).state_dict()) for s in SIDES}
             state["average"] = self.average and (self.average.decay, self.average.state_dict())
@@ -465,24 +511,26 @@ class GAN:
         if average:
             self.average.load_state_dict(average[1])
             self.parts["average"] = self.average
-        self._steps = {}
+        self._steps, self._shared = {}, None
 
     def save(self, path: FileName) -> None:
         """Write networks, optimisers and settings to one .npz file, whole or not at all; see `load`."""
         write_model(path, self.config(), self.state_dict())
 
     @classmethod
-    def load(cls, path: FileName, layers: Sequence[type[Layer]] = ()) -> GAN:
-        """The GAN that `save` wrote, ready to sample or to train on; `layers` are Layer subclasses of your own.
+    def load(
+        cls, path: FileName, layers: Sequence[type[Layer]] = (), objectives: Sequence[type[Objective]] = ()
+    ) -> GAN:
+        """The GAN that `save` wrote, ready to sample or to train on; `layers` and `objectives` are classes of your own
+        that it is made of.
 
         Raises ModelFileError with one sentence for a file that is damaged or holds something else.
         """
         with open_model(path) as model:
             networks = [model.build_network(key, layers) for key in ("generator", "discriminator")]
             optimizers = [model.build_optimizer(key + "_optimizer") for key in ("generator", "discriminator")]
-            name, arguments = model.settings["objective"]
-            objective = type(objectives.get(name))(**arguments)
-            optional = ("average", "matching_aware", "l1_weight")
+            objective = made(*model.settings["objective"], objectives)
+            optional = ("average", "matching_aware", "l1_weight", "noise", "shared_fakes")
             settings = {name: model.settings[name] for name in optional if name in model.settings}
             if "conditions" in model.settings:
                 described = mapping("conditions", model.settings["conditions"])

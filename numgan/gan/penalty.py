@@ -17,6 +17,7 @@ from numgan.errors import ArgumentError, positive, shown, whole
 from numgan.gan.objectives import Panel
 from numgan.hints import Array, Config, Named
 from numgan.kernels import penalties as kernels
+from numgan.names import SaysOurs
 from numgan.nn.calls import Call
 from numgan.nn.second_order import SecondOrder
 
@@ -28,7 +29,7 @@ TINY = 1e-18  # a gradient's norm below it counts as this
 REAL, GENERATED, BETWEEN = "real", "generated", "between"
 
 
-class Penalty(ABC):
+class Penalty(SaysOurs, ABC):
     """A gradient penalty with weight λ or γ, worked out at every `every`-th discriminator step, then `every`-fold.
 
     weight  positive; default 10.

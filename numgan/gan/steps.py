@@ -130,6 +130,10 @@ class DiscriminatorStep(Step):
 
     Its rows in order: real ones; where it is `matching_aware`, real ones once more, under wrong conditions; generated
     ones. All but the first are fakes.
+
+    partner  the generator's step that shares the generated rows, where the GAN has `shared_fakes`; else None. They are
+             those of its own forward pass, which runs here and not there, and it reads the real rows and conditions of
+             this step.
     """
 
     def __init__(self, gan: GAN, batch: int) -> None:
@@ -149,7 +153,8 @@ class DiscriminatorStep(Step):
         self.plans = [real] if joint else [real, fake]
         first = batch if joint else 0
         wrong, fakes = np.s_[..., first : first + mismatched], np.s_[..., first + mismatched :]
-        source = Plan(g, batch, training=False, backward=False)
+        self.partner = gan.generator_step(batch) if gan.shared_fakes else None
+        source = self.partner.source if self.partner else Plan(g, batch, training=False, backward=False)
         copy = {"dst": fake.x[fakes], "src": source.y}
         generate = [*source.forward, Call(np.copyto, copy, g.name, "generated rows", "copy")]
         rows = {REAL: real.x1[..., :-1, :batch], GENERATED: fake.x1[..., :-1, :][fakes]}
@@ -166,11 +171,12 @@ class DiscriminatorStep(Step):
         super().__init__(calls)
         self._penalised = {id(call) for calls in self._penalties for call in calls}
         self._plain_runs = runs([call for call in calls if not self.penalises(call)])
+        role = "runs forward for both steps" if self.partner else "is frozen and only runs forward"
         self.title = (
             f"discriminator step: {batch:,} real and {batch:,} generated rows, "
             f"{'as one batch' if joint else 'one batch after the other'}"
             f"{', and the real ones under wrong conditions' if mismatched else ''}\n"
-            f"'{d.name}' learns; '{g.name}' is frozen and only runs forward"
+            f"'{d.name}' learns; '{g.name}' {role}"
         )
         if self._every > 1:
             self.title += f"\nthe penalty is part of every {self._every:,}th step"
@@ -231,6 +237,8 @@ class DiscriminatorStep(Step):
     ) -> None:
         """Write what the calls read."""
         self.fill_rows(real, conditions)
+        if self.partner:
+            self.partner.fill_rows(real, conditions)
         np.copyto(self.noise, noise)
         if self.mix is not None:
             np.copyto(self.mix, mix)
@@ -251,6 +259,7 @@ class GeneratorStep(Step):
 
     Where the objective compares pairs, the frozen discriminator scores as many real rows first.
 
+    source  the generator's `Plan`. Where the GAN has `shared_fakes`, it has run forward in the discriminator's step.
     scores  of the generated rows.
     judged  all that the objective measures the generator by: the scores, and those of the real rows in pairs.
     errors  each row's mean distance to its target (…, batch, 1), where the GAN has an `l1_weight`; else None.
@@ -259,7 +268,7 @@ class GeneratorStep(Step):
     def __init__(self, gan: GAN, batch: int) -> None:
         g, d = gan.generator, gan.discriminator
         critic = Plan(d, batch, training=False, backward=True, input_gradient=True, depth=d.logit_depth)
-        source = Plan(g, batch, training=True, backward=True, y1=critic.x1, dy1=critic.dx1)
+        self.source = source = Plan(g, batch, training=True, backward=True, y1=critic.x1, dy1=critic.dx1)
         self.plans = [source]
         opponents = []
         if gan.objective.pairs:
@@ -267,7 +276,7 @@ class GeneratorStep(Step):
         self._targets = [opponent.x for opponent in opponents]
         calls = [
             *(call for opponent in opponents for call in opponent.forward),
-            *source.forward,
+            *self._forward(gan.shared_fakes),
             *critic.forward,
             *gan.objective.generator_gradient(scores_of(critic), critic.dy1[..., :-1, :], *map(scores_of, opponents)),
             *critic.backward,
@@ -279,7 +288,8 @@ class GeneratorStep(Step):
         ]
         super().__init__(calls)
         self.title = (
-            f"generator step: {batch:,} rows of noise, through '{g.name}' and '{d.name}', and back"
+            f"generator step: {batch:,} rows of {'both steps' if gan.shared_fakes else 'noise'}, "
+            f"through '{g.name}' and '{d.name}', and back"
             f"{f'; {batch:,} real rows to compare with' if gan.compares else ''}\n"
             f"'{g.name}' learns; '{d.name}' is frozen"
         )
@@ -289,6 +299,10 @@ class GeneratorStep(Step):
         for plan, network in ((source, g), (critic, d), *((opponent, d) for opponent in opponents)):
             self._conditions.right(plan, network)
         self.judged = [self.scores, *(d.samples_first(scores_of(opponent)) for opponent in opponents)]
+
+    def _forward(self, shared):
+        """The calls that generate the rows, unless those of the discriminator's step are shared."""
+        return [] if shared else self.source.forward
 
     def _l1(self, gan, source):
         """The calls of the distance to the targets, where there is one, between the two networks' ways back."""
@@ -309,6 +323,7 @@ class GeneratorStep(Step):
         self.fill_rows(real, conditions)
 
     def run(self, *inputs: Any) -> None:
-        """Fill, and run the calls; inputs as `fill` takes them."""
-        self.fill(*inputs)
+        """Fill, and run the calls; inputs as `fill` takes them, none where the discriminator's step has filled it."""
+        if inputs:
+            self.fill(*inputs)
         self._run()

@@ -347,6 +347,7 @@ TARGETS |= {
     "initializers": [formulas.layers.starting_weights],
     "adam": [partial(formulas.optimizers.adam_updates, "paper"), partial(formulas.optimizers.adam_updates, "keras")],
     "sgd": [formulas.optimizers.sgd_updates],
+    "rmsprop": [formulas.optimizers.rmsprop_updates],
     "average": [formulas.optimizers.averaged_weights],
     "rates": [
         formulas.rates.rate_values,
@@ -378,6 +379,7 @@ TARGETS |= {
         partial(chain_gradients, NonSaturating(label_smoothing=0.1), "separate"),
         partial(chain_gradients, Minimax(label_smoothing=0.1, discriminator_loss="sum"), "concatenated"),
         formulas.optimizers.clipped_weights,
+        formulas.optimizers.shared_fakes,
         *(partial(image_chain_gradients, NonSaturating(), schedule) for schedule in SCHEDULES),
         partial(spectral_chain_gradients, NonSaturating(), "concatenated"),
         partial(spectral_chain_gradients, Wasserstein(), "separate"),

@@ -1,4 +1,4 @@
-"""Optimisers: SGD with momentum, and Adam, on flat arrays; and the average of the weights that they leave."""
+"""Optimisers: SGD with momentum, RMSprop, and Adam, on flat arrays; and the average of the weights that they leave."""
 
 import numpy as np
 
@@ -9,6 +9,27 @@ def sgd_update(theta, gradient, velocity, rate, momentum, temp):
     np.multiply(velocity, momentum, out=velocity)
     np.subtract(velocity, temp, out=velocity)
     np.add(theta, velocity, out=theta)
+
+
+def rmsprop_update(theta, gradient, v, rho, rate, epsilon, temp):
+    """One step of RMSprop, Hinton 2012, Neural networks for machine learning, lecture 6e, on flat arrays of one length.
+
+    The lecture's mean square is v_t = ρ·v + (1 − ρ)·g², and θ ← θ − α·g/(√v_t + ε), ε being added as PyTorch does. Here
+    v is kept divided by 1 − ρ, so that v ← ρ·v + g²; with numerator and denominator divided by √(1 − ρ) the step
+    becomes θ ← θ − rate·g/(√v + epsilon):
+
+        rate = α/√(1 − ρ),    epsilon = ε/√(1 − ρ).
+
+    v starts at 0 and nothing corrects that: a first step is α/√(1 − ρ) long, where ε is small. θ and v are updated.
+    """
+    np.multiply(v, rho, out=v)
+    np.multiply(gradient, gradient, out=temp)
+    np.add(v, temp, out=v)
+    np.sqrt(v, out=temp)
+    np.add(temp, epsilon, out=temp)
+    np.divide(gradient, temp, out=temp)
+    np.multiply(temp, rate, out=temp)
+    np.subtract(theta, temp, out=theta)
 
 
 def adam_update(theta, gradient, m, v, beta1, beta2, rate, epsilon, temp):

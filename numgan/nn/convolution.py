@@ -138,7 +138,7 @@ class Convolution(Layer):
 
     reads_output = False
     linear = True
-    initial = ("initializer",)
+    initial = ("initializer", "bias_initializer")
 
     def __init__(
         self,
@@ -147,19 +147,18 @@ class Convolution(Layer):
         strides: int | Sequence[int] = 1,
         padding: str | int | Sequence[Any] = "valid",
         initializer: str | Initializer = "glorot_uniform",
+        bias_initializer: str | Initializer = "zeros",
     ) -> None:
         kind = type(self).__name__
         self.filters = whole(f"{kind}(filters)", filters)
         self.windows = Windows(kind, kernel_size, strides, padding)
-        self.initializer = initializers.get(initializer)
+        self.initializer, self.bias_initializer = map(initializers.get, (initializer, bias_initializer))
 
     def initialize(self, rng: Rng) -> None:
         weight, taps = self.params["weight"], math.prod(self.windows.size)
-        for replica in np.ndindex(weight.shape[:-4]):
-            weight[replica] = initializers.drawn(
-                self.initializer, rng, weight.shape[-4:], self.image[0] * taps, self.outer * taps, weight.dtype
-            )
-        self.params["bias"][...] = 0
+        fans = self.image[0] * taps, self.outer * taps
+        initializers.fill(self.initializer, rng, weight, weight.shape[-4:], *fans)
+        initializers.fill(self.bias_initializer, rng, self.params["bias"], (self.filters,), *fans)
 
     def config(self) -> Config:
         return {"filters": self.filters, **self.windows.config()}
@@ -214,7 +213,8 @@ class Conv2D(Convolution):
                  positions, on both sides alike, the odd one behind, as in Keras. Else p, (rows, columns) or
                  ((top, bottom), (left, right)).
     initializer  for W: a name from `initializers.INITIALIZERS` or a function; default Glorot uniform, as in Keras.
-                 Fan-in is C·KH·KW, fan-out F·KH·KW. b starts at zero.
+                 Fan-in is C·KH·KW, fan-out F·KH·KW.
+    bias_initializer  for b, likewise; default zeros. "pytorch_uniform" for both is how PyTorch starts.
 
     Images are (batch, channels, height, width). Parameters `weight` (F, C, KH, KW), as PyTorch has it, and `bias` (F,):
     views of the one matrix [W b] of the kernels, (F, C·KH·KW + 1). (Keras's kernel is (KH, KW, C, F).)
@@ -287,7 +287,8 @@ class Conv2DTranspose(Convolution):
                  − both, as in PyTorch.
     initializer  for W: a name from `initializers.INITIALIZERS` or a function; default Glorot uniform, as in Keras.
                  Fans are those of the convolution that this one turns round, as in Keras and PyTorch: fan-in F·KH·KW,
-                 fan-out C·KH·KW. b starts at zero.
+                 fan-out C·KH·KW.
+    bias_initializer  for b, likewise; default zeros. "pytorch_uniform" for both is how PyTorch starts.
 
     Images are (batch, channels, height, width). Parameters `weight` (C, F, KH, KW), as PyTorch has it, and `bias` (F,).
     (Keras's kernel is (KH, KW, F, C).)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from numgan.errors import ArgumentError, whole
 from numgan.hints import Config, Initializer, Named, Rng, Rows, Shape
 from numgan.kernels import dense as kernels
@@ -22,9 +20,9 @@ __all__ = ["Dense"]
 class Dense(Layer):
     """y = W·x + b.
 
-    units        number of output features.
-    initializer  for W: a name from `initializers.INITIALIZERS` or a function; default Glorot uniform, as in Keras.
-                 b starts at zero.
+    units             number of output features.
+    initializer       for W: a name from `initializers.INITIALIZERS` or a function; default Glorot uniform, as in Keras.
+    bias_initializer  for b, likewise; default zeros. "pytorch_uniform" for both is how PyTorch starts.
 
     Parameters `weight` (units, n_in), as PyTorch has it, and `bias` (units,): views of the one matrix [W b] of the
     kernels, (units, n_in + 1), which is what lies in the arena. (Keras's kernel is the transpose, (n_in, units).)
@@ -32,11 +30,16 @@ class Dense(Layer):
 
     reads_output = False
     linear = True
-    initial = ("initializer",)
+    initial = ("initializer", "bias_initializer")
 
-    def __init__(self, units: int, initializer: str | Initializer = "glorot_uniform") -> None:
+    def __init__(
+        self,
+        units: int,
+        initializer: str | Initializer = "glorot_uniform",
+        bias_initializer: str | Initializer = "zeros",
+    ) -> None:
         self.units = whole("Dense(units)", units)
-        self.initializer = initializers.get(initializer)
+        self.initializer, self.bias_initializer = map(initializers.get, (initializer, bias_initializer))
 
     def build(self, shape: Shape) -> Shape:
         if len(shape) != 1:
@@ -51,11 +54,9 @@ class Dense(Layer):
         super().attach(_weight_and_bias(self.matrix), _weight_and_bias(self.grad_matrix), state)
 
     def initialize(self, rng: Rng) -> None:
-        weight = self.params["weight"]
-        *replicas, n_out, n_in = weight.shape
-        for replica in np.ndindex(*replicas):
-            weight[replica] = initializers.drawn(self.initializer, rng, (n_out, n_in), n_in, n_out, weight.dtype)
-        self.params["bias"][...] = 0
+        n_out, n_in = self.params["weight"].shape[-2:]
+        initializers.fill(self.initializer, rng, self.params["weight"], (n_out, n_in), n_in, n_out)
+        initializers.fill(self.bias_initializer, rng, self.params["bias"], (n_out,), n_in, n_out)
 
     def bind(self, io: Buffers) -> None:
         io.let(weight=self.matrix)

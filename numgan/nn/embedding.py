@@ -106,10 +106,8 @@ class Embedding(Indices):
         super().attach({"weight": self.matrix.mT}, {"weight": self.grad_matrix.mT}, state)
 
     def initialize(self, rng: Rng) -> None:
-        weight = self.params["weight"]
-        *replicas, count, features = weight.shape
-        for replica in np.ndindex(*replicas):
-            weight[replica] = initializers.drawn(self.initializer, rng, (count, features), 1, features, weight.dtype)
+        shape = (self.count, self.features)
+        initializers.fill(self.initializer, rng, self.params["weight"], shape, 1, self.features)
 
     def bind(self, io: Buffers) -> None:
         super().bind(io)

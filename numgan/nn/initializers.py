@@ -1,5 +1,5 @@
-"""How weights start: functions (rng, shape, fan_in, fan_out, dtype) -> array of that shape, looked up by name or made
-to measure. fan_in is how many inputs an output sums up, fan_out how many outputs an input reaches.
+"""How weights and biases start: functions (rng, shape, fan_in, fan_out, dtype) -> array of that shape, looked up by
+name or made to measure. fan_in is how many inputs an output sums up, fan_out how many outputs an input reaches.
 
 Sources: Glorot & Bengio 2010, Understanding the difficulty of training deep feedforward neural networks, eq. 16
 (Glorot); He et al. 2015, Delving Deep into Rectifiers, arXiv:1502.01852, eq. 10 (He). Uniform forms have the same
@@ -58,20 +58,29 @@ def he_normal(rng: Rng, shape: Shape, fan_in: int, fan_out: int, dtype: DType) -
     return normal(math.sqrt(2 / fan_in))(rng, shape, fan_in, fan_out, dtype)
 
 
+def pytorch_uniform(rng: Rng, shape: Shape, fan_in: int, fan_out: int, dtype: DType) -> Array:
+    """U(−a, a) with a = 1/√fan_in: variance 1/(3·fan_in). PyTorch's default, for weights and biases alike."""
+    return _uniform(rng, 1 / math.sqrt(fan_in), shape, dtype)
+
+
 def zeros(rng: Rng, shape: Shape, fan_in: int, fan_out: int, dtype: DType) -> Array:
-    """All zeros. A layer of zero weights passes no gradient to its input: for output layers and tests."""
+    """All zeros, the default of biases. A layer of zero weights passes no gradient to its input."""
     return np.zeros(shape, dtype)
 
 
-INITIALIZERS = {f.__name__: f for f in (glorot_uniform, glorot_normal, he_uniform, he_normal, zeros)}
+INITIALIZERS = {f.__name__: f for f in (glorot_uniform, glorot_normal, he_uniform, he_normal, pytorch_uniform, zeros)}
 
 
-def drawn(initializer: Initializer, rng: Rng, shape: Shape, fan_in: int, fan_out: int, dtype: DType) -> Array:
-    """What an initializer gives, checked: an array of that shape, of finite numbers."""
-    array = real_array("the initializer's weights", initializer(rng, shape, fan_in, fan_out, dtype), dtype)
-    if array.shape != shape:
-        raise ArgumentError(f"the initializer's weights have the shape {array.shape}, expected {shape}")
-    return array
+def fill(initializer: Initializer, rng: Rng, array: Array, shape: Shape, fan_in: int, fan_out: int) -> None:
+    """Have every replica in `array` (…, *shape) start with what an initializer gives, in order; or an error, unless
+    that is an array of the shape, of finite numbers.
+    """
+    for replica in np.ndindex(array.shape[: array.ndim - len(shape)]):
+        drawn = initializer(rng, shape, fan_in, fan_out, array.dtype)
+        drawn = real_array("the initializer's weights", drawn, array.dtype)
+        if drawn.shape != shape:
+            raise ArgumentError(f"the initializer's weights have the shape {drawn.shape}, expected {shape}")
+        array[replica] = drawn
 
 
 def get(initializer: str | Initializer) -> Initializer:

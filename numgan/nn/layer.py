@@ -15,15 +15,16 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, ClassVar
 
-from numgan.errors import MissingMethodError, StateError
+from numgan.errors import MissingMethodError, StateError, shown
 from numgan.hints import Array, Config, Named, Rng, Rows, Shape
+from numgan.names import SaysOurs
 
 if TYPE_CHECKING:
     from numgan.nn.buffers import Buffers
     from numgan.nn.calls import Call
 
 
-class Layer:
+class Layer(SaysOurs):
     """A step of a network. Subclasses override the four methods below, or `bind` as a whole; and `config`, where the
     constructor takes anything, or the layer could not be made again from a model file.
 
@@ -53,6 +54,9 @@ class Layer:
     state_shapes: ClassVar[dict] = {}  # what is kept but not trained, such as running statistics
     # Those of the state that are means over batches: where weights are averaged, these are too, and all else is copied.
     statistics: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self) -> None:
+        """Default: no settings."""
 
     def build(self, shape: Shape) -> Shape:
         """Fix the parameters' shapes for inputs of `shape`, (features,) or (channels, height, width), and return the
@@ -145,14 +149,24 @@ class Layer:
         return {}
 
     def checked_config(self) -> Config:
-        """`config`, or an error where it leaves out a setting, which would come back as its default."""
-        config = self.config()
+        """`config`, or an error where it leaves out a setting, or gives another value than the layer has: the layer
+        would come back as another.
+        """
+        config, kind = self.config(), type(self).__name__
         for name, parameter in inspect.signature(type(self)).parameters.items():
-            if parameter.kind != parameter.VAR_KEYWORD and name not in (*config, *self.initial):
-                kind = type(self).__name__
+            any_name = parameter.kind == parameter.VAR_KEYWORD
+            if name not in (*config, *self.initial) and not (any_name and config):
                 raise MissingMethodError(
-                    f"layer '{self.name}' cannot be saved: {kind}({name}) is a setting that config() does not give; "
-                    f"{kind} must define config() with all that its constructor takes"
+                    f"layer '{self.name}' cannot be saved: {kind}({'**' * any_name}{name}) is a setting that config() "
+                    f"does not give; {kind} must define config() with all that its constructor takes"
+                )
+        back = vars(type(self)(**config))
+        for name in config:
+            ours, theirs = vars(self).get(name), back.get(name)
+            if isinstance(ours, bool | int | float | str) and ours != theirs:
+                raise MissingMethodError(
+                    f"layer '{self.name}' cannot be saved: config() gives {name}={shown(config[name])}, which makes a "
+                    f"{kind} with {name} {shown(theirs)}, and this one has {shown(ours)}"
                 )
         return config
 

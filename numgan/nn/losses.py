@@ -13,6 +13,7 @@ import numpy as np
 from numgan.errors import ArgumentError, between, flag, fraction, native, output, real_array, shown
 from numgan.hints import Array, Numbers, Shape
 from numgan.kernels import losses as kernels
+from numgan.names import SaysOurs
 
 __all__ = ["BinaryCrossEntropy", "SoftmaxCrossEntropy"]
 
@@ -31,7 +32,7 @@ class Loss(Protocol):
     def accuracy(self, prediction: Array, target: Array) -> float | Array: ...
 
 
-class CrossEntropy(ABC):
+class CrossEntropy(SaysOurs, ABC):
     """What the losses share: the checks, made in every public call, around the arithmetic.
 
     Predictions and targets are whatever NumPy makes arrays of real, finite numbers of; results are in float32 where

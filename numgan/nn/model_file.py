@@ -202,6 +202,8 @@ class ModelFile:
     def build_optimizer(self, key: str) -> Optimizer:
         """The optimiser that settings[key] describes."""
         kind, arguments = self.settings[key]
+        if kind not in OPTIMIZERS:
+            raise self._refusal(f"{key} is {_line(kind, 80)!r}; known are {', '.join(OPTIMIZERS)}")
         return OPTIMIZERS[kind].from_config(arguments)
 
 

@@ -31,6 +31,7 @@ from numgan.errors import (
     whole,
 )
 from numgan.hints import Array, Config, DType, Named, Numbers, Rng, Shape
+from numgan.names import SaysOurs, says_ours
 from numgan.nn.activations import Sigmoid
 from numgan.nn.buffers import samples_first
 from numgan.nn.layer import Layer
@@ -50,7 +51,7 @@ BOUND = ("_plans", "_last", "_owner", "_lock", "_held_by")  # to a network's arr
 PLANS_KEPT = 8  # a network forgets its oldest plans beyond this; whoever runs one holds it
 
 
-class Sequential:
+class Sequential(SaysOurs):
     """Layers in order.
 
     layers    Layer objects, used by this network alone.
@@ -298,6 +299,7 @@ class Sequential:
 
     # ------------------------------------------------------------------------------------------------- training it
 
+    @says_ours
     def compile(self, optimizer: Optimizer, loss: Loss | None = None) -> None:
         """Set the optimiser, whose state this network then owns, and the loss (default: binary cross-entropy)."""
         loss = BinaryCrossEntropy() if loss is None else loss

@@ -1,4 +1,4 @@
-"""Optimisers: SGD with momentum and Adam, each a walk over a network's flat arena.
+"""Optimisers: SGD with momentum, RMSprop and Adam, each a walk over a network's flat arena.
 
 The walk goes in chunks that stay in the processor's cache through all passes of the update: for the MNIST GAN's
 842,000 parameters that takes four fifths of the time of ten passes over whole arrays.
@@ -27,13 +27,14 @@ from numgan.errors import (
 )
 from numgan.hints import Array, Config, Kernel, Named, Numbers
 from numgan.kernels import optimizers as kernels
+from numgan.names import SaysOurs
 from numgan.nn.calls import Call, in_order, runs
 from numgan.nn.rates import Rate
 
 if TYPE_CHECKING:
     from numgan.nn.network import Sequential
 
-__all__ = ["SGD", "Adam"]
+__all__ = ["SGD", "Adam", "RMSprop"]
 
 CHUNK = 32_768  # elements; five float32 arrays of this length take 640 KB
 
@@ -53,8 +54,8 @@ class Fixed:
         )
 
 
-class Optimizer(ABC):
-    """What SGD and Adam share: state arrays as long as the arena, and kernel calls bound chunk by chunk.
+class Optimizer(SaysOurs, ABC):
+    """What all optimisers share: state arrays as long as the arena, and kernel calls bound chunk by chunk.
 
     A kernel's arguments are found by name: theta, gradient, temp, the arrays of `state_names`, the numbers of
     `_scalars`.
@@ -63,6 +64,7 @@ class Optimizer(ABC):
                    rate from the count of steps; `config` gives that. It may be set between any two steps to a number,
                    which holds from the next step on, in place of either. That is part of the state, so that whoever
                    loads, copies or resumes goes on with the present rate. Every other setting is `Fixed`.
+    steps          how many updates it has made, from which Adam's corrections and a `Rate` count. May be set as well.
     """
 
     state_names = ()
@@ -274,6 +276,41 @@ class SGD(Optimizer):
         return {"learning_rate": self._first_config(), "momentum": self._momentum}
 
 
+class RMSprop(Optimizer):
+    """v ← ρ·v + (1 − ρ)·g²; θ ← θ − rate·g/(√v + ε): Hinton 2012, lecture 6e; see `kernels.rmsprop_update`.
+
+    ε is added to the root, as in PyTorch. (Keras adds it to v, under the root, where ε bounds the step as √ε does
+    here.) Momentum and centring, which both offer and have off by default, there are not.
+
+    learning_rate  positive, or a `Rate`; default 10⁻³, as in Keras (PyTorch: 10⁻²). May be set at any time.
+    rho            ρ in [0, 1); default 0.9, as in the lecture and in Keras (PyTorch: alpha, 0.99).
+    epsilon        ε; default 10⁻⁷ (PyTorch: 10⁻⁸).
+
+    State `v` holds the mean square divided by (1 − ρ).
+    """
+
+    state_names = ("v",)
+    nonnegative = ("v",)
+    rho, epsilon = Fixed(), Fixed()
+
+    def __init__(self, learning_rate: float | Rate = 1e-3, rho: float = 0.9, epsilon: float = 1e-7) -> None:
+        super().__init__(learning_rate)
+        self._rho, self._epsilon = fraction("RMSprop rho", rho), positive("RMSprop epsilon", epsilon)
+
+    def _scalars(self):
+        return {"rho": self._rho, "rate": 0.0, "epsilon": self._epsilon / math.sqrt(1 - self._rho)}
+
+    @property
+    def kernel(self) -> Kernel:
+        return kernels.rmsprop_update
+
+    def _before_step(self):
+        self._constants["rate"][()] = self._rate_at(self.steps) / math.sqrt(1 - self._rho)
+
+    def config(self) -> Config:
+        return {"learning_rate": self._first_config(), "rho": self._rho, "epsilon": self._epsilon}
+
+
 class Adam(Optimizer):
     """Adam, Kingma & Ba 2015; see `kernels.adam_update` for the derivation.
 
@@ -329,4 +366,4 @@ class Adam(Optimizer):
         return {"learning_rate": self._first_config()} | fixed
 
 
-OPTIMIZERS = {cls.__name__: cls for cls in (SGD, Adam)}
+OPTIMIZERS = {cls.__name__: cls for cls in (SGD, RMSprop, Adam)}

@@ -19,7 +19,7 @@ DECAYS = ("linear", "cosine")
 
 @dataclass(frozen=True)
 class Rate:
-    """The learning rate of update t = 1, 2, …, for `SGD(Rate(…))` and `Adam(Rate(…))`. It stays as it was made.
+    """The learning rate of update t = 1, 2, …, for any optimiser, as `Adam(Rate(…))`. It stays as it was made.
 
     peak     the rate that the warm-up leads to and the decay starts from.
     warm_up  w, updates of gradual warm-up (Goyal et al. 2017, arXiv:1706.02677, section 2.2): the rate grows by the

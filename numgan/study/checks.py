@@ -31,7 +31,7 @@ def recipe_gradients(name: str, seed: int, tolerance: float) -> Report:
     real, conditions = data.split(drawn)
     if noise:
         real = real + rng.normal(0, noise, real.shape)
-    x = real, rng.standard_normal((rows, *gan.generator.shapes[0]))
+    x = real, gan.draw_noise(rows, rng)
     return titled(name, check_gradients(gan, x, conditions=conditions, tolerance=tolerance, seed=seed, **how))
 
 

@@ -126,8 +126,7 @@ class Watch:
         self.equilibrium, self.say, self._every, self._line_every, self._total = (
             equilibrium, say, every, line_every, total
         )  # fmt: skip
-        noise_shape = (recipe.snapshot_count, *gan.generator.shapes[0])
-        noise = rng.standard_normal(noise_shape, dtype=gan.generator.dtype)  # the same at every moment
+        noise = gan.draw_noise(recipe.snapshot_count, rng)  # the same at every moment
         self.moments = Moments(lambda: recipe.moment(gan, noise, rng, asked), line_every, rng)
         self.parts = Parts(pictures=RandomState(rng), moments=self.moments)
         if equilibrium:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from numgan.data import SinePoints, stream
-from numgan.data.normal import fill_normal
+from numgan.data.noise import fill_normal
 from numgan.data.rows import Rows
 from numgan.data.stream import Shuffled, data_stream, epoch_stream, noise_stream
 from numgan.errors import Error

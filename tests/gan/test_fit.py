@@ -189,6 +189,24 @@ def test_the_seed_decides():
     assert state(one) == state(trained(5, seed=1)[0])
 
 
+def test_without_a_generator_of_random_numbers_each_fit_has_a_fresh_one_and_says_which_seed(tmp_path):
+    first, second = (single().fit(POINTS, 5, 8) for _ in range(2))
+    assert first.seed != second.seed and columns(first) != columns(second)
+    assert columns(fit(single(), 5, seed=first.seed)) == columns(first)
+    assert fit(single(), 5).seed is None
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        single().fit(POINTS, 9, 8, callback=interrupt, checkpoint=tmp_path / "fit.npz")
+    gan = single()
+    assert gan.fit(POINTS, 9, 8, checkpoint=tmp_path / "fit.npz", resume=True).seed is None
+    twin = single()
+    fit(twin, 9, seed=stopped.value.history.seed)
+    assert state(gan) == state(twin)
+
+
+def interrupt(step, history):
+    raise KeyboardInterrupt
+
+
 def test_fits_in_a_row_go_on_where_the_last_one_stopped():
     gan = make_gan()
     gan.fit(POINTS, 3, 8, rng(0))

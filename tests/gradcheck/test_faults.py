@@ -17,7 +17,7 @@ def test_there_are_at_least_two_hundred_faults_with_names_of_their_own():
     assert len({fault.name for fault in FAULTS}) == len(FAULTS)
     assert {fault.target for fault in FAULTS} <= TARGETS.keys()
     layers = {snake_case(name) for name, kind in LAYERS.items() if not kind.is_view}  # those that have kernels
-    others = {"bce", "bce_logits", "softmax", "adam", "sgd", "rates", "chain", "conditions"}
+    others = {"bce", "bce_logits", "softmax", "adam", "rmsprop", "sgd", "rates", "chain", "conditions"}
     assert {fault.target for fault in FAULTS} >= (layers - {"join"}) | others  # which has no kernel of its own
 
 

@@ -20,6 +20,12 @@ def sgd(n, seed=0):
     return kernels.sgd_update, arrays | constants(rate=0.05, momentum=0.9)
 
 
+def rmsprop(n, seed=0):
+    arrays = {name: normal(seed + i, n) for i, name in enumerate(("theta", "gradient"))}
+    arrays |= {"v": normal(seed + 2, n) ** 2, "temp": blank(n)}
+    return kernels.rmsprop_update, arrays | constants(rho=0.8, rate=0.01, epsilon=1e-3)
+
+
 def adam(n, seed=0):
     arrays = {name: normal(seed + i, n) for i, name in enumerate(("theta", "gradient", "m"))}
     arrays |= {"v": normal(seed + 3, n) ** 2, "temp": blank(n)}
@@ -42,6 +48,15 @@ def test_sgd_is_heavy_ball_momentum(size):
     velocity = elementwise(lambda v, g: 0.9 * v - 0.05 * g, a["velocity"], a["gradient"])
     theta = elementwise(lambda t, v: t + v, a["theta"], velocity)
     assert_computes(kernel, a, {"theta": theta, "velocity": velocity}, {"temp"})
+
+
+@given(size=lengths)
+@quickly
+def test_rmsprop_divides_by_the_root_of_the_mean_square(size):
+    kernel, a = rmsprop(*size)
+    v = elementwise(lambda v, g: 0.8 * v + g * g, a["v"], a["gradient"])
+    theta = elementwise(lambda t, g, v: t - 0.01 * g / (math.sqrt(v) + 1e-3), a["theta"], a["gradient"], v)
+    assert_computes(kernel, a, {"theta": theta, "v": v}, {"temp"})
 
 
 @given(size=lengths)
@@ -90,6 +105,6 @@ def test_an_average_keeps_d_of_itself(size):
     assert_computes(kernel, a, {"average": average}, {"temp"})
 
 
-@pytest.mark.parametrize("make", [sgd, adam, clip, averaging])
+@pytest.mark.parametrize("make", [sgd, rmsprop, adam, clip, averaging])
 def test_a_call_takes_no_memory(make):
     assert_takes_no_memory(*make(80_000))

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from numgan import Dense, Sequential, normal
+from numgan import Conv2D, Conv2DTranspose, Dense, Reshape, Sequential, SpectralNorm, normal
 from numgan.nn import initializers
 from numgan.nn.initializers import INITIALIZERS
 from tests.helpers import DTYPES, rng
@@ -19,10 +19,11 @@ from tests.helpers import DTYPES, rng
         ("glorot_normal", math.sqrt(2 / 700), None),
         ("he_uniform", math.sqrt(2 / 400), math.sqrt(6 / 400)),
         ("he_normal", math.sqrt(2 / 400), None),
+        ("pytorch_uniform", math.sqrt(1 / 1200), 1 / 20),
         (normal(0.02), 0.02, None),
         ("zeros", 0, 0),
     ],
-    ids=["glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "normal", "zeros"],
+    ids=["glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "pytorch_uniform", "normal", "zeros"],
 )
 def test_initialisers_have_the_mean_and_spread_they_state(initializer, deviation, limit, dtype):
     network = Sequential([Dense(300, initializer)], 400, rng(8), dtype, replicas=2)
@@ -54,6 +55,7 @@ SPREADS = {  # name -> variance of weights with these fans
     "glorot_normal": lambda fan_in, fan_out: 2 / (fan_in + fan_out),
     "he_uniform": lambda fan_in, fan_out: 2 / fan_in,
     "he_normal": lambda fan_in, fan_out: 2 / fan_in,
+    "pytorch_uniform": lambda fan_in, fan_out: 1 / (3 * fan_in),
     "zeros": lambda fan_in, fan_out: 0,
 }
 
@@ -73,3 +75,37 @@ def test_weights_are_drawn_input_by_input():
     limit = math.sqrt(6 / 9)
     assert weight.tolist() == rng(3).uniform(-limit, limit, (4, 5)).T.tolist()
     assert normal(0.5)(rng(3), (5, 4), 4, 5, "float64").tolist() == (0.5 * rng(3).standard_normal((4, 5))).T.tolist()
+
+
+@pytest.mark.parametrize("replicas", [None, 2])
+@pytest.mark.parametrize("make", [
+    lambda **how: Dense(300, **how), lambda **how: Conv2D(300, 2, **how), lambda **how: Conv2DTranspose(300, 2, **how),
+    lambda **how: SpectralNorm(Dense(300, **how)),
+], ids=["dense", "convolution", "transposed", "spectral norm"])  # fmt: skip
+def test_biases_start_at_zero_or_as_their_initialiser_says(make, replicas):
+    dense = "Dense" in repr(make())
+
+    def started(**how):
+        layers = [make(**how)] if dense else [Reshape((4, 1, 1)), make(padding="same", **how)]
+        network = Sequential(layers, 4, rng(), "float64", replicas)
+        *_, (_, weight), (_, bias) = network.parameters().items()
+        return weight, bias
+
+    plain = started()
+    assert not plain[1].any()
+    weight, bias = started(bias_initializer="pytorch_uniform")
+    assert np.array_equal(weight[0] if replicas else weight, plain[0][0] if replicas else plain[0])
+    limit = {"dense": 1 / math.sqrt(4), "image": 1 / math.sqrt(16)}["dense" if dense else "image"]
+    if "Transpose" in repr(make()):
+        limit = 1 / math.sqrt(300 * 4)
+    assert 0.95 * limit < np.abs(bias).max() < limit and abs(bias.mean()) < 0.2 * limit
+    assert not replicas or not np.array_equal(*bias)
+    seen = []
+    started(bias_initializer=lambda rng, shape, *fans_and_dtype: seen.append(shape) or np.full(shape, 0.5))
+    assert seen == [(300,)] * (replicas or 1)
+
+
+@pytest.mark.parametrize("value", ["ones", 3, None])
+def test_a_bias_initialiser_that_is_none_is_refused(value):
+    with pytest.raises(ValueError, match="unknown initializer"):
+        Dense(3, bias_initializer=value)

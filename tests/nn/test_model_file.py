@@ -28,6 +28,7 @@ from numgan import (
     Rate,
     ReLU,
     Reshape,
+    RMSprop,
     Sequential,
     Tanh,
     Wasserstein,
@@ -152,6 +153,7 @@ VARIANTS = {
     "float64": {"dtype": "float64"},
     "replicas": {"replicas": 3},
     "sgd": {"optimizer": lambda rate: SGD(rate, momentum=0.7)},
+    "rmsprop": {"optimizer": lambda rate: RMSprop(rate, 0.8, 1e-6)},
     "adam of the paper": {"optimizer": lambda rate: Adam(rate, 0.5, 0.99, 1e-8, "paper")},
     "rates by count": {"optimizer": lambda rate: Adam(Rate(rate, 2, "cosine", 9, rate / 8))},
     "separate, smoothed": {"schedule": "separate", "objective": NonSaturating(label_smoothing=0.1)},
@@ -245,6 +247,15 @@ def test_a_layer_of_ones_own_must_be_named_to_load(tmp_path):
     assert loaded.generator.layers[3].power == 2.0
 
 
+class Own(SGD):
+    """An optimiser of one's own."""
+
+
+def test_an_optimiser_of_ones_own_is_named_where_it_cannot_be_loaded(tmp_path):
+    make_gan(optimizer=Own).save(tmp_path / "model.npz")
+    assert refusal(tmp_path / "model.npz").endswith("generator_optimizer is 'Own'; known are SGD, RMSprop, Adam")
+
+
 class Forgetful(Gain):
     """A gain whose config is that of a layer without settings."""
 
@@ -259,6 +270,22 @@ class HalfForgetful(Gain):
         self.offset = offset
 
 
+class AnyName(Gain):
+    """Settings by any name, and a config that gives none."""
+
+    config = Layer.config
+
+    def __init__(self, **settings):
+        super().__init__(settings["power"])
+
+
+class Constant(Gain):
+    """A config that is not of this layer."""
+
+    def config(self):
+        return {"power": 1.0}
+
+
 class StartsAt(Gain):
     """A setting for starting values alone, and any number of others that config is free to give."""
 
@@ -270,14 +297,15 @@ class StartsAt(Gain):
 
 
 @pytest.mark.parametrize(("layer", "setting"), [
-    (Forgetful(3.0), r"Forgetful\(power\)"), (HalfForgetful(3.0), r"HalfForgetful\(offset\)"),
-], ids=["none", "one of two"])  # fmt: skip
+    (Forgetful(3.0), r"Forgetful\(power\) is a setting that config\(\) does not"),
+    (HalfForgetful(3.0), r"HalfForgetful\(offset\) is a setting that config\(\) does not"),
+    (AnyName(power=3.0), r"AnyName\(\*\*settings\) is a setting that config\(\) does not"),
+    (Constant(3.0), r"config\(\) gives power=1.0, which makes a Constant with power 1.0, and this one has 3.0"),
+], ids=["none", "one of two", "any name", "another"])  # fmt: skip
 @pytest.mark.parametrize("way", ["save", "checkpoint"])
 def test_a_layer_that_would_come_back_with_its_defaults_cannot_be_saved(layer, setting, way, tmp_path):
     gan, path = make_gan(extra=[copy_layer(layer)]), tmp_path / "model.npz"
-    with pytest.raises(
-        Error, match=rf"^layer '\w+_1' cannot be saved: {setting} is a setting that config\(\) does not"
-    ):
+    with pytest.raises(Error, match=rf"^layer '\w+_1' cannot be saved: {setting}"):
         gan.save(path) if way == "save" else gan.fit(np.ones((9, 2)), 3, 4, rng=np.random.default_rng(0),
                                                      checkpoint=path)  # fmt: skip
     assert os.listdir(tmp_path) == []

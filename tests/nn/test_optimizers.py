@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from numgan import GAN, SGD, Adam, Dense, Error, Rate, Sequential, Tanh
+from numgan import GAN, SGD, Adam, Dense, Error, Rate, RMSprop, Sequential, Tanh
 from numgan.nn import optimizers
 from numgan.nn.optimizers import OPTIMIZERS
 from tests.helpers import make_network, normal_rows, rng
@@ -41,15 +41,27 @@ def reference_sgd(theta, gradients, rate, momentum):
     return theta, velocity
 
 
+def reference_rmsprop(theta, gradients, rate, rho, epsilon):
+    """As PyTorch documents it."""
+    v = np.zeros_like(theta)
+    for g in gradients:
+        v = rho * v + (1 - rho) * g * g
+        theta = theta - rate * g / (np.sqrt(v) + epsilon)
+    return theta, v
+
+
 @pytest.mark.parametrize("replicas", [None, 2])
-@pytest.mark.parametrize("optimizer", ["adam keras", "adam paper", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam keras", "adam paper", "rmsprop", "sgd"])
 def test_an_arena_longer_than_a_chunk_is_updated_as_a_whole(optimizer, replicas):
     network = Sequential([Dense(350), Dense(1)], 200, rng(), "float64", replicas)
     assert network.values.size > 2 * optimizers.CHUNK
     assert network.values.size % optimizers.CHUNK
     theta = network.values.copy()
     gradients = [rng(i).normal(0, 1, theta.shape) * 10.0 ** rng(9).integers(-6, 2, theta.shape) for i in range(3)]
-    ours = SGD(0.05, 0.9) if optimizer == "sgd" else Adam(0.01, 0.5, 0.99, 1e-6, form=optimizer[5:])
+    if optimizer.startswith("adam"):
+        ours = Adam(0.01, 0.5, 0.99, 1e-6, form=optimizer[5:])
+    else:
+        ours = SGD(0.05, 0.9) if optimizer == "sgd" else RMSprop(0.01, 0.8, 1e-6)
     ours.attach(network)
     for g in gradients:
         network.grads[...] = g
@@ -58,6 +70,9 @@ def test_an_arena_longer_than_a_chunk_is_updated_as_a_whole(optimizer, replicas)
     if optimizer == "sgd":
         expected, velocity = reference_sgd(theta, gradients, 0.05, 0.9)
         np.testing.assert_allclose(ours.state["velocity"], velocity, rtol=1e-13)
+    elif optimizer == "rmsprop":
+        expected, v = reference_rmsprop(theta, gradients, 0.01, 0.8, 1e-6)
+        np.testing.assert_allclose(ours.state["v"] * (1 - 0.8), v, rtol=1e-12)
     else:
         expected, m, v = reference_adam(theta, gradients, 0.01, 0.5, 0.99, 1e-6, optimizer[5:])
         np.testing.assert_allclose(ours.moments()[0], m, rtol=1e-9, atol=1e-20)
@@ -120,7 +135,11 @@ def test_a_network_without_parameters_can_be_stepped(optimizer):
 
 # ------------------------------------------------------------------------------------------- settings that are changed
 
-SETTINGS = {SGD: {"momentum": 0.5}, Adam: {"beta1": 0.5, "beta2": 0.9, "epsilon": 1e-3, "form": "paper"}}
+SETTINGS = {
+    SGD: {"momentum": 0.5},
+    RMSprop: {"rho": 0.5, "epsilon": 1e-3},
+    Adam: {"beta1": 0.5, "beta2": 0.9, "epsilon": 1e-3, "form": "paper"},
+}
 
 
 def walked(optimizer, rates, gradients):

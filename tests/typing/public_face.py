@@ -38,12 +38,14 @@ from numgan import (
     NonFiniteError,
     NonSaturating,
     OneHot,
+    OwnLosses,
     Picture,
     ProgressBar,
     Rate,
     Relativistic,
     ReLU,
     Reshape,
+    RMSprop,
     Sequential,
     Sigmoid,
     SiLU,
@@ -92,6 +94,21 @@ class Cube(Layer):
 
     def backward_input(self, x: Array, y: Array, dy: Array, out: Array) -> None:
         out[...] = 3 * x**2 * dy
+
+
+class Exponential(OwnLosses):
+    """Losses of one's own."""
+
+    name = "exponential"
+
+    def on_real(self, z: Array) -> tuple[Array, Array]:
+        return np.exp(-z), -np.exp(-z)
+
+    def on_fake(self, z: Array) -> tuple[Array, Array]:
+        return np.exp(z), np.exp(z)
+
+    def for_generator(self, z: Array) -> tuple[Array, Array]:
+        return self.on_real(z)
 
 
 def networks(rng: np.random.Generator) -> tuple[Sequential, Sequential]:
@@ -164,15 +181,16 @@ def a_game(rng: np.random.Generator, path: Path) -> History:
     g, d = networks(rng)
     for objective in (NonSaturating(0.1), Minimax(discriminator_loss="sum"), Wasserstein(clip=0.01), "non-saturating"):
         print(objective)
-    print(LeastSquares(), Hinge(), Relativistic().pairs)
+    print(LeastSquares(), Hinge(), Relativistic().pairs, Exponential().config())
     rate = Rate(1e-3, warm_up=10, decay="cosine", steps=100, final=1e-5)
     optimizers = Adam(rate), SGD(rate.at(1), momentum=0.9)
+    print(RMSprop(rate, rho=0.99, epsilon=1e-8).rho)
     gan = GAN(g, d, *optimizers, NonSaturating(0.1), schedule="separate", average=0.999)
 
-    paying = GAN(g, d, penalty=R1R2(1.0, every=4))
+    paying = GAN(g, d, penalty=R1R2(1.0, every=4), noise="uniform")
     between = GAN(g, d, objective=Wasserstein(clip=0), penalty=WassersteinPenalty(10.0))
     mixed = between.train_discriminator(np.ones((8, 1, 2, 2)), np.ones((8, 3)), mix=np.full(8, 0.5))
-    print(R1(), R2(weight=2), paying.penalty, GAN(g, d, penalty="r1").penalty, mixed.score_real)
+    print(R1(), R2(weight=2), paying.penalty, GAN(g, d, penalty="r1", shared_fakes=True).penalty, mixed.score_real)
 
     def callback(step: int, history: History) -> bool:
         return step > 10 and bool(history["d_loss"][-1] > 1)
@@ -185,15 +203,16 @@ def a_game(rng: np.random.Generator, path: Path) -> History:
     except (NonFiniteError, Error) as error:
         raise SystemExit(str(error)) from error
     samples: Array = gan.sample(16, rng)
+    noise: Array = gan.draw_noise(16, rng)
     sampler: Sequential = gan.sampler
     answers: Array = gan.predict(rng.standard_normal((16, gan.latent_dim)))
     print(
         gan.train_discriminator(rows[:8], rng.standard_normal((8, 3))).loss, gan.train_generator(np.ones((8, 3))).loss
     )
-    print(gan.discriminator_step(4), gan.generator_step(8), sampler, samples.shape, answers.shape, len(history))
+    print(gan.discriminator_step(4), gan.generator_step(8), sampler, noise, samples.shape, answers.shape, len(history))
     gan.save(path)
     try:
-        GAN.load(path, layers=[Cube]).load_state_dict(gan.state_dict())
+        GAN.load(path, layers=[Cube], objectives=[Exponential]).load_state_dict(gan.state_dict())
     except ModelFileError as error:
         print(error)
     history.write_csv(path.with_suffix(".csv"))

@@ -8,12 +8,16 @@ at the equilibrium. Steps, history, plots, command line and checker ask it; none
     base           `Objective`, what all of them have to say
     cross_entropy  the minimax game: probabilities, and two generators
     critics        Wasserstein, least squares, hinge, relativistic pairing: scores
+    own            `OwnLosses`, for losses of one's own: three functions of a score
 
-To add one: subclass `Unpaired` (or `Objective`, where real and generated rows are compared in pairs), its kernels in
-`numgan.kernels.losses`, and list it in OBJECTIVES.
+To add one to numgan: subclass `Unpaired` (or `Objective`, where real and generated rows are compared in pairs), its
+kernels in `numgan.kernels.losses`, and list it in OBJECTIVES.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 from numgan.errors import ArgumentError, shown
 from numgan.gan.objectives.base import Objective, Panel, Unpaired
@@ -25,6 +29,8 @@ from numgan.gan.objectives.cross_entropy import (
     Minimax,
     NonSaturating,
 )
+from numgan.gan.objectives.own import OwnLosses
+from numgan.hints import Config
 
 __all__ = [
     "MEAN_OR_SUM",
@@ -36,6 +42,7 @@ __all__ = [
     "Minimax",
     "NonSaturating",
     "Objective",
+    "OwnLosses",
     "Panel",
     "Relativistic",
     "Unpaired",
@@ -44,6 +51,28 @@ __all__ = [
 ]
 
 OBJECTIVES = {cls.name: cls for cls in (NonSaturating, Minimax, Wasserstein, LeastSquares, Hinge, Relativistic)}
+
+
+def described(objective: Objective) -> list[Any]:
+    """[name, settings] of an objective, as files keep it, or an error where they would bring another one back."""
+    settings = objective.checked_config()
+    if type(objective) is not OBJECTIVES.get(objective.name, type(objective)):
+        raise ArgumentError(
+            f"the objective {type(objective).__name__} cannot be saved: {shown(objective.name)} is one of numgan's; "
+            "give it a name of its own"
+        )
+    return [objective.name, settings]
+
+
+def made(name: str, settings: Config, own: Sequence[type[Objective]] = ()) -> Objective:
+    """The objective that `described` is of: one of numgan's, or one of `own`."""
+    known = {kind.name: kind for kind in own} | OBJECTIVES
+    if name not in known:
+        raise ArgumentError(
+            f"its objective is {shown(name)}; known are {', '.join(known)}, and GAN.load(path, objectives=[…]) takes "
+            "one's own"
+        )
+    return known[name](**settings)
 
 
 def get(objective: Objective | str) -> Objective:

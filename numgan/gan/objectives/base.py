@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from abc import ABC, abstractmethod
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from numgan.errors import ArgumentError
+from numgan.errors import ArgumentError, MissingMethodError
 from numgan.hints import Array, Config, Named
 from numgan.nn.calls import Call
 
@@ -60,6 +61,17 @@ class Objective(ABC):
     def config(self) -> Config:
         """The keyword arguments that make this objective again, as JSON-ready values."""
         return {name: getattr(self, name) for name in self.takes}
+
+    def checked_config(self) -> Config:
+        """`config`, or an error where a file could not tell from it which game it is of."""
+        kind, lost = type(self).__name__, [k for k in inspect.signature(type(self)).parameters if k not in self.takes]
+        if lost:
+            raise MissingMethodError(
+                f"the objective {kind} cannot be saved: {kind}({lost[0]}) is a setting that its `takes` does not list"
+            )
+        if not isinstance(self.name, str) or not self.name:
+            raise MissingMethodError(f"the objective {kind} cannot be saved: it must say its name")
+        return self.config()
 
     def closing(self) -> list[Layer]:
         """New layers for the discriminator to end in, behind its one score."""

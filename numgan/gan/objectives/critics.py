@@ -69,7 +69,7 @@ class Wasserstein(Unpaired):
         return {"g_loss": mean(self.generator_losses(z))}
 
 
-class _MeanLosses(Unpaired):
+class MeanLosses(Unpaired):
     """A critic whose loss is the sum of its mean losses on real and on generated rows: what history shows of it."""
 
     columns = ("score_real", "score_fake", "d_loss_real", "d_loss_fake", "g_loss")
@@ -91,7 +91,7 @@ class _MeanLosses(Unpaired):
         return {"g_loss": mean(self.generator_losses(z))}
 
 
-class LeastSquares(_MeanLosses):
+class LeastSquares(MeanLosses):
     """The critic minimises ½E[(D(x) − 1)²] + ½E[D(G(z))²], the generator ½E[(D(G(z)) − 1)²].
 
     Mao et al. 2017, arXiv:1611.04076, eq. 9: real rows are labelled b = 1, generated ones a = 0, and the generator
@@ -105,7 +105,7 @@ class LeastSquares(_MeanLosses):
         Panel("Critic's scores", SCORES, [(0.5, "equilibrium: D = ½")]),
         Panel(
             "Critic's loss",
-            _MeanLosses._sides + _MeanLosses._sum,
+            MeanLosses._sides + MeanLosses._sum,
             [(1 / 8, "equilibrium: ⅛"), (1 / 4, "¼: their sum")],
             (0, None),
         ),
@@ -139,7 +139,7 @@ class LeastSquares(_MeanLosses):
         return out
 
 
-class Hinge(_MeanLosses):
+class Hinge(MeanLosses):
     """The critic minimises E[max(0, 1 − D(x))] + E[max(0, 1 + D(G(z)))], the generator −E[D(G(z))].
 
     Lim & Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, eq. 16 and 17. Rows beyond their margin, at 1
@@ -150,8 +150,8 @@ class Hinge(_MeanLosses):
     name = "hinge"
     panels = (
         Panel("Critic's scores", SCORES, [(1, "margin of real rows: 1"), (-1, "margin of generated rows: −1")]),
-        Panel("Critic's loss on either side", _MeanLosses._sides, [], (0, None)),
-        Panel("Critic's loss", _MeanLosses._sum, [(2, "equilibrium: 2")], (0, None)),
+        Panel("Critic's loss on either side", MeanLosses._sides, [], (0, None)),
+        Panel("Critic's loss", MeanLosses._sum, [(2, "equilibrium: 2")], (0, None)),
         Panel("Generator loss (hinge)", [("g_loss", "generator", "darkorange")]),
     )
 

@@ -33,6 +33,11 @@ def _(rng, shape, fan_in, fan_out, dtype):
     return initializers._uniform(rng, math.sqrt(3 / fan_in), shape, dtype)
 
 
+@fault("pytorch: √(3/fan_in), the limit of LeCun", "initializers", "pytorch_uniform")
+def _(rng, shape, fan_in, fan_out, dtype):
+    return initializers._uniform(rng, math.sqrt(3 / fan_in), shape, dtype)
+
+
 @fault("uniform: from 0, not from −a", "initializers", "_uniform")
 def _(rng, limit, shape, dtype):
     return rng.uniform(0, limit, shape).astype(dtype)

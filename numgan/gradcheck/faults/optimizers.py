@@ -121,3 +121,54 @@ def _(theta, gradient, velocity, rate, momentum, temp):
 def _(theta, gradient, velocity, rate, momentum, temp):
     velocity[...] = momentum * velocity - rate * gradient
     theta += momentum * velocity - rate * gradient
+
+
+def _plain_rmsprop(theta, gradient, v, rho, scale, square=True):
+    v[...] = rho * v + (gradient * gradient if square else np.abs(gradient))
+    theta -= scale(v)
+
+
+@fault("rmsprop: ε inside the root", "rmsprop", "rmsprop_update")
+def _(theta, gradient, v, rho, rate, epsilon, temp):
+    _plain_rmsprop(theta, gradient, v, rho, lambda v: rate * gradient / np.sqrt(v + epsilon))
+
+
+@fault("rmsprop: mean of |g| instead of g²", "rmsprop", "rmsprop_update")
+def _(theta, gradient, v, rho, rate, epsilon, temp):
+    _plain_rmsprop(theta, gradient, v, rho, lambda v: rate * gradient / (np.sqrt(v) + epsilon), square=False)
+
+
+@fault("rmsprop: no root under the mean square", "rmsprop", "rmsprop_update")
+def _(theta, gradient, v, rho, rate, epsilon, temp):
+    _plain_rmsprop(theta, gradient, v, rho, lambda v: rate * gradient / (v + epsilon))
+
+
+@fault("rmsprop: a sum of squares that never forgets, as Adagrad's", "rmsprop", "rmsprop_update")
+def _(theta, gradient, v, rho, rate, epsilon, temp):
+    _plain_rmsprop(theta, gradient, v, 1, lambda v: rate * gradient / (np.sqrt(v) + epsilon))
+
+
+@fault("rmsprop: mean square updated after the step", "rmsprop", "rmsprop_update")
+def _(theta, gradient, v, rho, rate, epsilon, temp):
+    before = v.copy()
+    _plain_rmsprop(theta, gradient, v, rho, lambda v: rate * gradient / (np.sqrt(before) + epsilon))
+
+
+@fault("rmsprop: climbs instead of descending", "rmsprop", "rmsprop_update")
+def _(theta, gradient, v, rho, rate, epsilon, temp):
+    _plain_rmsprop(theta, gradient, v, rho, lambda v: -rate * gradient / (np.sqrt(v) + epsilon))
+
+
+@fault("rmsprop: mean square corrected for its start, as Adam's", "rmsprop", "_before_step", owner=optimizers.RMSprop)
+def _(self):
+    self._constants["rate"][()] = self.learning_rate * ((1 - self.rho**self.steps) / (1 - self.rho)) ** 0.5
+
+
+@fault("rmsprop: ε not divided by √(1 − ρ), as v is", "rmsprop", "_scalars", owner=optimizers.RMSprop)
+def _(self):
+    return {"rho": self.rho, "rate": 0.0, "epsilon": self.epsilon}
+
+
+@fault("rmsprop: the weight of the new square is ρ", "rmsprop", "rmsprop_update")
+def _(theta, gradient, v, rho, rate, epsilon, temp):
+    _plain_rmsprop(theta, gradient, v, 1 - rho, lambda v: rate * gradient / (np.sqrt(v) + epsilon))

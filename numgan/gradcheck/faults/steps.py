@@ -119,3 +119,22 @@ def _(self, model, batch):
     for call in self.calls if model.objective.pairs else ():
         if "worse" in call.arguments:
             call.run = partial(call.kernel, *(call.arguments | {"worse": call.arguments["better"]}).values())
+
+
+@fault("shared fakes: the generator runs once more for its own step", "chain", "_forward", owner=steps.GeneratorStep)
+def _(self, shared):
+    return self.source.forward
+
+
+_shared_discriminator_step = steps.DiscriminatorStep.__init__
+
+
+@fault("shared fakes: the discriminator's are of a pass in inference mode", "chain", "__init__",
+       owner=steps.DiscriminatorStep)  # fmt: skip
+def _(self, gan, batch):
+    shared, gan.shared_fakes = gan.shared_fakes, False
+    _shared_discriminator_step(self, gan, batch)
+    gan.shared_fakes = shared
+    if shared:
+        self.partner = gan.generator_step(batch)
+        self._runs = [partial(np.copyto, self.partner.noise, self.noise), self.partner.source.run_forward, *self._runs]

@@ -122,7 +122,7 @@ def starting_weights(seed: int, tolerance: float) -> Report:
     fan_in, fan_out = 400, 100
     report = Report(f"variance of starting weights of {fan_out} units with {fan_in} inputs", 0.05)
     wanted = {"glorot_uniform": 2 / (fan_in + fan_out), "glorot_normal": 2 / (fan_in + fan_out)}
-    wanted |= {"he_uniform": 2 / fan_in, "he_normal": 2 / fan_in}
+    wanted |= {"he_uniform": 2 / fan_in, "he_normal": 2 / fan_in, "pytorch_uniform": 1 / 3 / fan_in}
     for name, variance in wanted.items():
         make = getattr(initializers, name)
         weights = make(np.random.default_rng([seed, *name.encode()]), (fan_out, fan_in), fan_in, fan_out, "float64")

@@ -1,4 +1,4 @@
-"""Optimisers against their recurrences, one parameter at a time; clipping, and averaged weights."""
+"""Optimisers against their recurrences, one parameter at a time; clipping, shared fakes, and averaged weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numgan.nn.batch_norm import BatchNorm
 from numgan.nn.dense import Dense
 from numgan.nn.dropout import Dropout
 from numgan.nn.network import Sequential
-from numgan.nn.optimizers import SGD, Adam
+from numgan.nn.optimizers import SGD, Adam, RMSprop
 
 
 def _trained_vector(optimizer, gradients):
@@ -65,6 +65,23 @@ def sgd_updates(seed: int, tolerance: float) -> Report:
     return report
 
 
+def rmsprop_updates(seed: int, tolerance: float) -> Report:
+    """Twelve steps of RMSprop against its recurrence, in which v is the mean square itself."""
+    gradients = np.random.default_rng(seed).normal(0, [1.0, 1e-3, 1e-6, 10.0], (12, 4))
+    rate, rho, epsilon = 0.01, 0.8, 1e-4
+    wanted = []
+    for column in gradients.T.tolist():
+        theta, v = 0.5, 0.0
+        for g in column:
+            v = rho * v + (1 - rho) * g * g
+            theta -= rate * g / (math.sqrt(v) + epsilon)
+        wanted.append(theta)
+    optimizer = RMSprop(rate, rho, epsilon)
+    report = Report(f"twelve updates of {optimizer!r}", VALUE_TOLERANCE)
+    compare(report, "parameters", _trained_vector(optimizer, gradients), wanted)
+    return report
+
+
 def clipped_weights(seed: int, tolerance: float) -> Report:
     """A Wasserstein critic's parameters after one step of SGD: none beyond ±clip, and those within as SGD left them."""
     rng = np.random.default_rng(seed)
@@ -77,6 +94,33 @@ def clipped_weights(seed: int, tolerance: float) -> Report:
     wanted = [min(max(theta - 0.1 * slope, -0.2), 0.2) for theta, slope in steps]
     report = Report("a critic's weights clipped after its update", VALUE_TOLERANCE)
     compare(report, "parameters", critic.values, wanted)
+    return report
+
+
+def shared_fakes(seed: int, tolerance: float) -> Report:
+    """Three training steps whose generated rows are shared, by SGD, against a linear critic: its loss is the difference
+    of two means, so that its update is theirs, and each generated row's gradient is −w/n, w as it is then. The
+    generator has batch norm; it is run once a step, in training mode.
+    """
+    rng, rate, n = np.random.default_rng(seed), 0.1, 6
+    layers = [Dense(4), BatchNorm(0.8), ReLU(), Dense(2)]
+    generator = Sequential(layers, 3, rng, "float64", name="generator")
+    critic = Sequential([Dense(1)], 2, rng, "float64", name="critic")
+    twin = generator.copy()
+    gan = GAN(generator, critic, SGD(rate), SGD(rate), Wasserstein(clip=0), shared_fakes=True)
+    report = Report("three training steps with shared fakes", VALUE_TOLERANCE)
+    wanted = critic.parameters()["dense_1.weight"].copy()
+    for step in (1, 2, 3):
+        real, noise = rng.standard_normal((n, 2)), rng.standard_normal((n, 3))
+        gan.train_discriminator(real, noise)
+        gan.train_generator()
+        fake = twin.forward(noise, training=True)
+        wanted -= rate * (fake.mean(axis=0) - real.mean(axis=0))
+        twin.backward(np.repeat(-wanted / n, n, axis=0))
+        twin.values -= rate * twin.grads
+        compare(report, f"critic's weights, step {step}", critic.parameters()["dense_1.weight"], wanted)
+        compare(report, f"generator's parameters, step {step}", generator.values, twin.values)
+        compare(report, f"generator's statistics, step {step}", generator.state, twin.state)
     return report
 
 

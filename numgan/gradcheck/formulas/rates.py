@@ -14,7 +14,7 @@ from numgan.gradcheck.formulas.compare import VALUE_TOLERANCE, compare
 from numgan.gradcheck.report import Report
 from numgan.nn.dense import Dense
 from numgan.nn.network import Sequential
-from numgan.nn.optimizers import SGD, Adam
+from numgan.nn.optimizers import OPTIMIZERS, SGD
 from numgan.nn.rates import Rate
 
 
@@ -44,14 +44,13 @@ def _rates(rate, n):
 
 
 def rates_in_use(seed: int, tolerance: float) -> Report:
-    """Eight updates of SGD and of Adam with a rate that changes: SGD's are the rate times the gradient, and Adam's are
-    those of a rate of 1 times the rate. Then the same from the state after five: the count goes on. Then with a rate
-    that is set in its place.
+    """Eight updates of every optimiser with a rate that changes: those of a rate of 1, times the rate. Then the same
+    from the state after five: the count goes on. Then with a rate that is set in its place.
     """
     gradients = np.random.default_rng(seed).normal(0, 1, (8, 4))
     rate, changes = Rate(0.3, 2, "linear", 7, 0.1), [0.15, 0.3, 0.3, 0.26, 0.22, 0.18, 0.14, 0.1]
     report = Report(f"updates with {rate!r}", VALUE_TOLERANCE)
-    for kind in (SGD, Adam):
+    for kind in OPTIMIZERS.values():
         walks = [_walk(kind(first), gradients) for first in (rate, 1.0)]
         wanted = 0.5 + np.cumsum(np.array(changes)[:, None] * np.diff(walks[1], axis=0, prepend=0.5), axis=0)
         compare(report, f"{kind.__name__}: parameters", walks[0], wanted)

@@ -1,11 +1,13 @@
-"""`fill_normal` draws what it says: moments, tails, the whole distribution, and no number that knows of another."""
+"""`fill_normal` draws what it says: moments, tails, the whole distribution, and no number that knows of another; and
+`fill_uniform` does.
+"""
 
 import math
 
 import numpy as np
 import pytest
 
-from numgan.data.normal import fill_normal
+from numgan.data.noise import fill_normal, fill_uniform
 from numgan.data.stream import noise_stream
 
 SIZE = 1_000_000
@@ -128,3 +130,12 @@ def test_a_stream_of_odd_sizes(batch, shape, dtype):
         error = math.sqrt((next_moment - moment**2) / len(values))
         assert abs(np.mean(values**order) - moment) < STANDARD_ERRORS * error
     assert uncorrelated(values[:-1], values[1:])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_uniform_numbers_are_twice_those_of_the_generator_less_one_to_the_bit(dtype):
+    out = np.empty(100_000, dtype)
+    fill_uniform(np.random.default_rng(0), out)
+    drawn = np.random.default_rng(0).random(100_000, dtype=dtype)
+    assert np.array_equal(out.astype(np.longdouble), 2 * drawn.astype(np.longdouble) - 1)  # so nothing is rounded
+    assert -1 <= out.min() < -0.999 and 0.999 < out.max() < 1

@@ -1,10 +1,33 @@
-"""Standard normal numbers by the Box–Muller transform, in 40 % of the time of `Generator.standard_normal`."""
+"""Noise: uniform numbers, and standard normal ones by the Box–Muller transform, in 40 % of the time of
+`Generator.standard_normal`.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from numgan.hints import Array, Rng
+from numgan.hints import Array, DType, Rng, Shape
+
+NOISES = NORMAL, UNIFORM = ("normal", "uniform")  # standard normal; uniform on [−1, 1)
+
+
+def fill_uniform(rng: Rng, out: Array) -> None:
+    """Fill `out` with independent numbers uniform on [−1, 1): 2u − 1 for u uniform on [0, 1).
+
+    Nothing is rounded: in float32 u is a multiple of 2⁻²⁴ and 2u − 1 one of 2⁻²³, none of them larger than 1 in size.
+    """
+    rng.random(out=out, dtype=out.dtype)
+    np.multiply(out, 2, out=out)
+    np.subtract(out, 1, out=out)
+
+
+def drawn(rng: Rng, shape: Shape, dtype: DType, kind: str) -> Array:
+    """A new array of noise, one of NOISES."""
+    if kind == NORMAL:
+        return rng.standard_normal(shape, dtype=dtype)
+    out = np.empty(shape, dtype)
+    fill_uniform(rng, out)
+    return out
 
 
 def fill_normal(rng: Rng, out: Array, temp: Array) -> None:
