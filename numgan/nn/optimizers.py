@@ -124,10 +124,14 @@ class Optimizer(ABC):
         `network.after_update()` itself.
         """
         self._check_attached()
-        self.steps += 1
-        self._before_step()
+        self._begin()
         for run in self._runs:
             run()
+
+    def _begin(self):
+        """Count the step, and set the constants that go with it."""
+        self.steps += 1
+        self._before_step()
 
     def _check_attached(self):
         if self.network is None:
@@ -143,8 +147,9 @@ class Optimizer(ABC):
         self._check_attached()
         arrays = {"theta": self.network.values, "gradient": self.network.grads} | self.state
         return Call(
-            self.kernel, arrays, self.network.name, "all parameters", "update", run=self.update, parts=self._chunks
-        )
+            self.kernel, arrays, self.network.name, "all parameters", "update", run=self.update, parts=self._chunks,
+            before=self._begin,
+        )  # fmt: skip
 
     @abstractmethod
     def _before_step(self) -> None:
