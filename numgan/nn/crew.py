@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import mmap
 import os
 import signal
@@ -38,8 +39,8 @@ from numgan.nn.calls import Call
 SPINS = 2_000  # looks at a barrier's counts, 0.1 ms, before a process lets go of its core
 NAP = 2e-5  # seconds between two looks from then on
 NAPS = 500  # between two looks at whether the other processes are still there
-LEAST_FLOP = 2e6  # of a share of a product: OpenBLAS multiplies smaller matrices in another order
-LEAST_ROWS = 2  # of a share
+LEAST = 1_000_000  # multiplications of a share of a product: OpenBLAS multiplies smaller matrices in another order
+GROUP = 8  # rows that are not split: sums over a row are products with ones, which OpenBLAS takes four rows at a time
 LINE, PAGE = 64, 4096  # bytes of a line of the cache, and of a page of memory
 
 
@@ -115,14 +116,17 @@ def split(call: Call, count: int) -> list[Call]:
     by_rows = {name: a for name, a in arrays.items() if a.ndim and name not in how.whole}
     rows = {len(a) for name, a in by_rows.items() if name not in SCRATCH}
     first, end, total = call.rows or (0, max(rows), max(rows))
-    if rows != {end - first} or total < LEAST_ROWS * count:
+    if rows != {end - first}:
         return [call]
+    cuts = [round((total * i / count - first) / GROUP) * GROUP for i in range(1, count)]
+    edges = [0, *(min(max(cut, 0), end - first) for cut in cuts), end - first]
+    if call.is_product and (inner := call.arrays[0].shape[-1]) > 1:
+        smallest = min((b - a for a, b in itertools.pairwise(edges) if b > a), default=0)
+        if smallest * inner * call.arrays[1].shape[-1] <= LEAST:
+            return [call]
     by_rows = {name: a for name, a in by_rows.items() if len(a) == end - first}
-    if call.is_product and call.arrays[0].shape[-1] > 1 and call.flop / count < LEAST_FLOP:
-        return [call]
     shares = []
-    for i in range(count):
-        part = slice(*(min(max(total * j // count, first), end) - first for j in (i, i + 1)))
+    for part in itertools.starmap(slice, itertools.pairwise(edges)):
         shares.append(Call(call.kernel, call.arguments | {name: a[part] for name, a in by_rows.items()}))
     return shares
 
