@@ -40,6 +40,7 @@ SPINS = 2_000  # looks at a barrier's counts, 0.1 ms, before a process lets go o
 NAP = 2e-5  # seconds between two looks from then on
 NAPS = 500  # between two looks at whether the other processes are still there
 LEAST = 1_000_000  # multiplications of a share of a product: OpenBLAS multiplies smaller matrices in another order
+MUCH = 8  # times as large as the other operand of a product
 GROUP = 8  # rows that are not split: sums over a row are products with ones, which OpenBLAS takes four rows at a time
 LINE, PAGE = 64, 4096  # bytes of a line of the cache, and of a page of memory
 
@@ -110,25 +111,47 @@ class Share(NamedTuple):
 
 def split(call: Call, count: int) -> list[Call]:
     """The call as `count` calls on a share of its rows each, or as one where it cannot be split, or is too small."""
-    how, arrays = BY_ROWS.get(call.kernel), {k: a for k, a in call.arguments.items() if isinstance(a, np.ndarray)}
+    how = BY_ROWS.get(call.kernel)
     if how is None:
         return [call]
-    by_rows = {name: a for name, a in arrays.items() if a.ndim and name not in how.whole}
-    rows = {len(a) for name, a in by_rows.items() if name not in SCRATCH}
+    if call.is_product:
+        return _split_product(call, count)
+    arrays = {name: a for name, a in call.arguments.items() if isinstance(a, np.ndarray) and a.ndim}
+    arrays = {name: a for name, a in arrays.items() if name not in how.whole}
+    rows = {len(a) for name, a in arrays.items() if name not in SCRATCH}
     first, end, total = call.rows or (0, max(rows), max(rows))
     if rows != {end - first}:
         return [call]
+    parts = _parts(first, end, total, count)
+    arrays = {name: a for name, a in arrays.items() if len(a) == end - first}
+    return [Call(call.kernel, call.arguments | {name: a[part] for name, a in arrays.items()}) for part in parts]
+
+
+def _split_product(call, count):
+    """A product by rows of the first operand, or by columns of the second where that is much the larger: who makes a
+    share of the rows reads all of the second (a convolution's patches: a fifth of a DCGAN's step).
+    """
+    (a, first), (b, second), (out, result) = list(call.arguments.items())[:3]
+    by_columns = second.size >= MUCH * first.size
+    length = result.shape[-1] if by_columns else len(result)
+    parts = _parts(0, length, length, count)
+    shares = [
+        {b: second[:, part], out: result[:, part]} if by_columns else {a: first[part], out: result[part]}
+        for part in parts
+        if part.stop > part.start
+    ]
+    calls = [Call(call.kernel, call.arguments | share) for share in shares]
+    inner = first.shape[-1]
+    if inner > 1 and min(call.flop for call in calls) <= 2 * LEAST:
+        return [call]
+    return calls
+
+
+def _parts(first, end, total, count):
+    """`count` slices of the rows from `first` to `end` out of `total`, so that neighbouring calls are cut alike."""
     cuts = [round((total * i / count - first) / GROUP) * GROUP for i in range(1, count)]
     edges = [0, *(min(max(cut, 0), end - first) for cut in cuts), end - first]
-    if call.is_product and (inner := call.arrays[0].shape[-1]) > 1:
-        smallest = min((b - a for a, b in itertools.pairwise(edges) if b > a), default=0)
-        if smallest * inner * call.arrays[1].shape[-1] <= LEAST:
-            return [call]
-    by_rows = {name: a for name, a in by_rows.items() if len(a) == end - first}
-    shares = []
-    for part in itertools.starmap(slice, itertools.pairwise(edges)):
-        shares.append(Call(call.kernel, call.arguments | {name: a[part] for name, a in by_rows.items()}))
-    return shares
+    return list(itertools.starmap(slice, itertools.pairwise(edges)))
 
 
 def _share(call):
