@@ -56,7 +56,7 @@ class Rows(NamedTuple):
     whole: tuple[str, ...] = ()
 
 
-SCRATCH = ("temp", "temp2", "mask", "column", "canvas", "row")  # whose contents mean nothing between two calls
+SCRATCH = ("temp", "temp2", "mask", "column", "canvas", "row", "numbers")  # whose contents mean nothing between two calls
 BY_ROWS = {
     dense.dense_forward: Rows(("out",), ("x1",)),
     dense.dense_backward_weight: Rows(("out",), ("x1T",)),  # as Python reads x1ᵀ
@@ -76,6 +76,7 @@ BY_ROWS = {
     convolution.gather: Rows(),
     convolution.scatter_add: Rows(),
     convolution.channel_sums: Rows(("out",), ("ones",)),
+    dropout.dropout_draw: Rows(("keep",), ("key",)),
     dropout.dropout_forward: Rows(),
     dropout.dropout_backward: Rows(),
     dropout.dropout_inference: Rows(),
@@ -124,7 +125,11 @@ def split(call: Call, count: int) -> list[Call]:
         return [call]
     parts = _parts(first, end, total, count)
     arrays = {name: a for name, a in arrays.items() if len(a) == end - first}
-    return [Call(call.kernel, call.arguments | {name: a[part] for name, a in arrays.items()}) for part in parts]
+    shares = [{name: a[part] for name, a in arrays.items()} for part in parts]
+    if "skip" in call.arguments:  # random numbers: so many of them belong to the rows before
+        for part, share in zip(parts, shares, strict=True):
+            share["skip"] = np.array(part.start * share["numbers"][:1].size)
+    return [Call(call.kernel, call.arguments | share) for share in shares]
 
 
 def _split_product(call, count):
