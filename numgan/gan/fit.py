@@ -215,11 +215,11 @@ class Training:
             if self.good.ended:
                 break
             log = self._logs[stretch.step]
-            self._team.push()
+            self._team.begin()
             for _ in range(stretch.length):
                 stretch.step.run()
                 log.write(stretch.step.kept)
-            self._team.pull(everything=stretch.report and callback is not None)
+            self._team.end(stretch.length, everything=stretch.report and callback is not None)
             due = checkpoint.due(stretch.done)
             if stretch.look or due or not self._finite(stretch.step.scores):
                 self.good = self._look(log, told=callback is None or not stretch.report)

@@ -7,7 +7,9 @@ writes between steps has to be moved from and to the copies, which is this file'
 from __future__ import annotations
 
 import itertools
+import math
 import os
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from numgan.gan.model import GAN
 
 WORTH = 4e7  # operations of a step's products: a smaller step is over before a crew has met a dozen times
+JUDGED = 20  # steps of a stretch that says how fast they are
+SLOW = 1.3  # times as long as it once took: then the machine may be busy
+AGAIN = 10  # stretches between two trials of the other way
 MOST = 4  # processes unless told: no machine of more cores has been measured
 
 
@@ -36,12 +41,15 @@ def how_many(given: int | None) -> int:
 
 
 class Team:
-    """A context manager around a training.
+    """A context manager around a training, which goes on in stretches between `begin` and `end`.
 
     gan        whose training it is.
-    steps      the `TrainingStep`s, which inside are played by the crew, if there is one.
-    arenas     what is kept of the training: all that is to be there between steps.
+    steps      the `TrainingStep`s, which are played by the crew, if there is one.
+    arenas     what is kept of the training: all that is to be there between stretches.
     processes  how many of them are wanted.
+
+    On a machine that is busy with other things a crew waits for that of its processes which has to share a core, and
+    one alone can be the faster. The numbers are the same, so the team takes for a stretch what was the faster lately.
     """
 
     def __init__(self, gan: GAN, steps: Sequence[TrainingStep], arenas: Iterable[Array], processes: int) -> None:
@@ -49,6 +57,8 @@ class Team:
         flop = max((sum(call.flop for side in step.sides for call in side.calls) for step in steps), default=0)
         if processes > 1 and flop >= WORTH and not gan.generator.replicas and hasattr(os, "fork"):
             self._crew = self._hire(processes)
+        self._together, self._pace, self._best = self._crew is not None, {}, math.inf
+        self._trial, self._wait = False, 0
 
     def _hire(self, processes):
         lists, arrays = [], list(self._arenas)
@@ -63,23 +73,52 @@ class Team:
             self._inside.enter_context(threadpool_limits(1, user_api="blas"))
             self._inside.enter_context(self._crew)
             numbers = itertools.count()
-            for step in self._steps:
-                step.move(lambda side: side.moved(self._crew.shared.copy, self._players(side, numbers)))
+            players = {
+                side: [partial(self._crew.run, number) for _, number in zip(side.lists, numbers, strict=False)]
+                for step in self._steps
+                for side in step.sides
+            }
+            self._moved = {side: side.moved(self._crew.shared.copy, plays) for side, plays in players.items()}
+            self._moved |= {twin: side for side, twin in self._moved.items()}  # and back
+            self._swap()
         return self
-
-    def _players(self, side, numbers):
-        """What plays each list of a step: the crew, by the number that it has there."""
-        return [partial(self._crew.run, number) for _, number in zip(side.lists, numbers, strict=False)]
 
     def __exit__(self, *error: object) -> None:
         self._inside.__exit__(*error)
 
-    def push(self) -> None:
-        """Have the crew see what the arenas hold."""
-        if self._crew:
-            self._crew.shared.push(self._arenas)
+    def _swap(self):
+        """Have the steps played by the crew in place of this process, or the other way round."""
+        for step in self._steps:
+            step.move(self._moved.__getitem__)
 
-    def pull(self, everything: bool = False) -> None:
-        """Have the arenas hold what the crew has made of them; or every buffer, for somebody who looks into steps."""
-        if self._crew:
+    def begin(self) -> None:
+        """Before a stretch: the crew sees what the arenas hold."""
+        if self._together:
+            self._crew.shared.push(self._arenas)
+        self._start = time.perf_counter()
+
+    def end(self, steps: int, everything: bool = False) -> None:
+        """After a stretch of so many steps: the arenas hold what the crew has made of them; or every buffer does, for
+        somebody who looks into steps.
+        """
+        if not self._crew:
+            return
+        pace = (time.perf_counter() - self._start) / steps
+        if self._together:
             self._crew.shared.pull(None if everything else self._arenas)
+        if steps >= JUDGED and self._changes(pace):
+            self._together = not self._together
+            self._swap()
+
+    def _changes(self, pace):
+        """Whether the next stretch goes the other way, now that a step took so long this way."""
+        self._pace[self._together] = pace
+        if self._trial:
+            self._trial, self._wait = False, AGAIN
+            return pace > self._pace[not self._together]
+        self._wait -= 1
+        if self._together:
+            self._best = min(self._best, pace)
+        busy = pace > SLOW * self._best or False not in self._pace
+        self._trial = self._wait <= 0 and (busy or not self._together)
+        return self._trial

@@ -56,7 +56,15 @@ class Rows(NamedTuple):
     whole: tuple[str, ...] = ()
 
 
-SCRATCH = ("temp", "temp2", "mask", "column", "canvas", "row", "numbers")  # whose contents mean nothing between two calls
+SCRATCH = (
+    "temp",
+    "temp2",
+    "mask",
+    "column",
+    "canvas",
+    "row",
+    "numbers",
+)  # whose contents mean nothing between two calls
 BY_ROWS = {
     dense.dense_forward: Rows(("out",), ("x1",)),
     dense.dense_backward_weight: Rows(("out",), ("x1T",)),  # as Python reads x1ᵀ
