@@ -32,8 +32,17 @@ import numpy as np
 
 from numgan.errors import Error
 from numgan.hints import Array
-from numgan.kernels import activations, batch_norm, convolution, dense, dropout, joining, optimizers, penalties
-from numgan.kernels import resampling
+from numgan.kernels import (
+    activations,
+    batch_norm,
+    convolution,
+    dense,
+    dropout,
+    joining,
+    optimizers,
+    penalties,
+    resampling,
+)
 from numgan.nn.calls import Call
 
 SPINS = 2_000  # looks at a barrier's counts, 0.1 ms, before a process lets go of its core
