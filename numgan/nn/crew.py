@@ -46,8 +46,8 @@ from numgan.kernels import (
 from numgan.nn.calls import Call
 
 SPINS = 2_000  # looks at a barrier's counts, 0.1 ms, before a process lets go of its core
-NAP = 2e-5  # seconds between two looks from then on
-NAPS = 500  # between two looks at whether the other processes are still there
+NAP, LONGEST_NAP = 2e-5, 1e-3  # seconds between two looks from then on, the longer it has waited
+NAPS = 100  # between two looks at whether the other processes are still there
 LEAST = 1_000_000  # multiplications of a share of a product: OpenBLAS multiplies smaller matrices in another order
 MUCH = 8  # times as large as the other operand of a product
 GROUP = 8  # rows that are not split: sums over a row are products with ones, which OpenBLAS takes four rows at a time
@@ -383,11 +383,12 @@ class Crew:
             self._arrived += 1
             self._count[self._me] = self._arrived
         for i in range(self._processes):
-            looks = 0
+            looks, nap = 0, NAP
             while self._count[i] < self._arrived:
                 looks += 1
                 if looks > SPINS:
-                    time.sleep(NAP)
+                    time.sleep(nap)
+                    nap = min(nap * 1.05, LONGEST_NAP)
                     if looks % NAPS == 0:
                         self._check()
         with self._fence:
