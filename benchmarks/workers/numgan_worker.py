@@ -1,6 +1,6 @@
 """numgan: `GAN.fit` on the recipe's networks, with the looks at the losses that `numgan train` takes.
 
-One training goes on in a thread for as long as the worker lives, and waits at a look until more steps are asked for: what
+One training goes on in a thread as long as the worker lives, and waits at a look until more steps are asked for: what
 it takes to begin a training is no part of a step's time.
 """
 
