@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 WORTH = 4e7  # operations of a step's products: a smaller step is over before a crew has met a dozen times
 JUDGED = 20  # steps of a stretch that says how fast they are
 SLOW = 1.3  # times as long as it once took: then the machine may be busy
-AGAIN = 10  # stretches between two trials of the other way
+SOONEST, LATEST = 2, 32  # stretches between two trials of the other way, the longer the more have failed
 MOST = 4  # processes unless told: no machine of more cores has been measured
 
 
@@ -58,7 +58,7 @@ class Team:
         if processes > 1 and flop >= WORTH and not gan.generator.replicas and hasattr(os, "fork"):
             self._crew = self._hire(processes)
         self._together, self._pace, self._best = self._crew is not None, {}, math.inf
-        self._trial, self._wait = False, 0
+        self._trial, self._wait, self._again = False, 0, SOONEST
 
     def _hire(self, processes):
         lists, arrays = [], list(self._arenas)
@@ -114,8 +114,10 @@ class Team:
         """Whether the next stretch goes the other way, now that a step took so long this way."""
         self._pace[self._together] = pace
         if self._trial:
-            self._trial, self._wait = False, AGAIN
-            return pace > self._pace[not self._together]
+            failed = pace > self._pace[not self._together]
+            self._again = min(2 * self._again, LATEST) if failed else SOONEST
+            self._trial, self._wait = False, self._again
+            return failed
         self._wait -= 1
         if self._together:
             self._best = min(self._best, pace)
