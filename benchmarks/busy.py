@@ -16,7 +16,7 @@ from benchmarks.peers import CHUNK_SECONDS, Job, start
 from benchmarks.timing import interleave, spread
 
 PEERS = ("numgan", "torch", "jax")
-SETTLE = 3.0  # seconds that each peer trains on, before it is measured, when a hog has come or gone
+SETTLE = 8.0  # seconds that each peer trains on, before it is measured, when a hog has come or gone
 
 
 def run(arguments):
