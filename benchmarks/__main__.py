@@ -73,6 +73,9 @@ def _parser():
                   ("mnist", "mnist-dcgan"))  # fmt: skip
     _add_threads(sub)
     sub.add_argument("--peers", action="store_true", help="beside PyTorch, which has to be installed")
+    sub = command("busy", "a step while another process keeps a core, against a quiet machine", 20, 5,
+                  ("mnist",))  # fmt: skip
+    _add_threads(sub)
     sub = command("scaling", "samples a second and memory over batch size, width and 1 and 2 threads", 3, 1)
     sub.add_argument("--batches", type=_numbers, metavar="N,…", help="default: powers of two from 1 to 8,192")
     sub.add_argument("--widths", type=_numbers, metavar="K,…", help="factors of the hidden widths, default 1,2,4,8")

@@ -1,6 +1,12 @@
-"""numgan: `GAN.fit` on the recipe's networks, with the looks at the losses that `numgan train` takes."""
+"""numgan: `GAN.fit` on the recipe's networks, with the looks at the losses that `numgan train` takes.
+
+One training goes on in a thread as long as the worker lives, and waits at a look until more steps are asked for: what
+it takes to begin a training is no part of a step's time.
+"""
 
 import dataclasses
+import queue
+import threading
 
 import numpy as np
 
@@ -9,6 +15,8 @@ from benchmarks.workers.serve import serve
 from numgan.nn.dropout import Dropout
 from numgan.nn.joining import Join, Skip
 from numgan.study import recipes
+
+ENDLESS = 10**9  # steps
 
 
 class Trainer:
@@ -22,6 +30,7 @@ class Trainer:
         )
         self.gan = recipe.build(settings, self.rng, "float32")
         self.data = recipe.load(None, settings)[0]
+        self._training, self._left, self._asked, self._done = None, 0, queue.Queue(), queue.Queue()
         for network, arrays in zip((self.gan.generator, self.gan.discriminator), job.weights, strict=True):
             network.load_state_dict(network.state_dict() | turned(dict(zip(entries(network), arrays, strict=True))))
 
@@ -30,8 +39,27 @@ class Trainer:
 
     def run(self, n):
         steps = -(-n // self.every) * self.every  # a look at the losses belongs to so many steps, no fewer
-        self.gan.fit(self.data, steps, self.batch_size, self.rng, self.every)
+        if self._training is None:
+            self._training = threading.Thread(target=self._train, daemon=True)
+            self._training.start()
+        self._asked.put(steps)
+        if error := self._done.get():
+            raise error
         return steps
+
+    def _train(self):
+        try:
+            self.gan.fit(self.data, ENDLESS, self.batch_size, self.rng, self.every, self._look)
+        except Exception as error:
+            self._done.put(error)
+
+    def _look(self, done, history):
+        """Wait, where all the steps that were asked for are done, for more."""
+        self._left -= self.every if done else 0
+        if self._left <= 0:
+            if done:
+                self._done.put(None)
+            self._left = self._asked.get()
 
     def weights(self):
         networks = self.gan.generator, self.gan.discriminator

@@ -44,8 +44,9 @@ class Average:
         self._runs = runs(walk)
         whole = {"average": self.network.values, "theta": network.values, "rest": self._rest}
         self.call = Call(
-            kernels.average_update, whole, self.network.name, "parameters, state", "update", run=self.update, parts=walk
-        )
+            kernels.average_update, whole, self.network.name, "parameters, state", "update", run=self.update,
+            parts=walk, before=self._begin,
+        )  # fmt: skip
 
     def _walk(self, network: Sequential) -> Iterator[Call]:
         """All parameters in chunks, as an optimiser walks them, then the state of each layer."""
@@ -72,10 +73,14 @@ class Average:
 
     def update(self) -> None:
         """Take in the network as an update has left it."""
-        self.updates += 1
-        self._rest[()] = 1 - self.present_decay
+        self._begin()
         for run in self._runs:
             run()
+
+    def _begin(self):
+        """Count the update, and set what the average takes in of it."""
+        self.updates += 1
+        self._rest[()] = 1 - self.present_decay
 
     def state_dict(self) -> Named:
         """updates, and what the averaged network's own `state_dict` gives."""

@@ -24,11 +24,13 @@ from numgan.gan.history import History, ScoreLog
 from numgan.gan.insides import Insides, measure
 from numgan.gan.parts import Part, Parts, RandomState
 from numgan.gan.stretches import endless, epoch, stretches
+from numgan.gan.team import Team, how_many
 from numgan.hints import Array, ConditionalSource, FileName, Numbers, Rng, Source
 from numgan.nn.model_file import ModelFileError
 
 if TYPE_CHECKING:
     from numgan.gan.model import GAN
+    from numgan.gan.steps import Step
 
 Callback = Callable[[int, History], Any]  # callback(steps done, history); True ends the training
 
@@ -112,13 +114,24 @@ class TrainingStep:
         self.generator = gan.generator_step(batch_size) if generator_steps else None
         if gan.shared_fakes:
             self.generator = self.discriminator.partner
-        self.scores = []
-        if self.discriminator:
-            self.scores += [self.discriminator.real_scores, self.discriminator.fake_scores]
-        if self.generator:
-            self.scores += self.generator.judged
-        self.norms = [self.discriminator.norms] if self.discriminator and gan.penalty else []
-        self.errors = [self.generator.errors] if self.generator and gan.l1 else []
+        self._look_at()
+
+    def _look_at(self):
+        """Take for what is logged what the two sides have."""
+        d, g = self.discriminator, self.generator
+        self.scores = [*([d.real_scores, d.fake_scores] if d else []), *(g.judged if g else [])]
+        self.norms = [d.norms] if d and d.norms is not None else []
+        self.errors = [g.errors] if g and g.errors is not None else []
+
+    @property
+    def sides(self) -> list[Step]:
+        """The steps of those sides that play."""
+        return [side for side in (self.discriminator, self.generator) if side]
+
+    def move(self, to: Callable[[Step], Step]) -> None:
+        """Have other steps in place of the two."""
+        self.discriminator, self.generator = (side and to(side) for side in (self.discriminator, self.generator))
+        self._look_at()
 
     def log(self, steps: int) -> ScoreLog:
         """A `ScoreLog` for so many of these."""
@@ -154,7 +167,13 @@ class Training:
     """
 
     def __init__(
-        self, gan: GAN, data: Source | ConditionalSource, rng: Rng, request: Request, more: Mapping[str, Part]
+        self,
+        gan: GAN,
+        data: Source | ConditionalSource,
+        rng: Rng,
+        request: Request,
+        more: Mapping[str, Part],
+        processes: int,
     ) -> None:
         self.gan, self.history, self.good = (
             gan,
@@ -193,9 +212,14 @@ class Training:
         sides = ((gan.generator, gan.generator_optimizer), (gan.discriminator, gan.discriminator_optimizer))
         self._arenas = [a for net, optimizer in sides for a in (net.values, net.state, *optimizer.state.values())]
         self._arenas += [gan.sampler.values, gan.sampler.state] if gan.average else []
+        self._team = Team(gan, [step for step, _ in self._repeated], self._arenas, processes)
 
     def run(self, callback: Callback | None, checkpoint: Checkpoint) -> None:
         """Train from where the parts are to the end."""
+        with self._team:
+            self._run(callback, checkpoint)
+
+    def _run(self, callback, checkpoint):
         if self.good is None:
             self.good = Look(self.parts.state_dict(), 0, told=callback is None)
             self.save(checkpoint)
@@ -206,9 +230,12 @@ class Training:
             if self.good.ended:
                 break
             log = self._logs[stretch.step]
+            self._team.begin()
             for _ in range(stretch.length):
                 stretch.step.run()
                 log.write(stretch.step.kept)
+            seen = self.history.insides is not None or (stretch.report and callback is not None)
+            self._team.end(stretch.length, everything=seen)
             due = checkpoint.due(stretch.done)
             if stretch.look or due or not self._finite(stretch.step.scores):
                 self.good = self._look(stretch, told=callback is None or not stretch.report)
@@ -302,6 +329,7 @@ def fit(
     checkpoint: Checkpoint | FileName | None,
     resume: bool,
     parts: Mapping[str, Part],
+    processes: int | None,
 ) -> History:
     """See `GAN.fit`."""
     request, resume, seed = request.checked(), flag("fit: resume", resume), None
@@ -322,7 +350,7 @@ def fit(
     if resume and checkpoint is None:
         raise ArgumentError("fit: resume=True needs the checkpoint to go on from")
     checkpoint = checkpoint or NoCheckpoint()
-    training = Training(gan, as_source(gan, data), rng, request, parts)
+    training = Training(gan, as_source(gan, data), rng, request, parts, how_many(processes))
     if resume and os.path.exists(checkpoint.path):
         training.resume(checkpoint)
     else:

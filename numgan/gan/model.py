@@ -378,6 +378,7 @@ class GAN(SaysOurs):
         resume: bool = False,
         parts: Mapping[str, Part] = MappingProxyType({}),
         insides: bool = False,
+        processes: int | None = None,
     ) -> History:
         """Train for `steps` steps or `epochs` epochs and return the `History`, a row per step.
 
@@ -413,13 +414,16 @@ class GAN(SaysOurs):
         insides     whether to look inside the networks too, at every look: gradient norm and update-to-weight ratio of
                     every layer and its dead units, which are columns of the history then; see `measure` in
                     `numgan.gan.insides`. The training is the same, to the bit. Default False.
+        processes   how many make a step together, see `Crew`: their number changes no bit of what comes of it. Default:
+                    as many as BLAS has threads, four at most. Small networks, and stacks of replicas, are trained
+                    by this process alone; so is any with processes=1, where BLAS keeps its threads.
 
         Whatever stops a training (numbers that are not finite, a KeyboardInterrupt, an exception in the callback)
         leaves every part in the state of the last good look, with error.history up to there. NonFiniteError says at
         which step and where; an infinity or a NaN is noticed within a hundred steps.
         """
         request = Request(steps, epochs, batch_size, every, discriminator_steps, generator_steps, insides)
-        return fit(self, data, rng, request, callback, checkpoint, resume, parts)
+        return fit(self, data, rng, request, callback, checkpoint, resume, parts, processes)
 
     def steps_per_epoch(self, length: int, batch_size: int, discriminator_steps: int = 1) -> int:
         """How many training steps it takes to go through `length` rows once."""

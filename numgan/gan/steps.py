@@ -6,7 +6,8 @@ statistics used, not updated), without parameter gradients, and its optimiser is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,7 @@ class Conditions:
 
     def __init__(self, gan: GAN) -> None:
         self._shapes = {name: condition.shape for name, condition in gan.conditions.items()}
-        self._places = []  # (name, buffer, the rows of it, the rows of what is given)
+        self._places = []  # (name, the rows of a buffer, which rows of what is given)
 
     def right(self, plan: Plan | SecondOrder, network: Sequential, part: Any = np.s_[...]) -> None:
         """Part of a plan's rows get the conditions as they are given."""
@@ -83,24 +84,44 @@ class Conditions:
         for name, place, taken in self._places:
             np.copyto(place, conditions[name][taken])
 
+    def moved(self, move: Callable[[Array], Array]) -> Conditions:
+        """The same where `move` has taken the buffers to."""
+        twin = copy.copy(self)
+        twin._places = [(name, move(place), taken) for name, place, taken in self._places]
+        return twin
+
 
 class Step:
     """A list of calls that is run as a whole. `print` shows it, line by line, and a notebook as a table.
 
+    lists  what it runs: the calls, or in some steps others.
     plans  those that the network that learns runs in, in order: one for each of its updates.
     """
 
     title = ""
+    partner: Step | None = None
     plans: list[Plan]
     _reals: list[Array]
     _conditions: Conditions
 
-    def __init__(self, calls: list[Call]) -> None:
-        self.calls, self._runs = calls, runs(calls)
+    def __init__(self, calls: list[Call], *others: list[Call]) -> None:
+        self.calls, self.lists = calls, [calls, *others]
+        self._runs = [runs(calls) for calls in self.lists]
 
-    def _run(self):
-        for run in self._runs:
+    def _run(self, which=0):
+        for run in self._runs[which]:
             run()
+
+    def moved(self, move: Callable[[Array], Array], play: Sequence[Callable[[], Any]]) -> Step:
+        """The same step where `move` has taken its arrays to, and with something that plays each of its lists."""
+        twin = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                setattr(twin, name, move(value))
+            elif isinstance(value, list) and all(isinstance(a, np.ndarray) for a in value):
+                setattr(twin, name, [move(a) for a in value])
+        twin._conditions, twin._runs = self._conditions.moved(move), [[run] for run in play]
+        return twin
 
     @property
     def real(self) -> Array | None:
@@ -168,9 +189,8 @@ class DiscriminatorStep(Step):
                 *generate,
                 *learning_calls(gan, fake, 0, self._penalties[1]),
             ]
-        super().__init__(calls)
         self._penalised = {id(call) for calls in self._penalties for call in calls}
-        self._plain_runs = runs([call for call in calls if not self.penalises(call)])
+        super().__init__(calls, [call for call in calls if not self.penalises(call)])
         role = "runs forward for both steps" if self.partner else "is frozen and only runs forward"
         self.title = (
             f"discriminator step: {batch:,} real and {batch:,} generated rows, "
@@ -250,8 +270,7 @@ class DiscriminatorStep(Step):
             self._run()
         else:
             self.norms[...] = np.nan  # none is worked out
-            for run in self._plain_runs:
-                run()
+            self._run(1)
 
 
 class GeneratorStep(Step):

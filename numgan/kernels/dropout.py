@@ -14,37 +14,48 @@ as 1, 2, 3), which takes any key for a seed.
 import numpy as np
 
 KEY = 65_536  # what each of a key's four numbers is less than: float32 holds them exactly
+KEY_LENGTH = 4
 
 
-def dropout_draw(key, rate, scale, random, numbers, following, mask, keep):
-    """keep = `scale` with probability 1 − rate, else 0; and the next key in place of `key`.
+def dropout_draw(key, skip, rate, scale, random, numbers, mask, keep):
+    """keep = `scale` with probability 1 − rate, else 0: the mask that a key names, or some rows of it.
 
     key (…, 4), a row to a replica; scale is 1/(1 − rate); random a numpy.random.Generator on a Philox, whose state is
-    set from the key; numbers (…) and following (4,) scratch of float32, in which the same is drawn for every dtype of
-    the data; mask (bool) and keep have the data's shape, replicas in front.
+    set from the key; numbers (…) scratch of float32, in which the same is drawn for every dtype of the data; mask
+    (bool) and keep have the data's shape, replicas in front. skip says how many of the mask's numbers come before
+    these: a Philox gives its numbers from anywhere in its stream.
     """
     for replica in np.ndindex(key.shape[:-1]):
-        seed(random, key[replica])
-        random.random(dtype=np.float32, out=following)
+        seed(random, key[replica], KEY_LENGTH + int(skip))
         random.random(dtype=np.float32, out=numbers)
         np.greater_equal(numbers, rate, out=mask[replica])
-        np.multiply(following, KEY, out=following)
-        np.floor(following, out=key[replica])
     np.copyto(keep, mask)
     np.multiply(keep, scale, out=keep)
 
 
-def seed(random, key):
-    """Set a Generator on a Philox to the start of the stream that a key (4,) names."""
+def dropout_follow(key, random, following):
+    """key ← the next one, the first four numbers of the stream that it names. following (4,) is scratch of float32."""
+    for replica in np.ndindex(key.shape[:-1]):
+        seed(random, key[replica])
+        random.random(dtype=np.float32, out=following)
+        np.multiply(following, KEY, out=following)
+        np.floor(following, out=key[replica])
+
+
+def seed(random, key, skip=0):
+    """Set a Generator on a Philox to the stream that a key (4,) names, behind `skip` numbers of float32: it makes
+    eight of them at a time.
+    """
     high, low = ((int(a) % KEY << 16) + int(b) % KEY for a, b in key.reshape(2, 2))
     random.bit_generator.state = {
         "bit_generator": "Philox",
-        "state": {"counter": (0, 0, 0, 0), "key": (high, low)},
+        "state": {"counter": (skip // 8, 0, 0, 0), "key": (high, low)},
         "buffer": (0, 0, 0, 0),
         "buffer_pos": 4,
         "has_uint32": 0,
         "uinteger": 0,
     }
+    random.random(skip % 8, dtype=np.float32)
 
 
 def dropout_forward(x, keep, out):

@@ -91,7 +91,7 @@ class Buffers:
         self.x, self.dx = (without_ones(a, self.replicas, shape_in) for a in (x1, dx1))
         self.y, self.dy = (without_ones(a, self.replicas, shape_out) for a in (y1, dy1))
         self.training, self.learning = training, training if learning is None else learning
-        self.features, self.block_name, self._directions = slice(None), "", directions
+        self.features, self._rows, self._directions = slice(None), None, directions
         self.forward_calls, self.backward_calls = [], []
         self.shared_scratch, self._names, self._own = scratch, (network.name, layer.name), {}
 
@@ -139,7 +139,7 @@ class Buffers:
             own = self._own | ({} if out is None else {"out": out}) | own
             for name in inspect.signature(kernel).parameters:
                 arguments[name] = self._find(name, own, arguments, kernel)
-        return Call(kernel, arguments, *self._names, self._directions[back], self.block_name, skipped)
+        return Call(kernel, arguments, *self._names, self._directions[back], self._rows, skipped)
 
     def _find(self, name, own, found, kernel):
         """The argument of that name; `found` are those before it."""
@@ -185,7 +185,7 @@ class Buffers:
         """The same for a slice of features; without the ones, which only a layer that mixes features needs."""
         block = copy.copy(self)
         block.x1 = block.out1 = None
-        block.features, block.block_name = features, f"features {features.start} to {features.stop - 1}"
+        block.features, block._rows = features, (features.start, features.stop, self.x.shape[-2])
         block.forward_calls, block.backward_calls, block._own = [], [], {}
         for name in ("x", "y", "dy", "dx"):
             whole = getattr(self, name)

@@ -20,10 +20,11 @@ class Call:
     kernel     the function that does the work.
     arguments  name -> array or value, in the kernel's own order; empty where skipped.
     network, layer, direction   where in a step it stands; direction is "forward", "backward", "copy" or "update".
-    block      which features of the layer it works on, in words, or "" for all.
+    rows       which features of the layer it works on, (first, end, how many there are), or None for all.
     skipped    why it does not run, or "" when it does.
     run        the call itself, without arguments. What a step's loop calls: it knows no more than it has to.
     parts      the calls that it is made of: itself alone, or an optimiser's walk chunk by chunk.
+    before     what an update does before its parts run, as to count the step; None elsewhere.
     """
 
     kernel: Callable
@@ -31,10 +32,11 @@ class Call:
     network: str = ""
     layer: str = ""
     direction: str = ""
-    block: str = ""
+    rows: tuple[int, int, int] | None = None
     skipped: str = ""
     run: Callable[[], Any] = field(default=None, repr=False)
     parts: list["Call"] = field(default=None, repr=False)
+    before: Callable[[], Any] | None = field(default=None, repr=False)
 
     def __post_init__(self):
         if self.run is None and not self.skipped:
@@ -44,6 +46,11 @@ class Call:
     @property
     def name(self) -> str:
         return getattr(self.kernel, "__name__", type(self.kernel).__name__)
+
+    @property
+    def block(self) -> str:
+        """Which features it works on, in words, or "" for all."""
+        return f"features {self.rows[0]} to {self.rows[1] - 1}" if self.rows else ""
 
     @property
     def is_product(self) -> bool:

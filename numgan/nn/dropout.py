@@ -50,8 +50,9 @@ class Dropout(Layer):
             return
         io.let(keep=np.empty_like(io.y), scale=1 / (1 - self.rate), rate=np.array(self.rate, np.float32))
         numbers = np.empty(io.y.shape[len(io.replicas) :], np.float32)
-        io.let(numbers=numbers, following=np.empty(4, np.float32))
-        io.forward(kernels.dropout_draw, key=self.state["key"], random=_philox())
+        io.let(key=self.state["key"], random=_philox(), numbers=numbers, following=np.empty(4, np.float32))
+        io.forward(kernels.dropout_draw, skip=np.array(0))
+        io.forward(kernels.dropout_follow)
         io.forward(kernels.dropout_forward)
         io.backward(kernels.dropout_backward)
 
@@ -64,7 +65,7 @@ class Dropout(Layer):
             return rows
         random = _philox()
         kernels.seed(random, self.state["key"])
-        random.random(4, dtype=np.float32)  # the next key
+        random.random(kernels.KEY_LENGTH, dtype=np.float32)  # the next key
         drawn = random.random((len(rows[0]), len(rows)), dtype=np.float32).T.tolist()
         rate = float(np.float32(self.rate))
         return [

@@ -126,10 +126,14 @@ class Optimizer(SaysOurs, ABC):
         `network.after_update()` itself.
         """
         self._check_attached()
-        self.steps += 1
-        self._before_step()
+        self._begin()
         for run in self._runs:
             run()
+
+    def _begin(self):
+        """Count the step, and set the constants that go with it."""
+        self.steps += 1
+        self._before_step()
 
     def _check_attached(self):
         if self.network is None:
@@ -145,8 +149,9 @@ class Optimizer(SaysOurs, ABC):
         self._check_attached()
         arrays = {"theta": self.network.values, "gradient": self.network.grads} | self.state
         return Call(
-            self.kernel, arrays, self.network.name, "all parameters", "update", run=self.update, parts=self._chunks
-        )
+            self.kernel, arrays, self.network.name, "all parameters", "update", run=self.update, parts=self._chunks,
+            before=self._begin,
+        )  # fmt: skip
 
     @abstractmethod
     def last_update(self) -> Array:
@@ -306,6 +311,10 @@ class RMSprop(Optimizer):
 
     def _before_step(self):
         self._constants["rate"][()] = self._rate_at(self.steps) / math.sqrt(1 - self._rho)
+
+    def last_update(self) -> Array:
+        root = np.sqrt(self.state["v"]) + self._constants["epsilon"]
+        return self.network.grads / root * -self._constants["rate"]  # as the kernel goes
 
     def config(self) -> Config:
         return {"learning_rate": self._first_config(), "rho": self._rho, "epsilon": self._epsilon}

@@ -43,12 +43,10 @@ def _(draw, a):
     a["keep"][...] = np.where(a["keep"] == 0, a["keep"].max(), 0)
 
 
-@fault("dropout: the same mask at every step", "dropout", "dropout_draw")
-@spoiled(kernels.dropout_draw)
-def _(draw, a):
-    key = a["key"].copy()
-    draw(**a)
-    a["key"][...] = key
+@fault("dropout: the same mask at every step", "dropout", "dropout_follow")
+@spoiled(kernels.dropout_follow)
+def _(follow, a):
+    """The key stays."""
 
 
 @fault("dropout: one mask for all samples of a batch", "dropout", "dropout_draw")

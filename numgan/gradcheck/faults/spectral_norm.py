@@ -272,7 +272,7 @@ _generator_step, _learning_calls = steps.GeneratorStep.__init__, steps.learning_
 def _(self, gan, batch):
     _generator_step(self, gan, batch)
     self.calls += gan.discriminator.after_update()
-    self._runs += [call.run for call in gan.discriminator.after_update()]
+    self._runs[0] += [call.run for call in gan.discriminator.after_update()]
 
 
 def _moved(to):

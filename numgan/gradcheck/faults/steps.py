@@ -50,7 +50,7 @@ def _(self, model, batch):
 def _add_update(step, model):
     """The discriminator's update, at the end of a generator step."""
     step.calls.append(model.discriminator_optimizer.call)
-    step._runs.append(model.discriminator_optimizer.call.run)
+    step._runs[0].append(model.discriminator_optimizer.call.run)
 
 
 @fault("gan: the discriminator is not frozen, it learns from the generator's loss", "chain", "__init__",
@@ -137,4 +137,5 @@ def _(self, gan, batch):
     gan.shared_fakes = shared
     if shared:
         self.partner = gan.generator_step(batch)
-        self._runs = [partial(np.copyto, self.partner.noise, self.noise), self.partner.source.run_forward, *self._runs]
+        before = partial(np.copyto, self.partner.noise, self.noise), self.partner.source.run_forward
+        self._runs = [[*before, *runs] for runs in self._runs]

@@ -1,0 +1,409 @@
+"""`Crew`: the calls of a training step, made by several processes together.
+
+BLAS spreads a matrix product over all cores; everything else, a third of an `mnist` step, NumPy does on one. A crew
+splits every call by the rows of what it writes: of y = [W b]·[x; 1] each process makes its rows of y with its rows of
+[W b], and goes on with the activation of these rows, their batch norm, and on the way back with their rows of dW. Only
+where a share reads what another process has written do all of them wait at a barrier: before most products.
+
+The shares are the same kernels on fewer rows, and no number of a row knows of the other rows, so that a crew of any
+size gives the numbers of one process whose BLAS has one thread, to the bit.
+
+Processes, and not threads, because a thread needs the interpreter's lock between any two NumPy calls, and a call on a
+block that fits into the cache takes as long as to get it: on two threads the passes of an `mnist` step took as long as
+on one, and 28 barriers 1.2 ms. Forked processes share the memory of the buffers and nothing else. A barrier is a count
+in that memory, and takes 2 µs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import itertools
+import mmap
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numgan.errors import Error
+from numgan.hints import Array
+from numgan.kernels import (
+    activations,
+    batch_norm,
+    convolution,
+    dense,
+    dropout,
+    joining,
+    optimizers,
+    penalties,
+    resampling,
+)
+from numgan.nn.calls import Call
+
+SPINS = 2_000  # looks at a barrier's counts, 0.1 ms, before a process lets go of its core
+NAP, LONGEST_NAP = 2e-5, 1e-3  # seconds between two looks from then on, the longer it has waited
+NAPS = 100  # between two looks at whether the other processes are still there
+LEAST = 1_000_000  # multiplications of a share of a product: OpenBLAS multiplies smaller matrices in another order
+MUCH = 8  # times as large as the other operand of a product
+GROUP = 8  # rows that are not split: sums over a row are products with ones, which OpenBLAS takes four rows at a time
+LINE, PAGE = 64, 4096  # bytes of a line of the cache, and of a page of memory
+
+
+class CrewError(Error, RuntimeError):
+    """A process of a crew has died."""
+
+
+class Rows(NamedTuple):
+    """How a kernel is split: `written` are the arguments that it writes, and what is not `whole` goes by rows."""
+
+    written: tuple[str, ...] = ("out",)
+    whole: tuple[str, ...] = ()
+
+
+SCRATCH = (
+    "temp",
+    "temp2",
+    "mask",
+    "column",
+    "canvas",
+    "row",
+    "numbers",
+)  # whose contents mean nothing between two calls
+BY_ROWS = {
+    dense.dense_forward: Rows(("out",), ("x1",)),
+    dense.dense_backward_weight: Rows(("out",), ("x1T",)),  # as Python reads x1ᵀ
+    dense.dense_backward_input: Rows(("out1",), ("dy",)),
+    **{
+        getattr(activations, f"{name}_{way}"): Rows()
+        for name in ("relu", "leaky_relu", "tanh", "sigmoid", "silu")
+        for way in ("forward", "backward")
+    },
+    **{getattr(activations, f"{name}_curvature"): Rows() for name in ("tanh", "sigmoid", "silu")},
+    batch_norm.batch_norm_forward: Rows(("centred", "mean", "variance", "inv_std", "scale", "out"), ("ones",)),
+    batch_norm.batch_norm_backward_parameters: Rows(("dgamma", "dbeta"), ("ones",)),
+    batch_norm.batch_norm_backward_input: Rows(),
+    batch_norm.batch_norm_running: Rows(("running",)),
+    batch_norm.batch_norm_inference: Rows(("scale", "shift", "out")),
+    batch_norm.batch_norm_inference_backward: Rows(),
+    convolution.gather: Rows(),
+    convolution.scatter_add: Rows(),
+    convolution.channel_sums: Rows(("out",), ("ones",)),
+    dropout.dropout_draw: Rows(("keep",), ("key",)),
+    dropout.dropout_forward: Rows(),
+    dropout.dropout_backward: Rows(),
+    dropout.dropout_inference: Rows(),
+    dropout.dropout_inference_backward: Rows(),
+    resampling.upsample_forward: Rows(),
+    resampling.upsample_backward: Rows(),
+    resampling.average_pool_forward: Rows(("out",), ("share",)),
+    resampling.average_pool_backward: Rows(("out",), ("share",)),
+    joining.copy_front: Rows(),
+    joining.add_share: Rows(),
+    penalties.interpolate: Rows(("out",), ("mix",)),
+    penalties.norm_penalty_backward: Rows(("out",), ("norm",)),
+    penalties.square_penalty_backward: Rows(),
+    penalties.add_gradient: Rows(),
+    optimizers.sgd_update: Rows(("theta", "velocity")),
+    optimizers.rmsprop_update: Rows(("theta", "v")),
+    optimizers.adam_update: Rows(("theta", "m", "v")),
+    optimizers.average_update: Rows(("average",)),
+    optimizers.clip_weights: Rows(("theta",)),
+    np.copyto: Rows(("dst",)),
+}
+
+
+class Share(NamedTuple):
+    """What one process makes of a call, and the memory that it reads and writes there, as (first byte, end)."""
+
+    run: Callable[[], Any]
+    reads: list[tuple[int, int]]
+    writes: list[tuple[int, int]]
+
+
+# ----------------------------------------------------------------------------------------------------- splitting calls
+
+
+def split(call: Call, count: int) -> list[Call]:
+    """The call as `count` calls on a share of its rows each, or as one where it cannot be split, or is too small."""
+    how = BY_ROWS.get(call.kernel)
+    if how is None:
+        return [call]
+    if call.is_product:
+        return _split_product(call, count)
+    arrays = {name: a for name, a in call.arguments.items() if isinstance(a, np.ndarray) and a.ndim}
+    arrays = {name: a for name, a in arrays.items() if name not in how.whole}
+    rows = {len(a) for name, a in arrays.items() if name not in SCRATCH}
+    first, end, total = call.rows or (0, max(rows), max(rows))
+    if rows != {end - first}:
+        return [call]
+    parts = _parts(first, end, total, count)
+    arrays = {name: a for name, a in arrays.items() if len(a) == end - first}
+    shares = [{name: a[part] for name, a in arrays.items()} for part in parts]
+    if "skip" in call.arguments:  # random numbers: so many of them belong to the rows before
+        for part, share in zip(parts, shares, strict=True):
+            share["skip"] = np.array(part.start * share["numbers"][:1].size)
+    return [Call(call.kernel, call.arguments | share) for share in shares]
+
+
+def _split_product(call, count):
+    """A product by rows of the first operand, or by columns of the second where that is much the larger: who makes a
+    share of the rows reads all of the second (a convolution's patches: a fifth of a DCGAN's step).
+    """
+    (a, first), (b, second), (out, result) = list(call.arguments.items())[:3]
+    by_columns = second.size >= MUCH * first.size
+    length = result.shape[-1] if by_columns else len(result)
+    parts = _parts(0, length, length, count)
+    shares = [
+        {b: second[:, part], out: result[:, part]} if by_columns else {a: first[part], out: result[part]}
+        for part in parts
+        if part.stop > part.start
+    ]
+    calls = [Call(call.kernel, call.arguments | share) for share in shares]
+    inner = first.shape[-1]
+    if inner > 1 and min(call.flop for call in calls) <= 2 * LEAST:
+        return [call]
+    return calls
+
+
+def _parts(first, end, total, count):
+    """`count` slices of the rows from `first` to `end` out of `total`, so that neighbouring calls are cut alike."""
+    cuts = [round((total * i / count - first) / GROUP) * GROUP for i in range(1, count)]
+    edges = [0, *(min(max(cut, 0), end - first) for cut in cuts), end - first]
+    return list(itertools.starmap(slice, itertools.pairwise(edges)))
+
+
+def _share(call):
+    """A call as a `Share`. Of a kernel that is not known everything may be written."""
+    how = BY_ROWS.get(call.kernel)
+    reads, writes = [], []
+    for name, a in call.arguments.items():
+        if isinstance(a, np.ndarray) and a.ndim and a.size and name not in SCRATCH:
+            written = how is None or name in how.written
+            (writes if written else reads).append(np.lib.array_utils.byte_bounds(a))
+    return Share(call.run, reads, writes)
+
+
+def programs(calls: Iterable[Call], count: int) -> list[list[list[Callable[[], Any]]]]:
+    """A program for each of `count` processes: runs, between barriers that all of them come to.
+
+    Whatever cannot be split the first one does. It is this process, so that what a call does besides, as an optimiser
+    counts its steps, is done here.
+    """
+    made = [[[]] for _ in range(count)]
+    touched = [([], []) for _ in range(count)]  # (read, written) by each since the last barrier
+
+    def barrier():
+        if not any(program[-1] for program in made):
+            return
+        for program, (read, written) in zip(made, touched, strict=True):
+            program.append([])
+            read.clear()
+            written.clear()
+
+    def add(shares):
+        if any(_clash(share, touched[j]) for i, share in shares for j in range(count) if i != j):
+            barrier()
+        for i, share in shares:
+            made[i][-1].append(share.run)
+            touched[i][0].extend(share.reads)
+            touched[i][1].extend(share.writes)
+
+    for call in calls:
+        if call.before:
+            barrier()
+            made[0][-1].append(call.before)
+            barrier()
+            add([(i * count // len(call.parts), _share(part)) for i, part in enumerate(call.parts)])
+        elif not call.skipped:
+            add([(i, _share(part)) for i, part in enumerate(split(call, count)) if _rows_of(part)])
+    return made
+
+
+def _rows_of(call):
+    """Whether a share has any rows."""
+    return all(a.size for a in call.arrays)
+
+
+def _clash(share, touched):
+    """Whether a share meets what another process has read and written: one of the two must not be a reader."""
+    read, written = touched
+    return _overlap(share.writes, read) or _overlap(share.writes, written) or _overlap(share.reads, written)
+
+
+def _overlap(some, others):
+    return any(a < end and first < b for a, b in some for first, end in others)
+
+
+# ------------------------------------------------------------------------------------------------------- shared memory
+
+
+class Shared:
+    """Copies of arrays in memory that forked processes share. Views of one array stay views of one copy."""
+
+    def __init__(self, arrays: Iterable[Array]) -> None:
+        self._owners, size = {}, 0
+        for owner in map(_owner, arrays):
+            if id(owner) not in self._owners:
+                self._owners[id(owner)] = owner, size
+                size += -(-owner.nbytes // LINE) * LINE
+        self._memory = mmap.mmap(-1, max(size, PAGE))
+        self.push(owner for owner, _ in self._owners.values())
+
+    def __contains__(self, a: Any) -> bool:
+        return isinstance(a, np.ndarray) and id(_owner(a)) in self._owners
+
+    def copy(self, a: Array) -> Array:
+        """The same view of the copy; an array of which there is no copy is returned as it is."""
+        if a not in self:
+            return a
+        owner, start = self._owners[id(_owner(a))]
+        start += a.__array_interface__["data"][0] - owner.__array_interface__["data"][0]
+        return np.ndarray(a.shape, a.dtype, self._memory, start, a.strides)
+
+    def push(self, arrays: Iterable[Array]) -> None:
+        """Write what the arrays hold to the copies."""
+        for a in arrays:
+            np.copyto(self.copy(a), a)
+
+    def pull(self, arrays: Iterable[Array] | None = None) -> None:
+        """Write what the copies hold to the arrays; default: to all there are."""
+        for a in [owner for owner, _ in self._owners.values()] if arrays is None else arrays:
+            np.copyto(a, self.copy(a))
+
+    def moved(self, call: Call) -> Call:
+        """A call on the copies. Scratch and scalars stay a process's own, but for scalars that change."""
+        scalars = [a for part in call.parts for a in part.arguments.values() if np.ndim(a) == 0 and a in self]
+
+        def before():
+            call.before()
+            self.push(scalars)
+
+        arguments = {
+            name: self.copy(a) if isinstance(a, np.ndarray) and name not in SCRATCH else a
+            for name, a in call.arguments.items()
+        }
+        parts = [self.moved(part) for part in call.parts if part is not call]
+        run = None if call.skipped or not parts else call.run
+        return Call(
+            call.kernel, arguments, rows=call.rows, skipped=call.skipped, run=run, parts=parts,
+            before=call.before and before,
+        )  # fmt: skip
+
+
+def _owner(a):
+    """The array whose memory a view looks at."""
+    while isinstance(a.base, np.ndarray):
+        a = a.base
+    return a
+
+
+def _buffers(call):
+    """The arrays of a call, and of its parts, that are more than scratch; with those scalars that change."""
+    for part in call.parts:
+        for name, a in part.arguments.items():
+            if isinstance(a, np.ndarray) and name not in SCRATCH and (a.ndim or call.before):
+                yield a
+
+
+# ------------------------------------------------------------------------------------------------------------ the crew
+
+
+class Crew:
+    """Processes that run lists of calls together; a context manager, with the processes there inside.
+
+    lists      of calls, as a step has them.
+    processes  how many, this one among them.
+    more       arrays that somebody reads or writes besides.
+
+    The calls run on copies of all arrays, `shared.copy(a)`; `shared` moves numbers between the two.
+    """
+
+    def __init__(self, lists: Sequence[Sequence[Call]], processes: int, more: Iterable[Array] = ()) -> None:
+        calls = [call for calls in lists for call in calls if not call.skipped]
+        self.shared = Shared([*(a for call in calls for a in _buffers(call)), *more])
+        moved = [[self.shared.moved(call) for call in calls if not call.skipped] for calls in lists]
+        self._programs = [programs(calls, processes) for calls in moved]
+        self._count = memoryview(mmap.mmap(-1, PAGE)).cast("q")  # barriers that each has come to; then what to run
+        self._processes, self._children, self._arrived = processes, [], 0
+        self._fence = threading.Lock()
+        self._me, self._parent = 0, os.getpid()
+
+    def __enter__(self) -> Crew:
+        for i in range(1, self._processes):
+            with warnings.catch_warnings():  # Python warns of locks that other threads hold; a child takes none
+                warnings.simplefilter("ignore")
+                child = os.fork()
+            if child == 0:
+                self._me = i
+                self._serve()
+            self._children.append(child)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for child in self._children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(child, 0)
+        self._children = []
+
+    def run(self, which: int) -> None:
+        """Run the list of that number, all processes together."""
+        self._count[self._processes] = which
+        self._wait()
+        self._play(which)
+
+    def _play(self, which):
+        """This process's share of a list; a barrier after each of its pieces, and so one at the end."""
+        for piece in self._programs[which][self._me]:
+            for run in piece:
+                run()
+            self._wait()
+
+    def _serve(self):
+        """The life of a child: it waits for lists to run. Signals are the parent's business."""
+        status = 1
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+            gc.disable()
+            while True:
+                self._wait()
+                self._play(self._count[self._processes])
+        finally:
+            os._exit(status)
+
+    def _wait(self):
+        """The barrier. Between two that have met, nobody is ahead by more than one."""
+        with self._fence:  # so that a processor that writes out of order has written all before it counts
+            self._arrived += 1
+            self._count[self._me] = self._arrived
+        for i in range(self._processes):
+            looks, nap = 0, NAP
+            while self._count[i] < self._arrived:
+                looks += 1
+                if looks > SPINS:
+                    time.sleep(nap)
+                    nap = min(nap * 1.05, LONGEST_NAP)
+                    if looks % NAPS == 0:
+                        self._check()
+        with self._fence:
+            pass
+
+    def _check(self):
+        """See whether those that are waited for are still there."""
+        if self._me:
+            if os.getppid() != self._parent:
+                os._exit(1)
+            return
+        for child in self._children:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                self._children.remove(child)
+                how = f"killed by signal {-code}" if (code := os.waitstatus_to_exitcode(status)) < 0 else "failed"
+                raise CrewError(f"a process that shared in the training was lost: {how}")
