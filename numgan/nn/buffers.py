@@ -40,7 +40,8 @@ BLOCK = 65_536  # values: 256 KB in float32, of which a core's L2 cache holds se
 
 def samples_first(columns: Array, replicas: Shape) -> Array:
     """The public face of an array of columns: the memory of (*replicas, *shape, N) seen as (*replicas, N, *shape)."""
-    return np.moveaxis(columns, -1, len(replicas))
+    lead = len(replicas)
+    return columns.transpose(*range(lead), -1, *range(lead, columns.ndim - 1))  # np.moveaxis takes five times as long
 
 
 def without_ones(a1: Array | None, replicas: Shape, shape: Shape) -> Any:
