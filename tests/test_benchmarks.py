@@ -3,16 +3,19 @@
 import contextlib
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
 
 from benchmarks import BenchmarkError, bits, kernels, loop, peers, penalty
+from benchmarks.__main__ import main
 from benchmarks.workers import channels_last, serve
 from numgan.study import recipes
 from numgan.study.profiling import Work
@@ -425,16 +428,33 @@ def test_compare_shows_only_what_changed_by_more_than_the_spread(run, tmp_path):
         (["bits", "tests"], f"{ROOT / 'tests'} is no checkout of numgan"),
         (["bits"], "required: OLD"),
         (["versus", "tests", "--rounds", "1"], f"{ROOT / 'tests'} is no checkout of numgan"),
-        (["versus", ".", "nowhere", "--rounds", "1"], "nowhere is no checkout of numgan"),
         (["versus"], "required: OLD"),
         (["arms", "ring", "--seeds", "0"], "expected a positive integer, got '0'"),
         (["arms", "rings"], "invalid choice: 'rings'"),
-        (["race"], "invalid choice: 'race'"),
         ([], "required: COMMAND"),
     ],
 )
-def test_bad_input_gets_one_sentence_and_status_2(words, said):
+def test_bad_input_gets_one_sentence_and_status_2(words, said, monkeypatch, capsys):
+    """In this process."""
+    monkeypatch.chdir(ROOT)
+    with mock.patch.dict(os.environ):  # the number of threads goes there
+        try:
+            status = main(words)
+        except SystemExit as stop:
+            status = stop.code
+    error = capsys.readouterr().err
+    assert status == 2
+    assert said in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["race"], "invalid choice: 'race'"),
+        (["versus", ".", "nowhere", "--rounds", "1"], "nowhere is no checkout of numgan"),  # the first has its worker
+    ],
+)
+def test_a_refusal_is_the_same_as_a_process(words, said):
     process = benchmarks(*words)
-    assert process.returncode == 2
+    assert (process.returncode, process.stdout) == (2, "")
     assert said in process.stderr and process.stderr.count("\n") == 1
-    assert "Traceback" not in process.stderr

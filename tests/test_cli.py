@@ -575,6 +575,7 @@ def test_a_wasserstein_run_leaves_a_good_run_directory(call, tmp_path):
     assert call("evaluate", "run", "-n", 200)[0] == 0
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_the_sum_of_the_discriminator_s_losses_is_a_setting_that_is_kept(call, tmp_path):
     """mnist-epochs has it from the start; its own run is looked at above, here it is taken back."""
     for which, asked in (("sum", []), ("mean", ["--set", "discriminator_loss=mean"])):
@@ -616,6 +617,7 @@ def test_training_ends_at_the_equilibrium_or_says_that_it_was_not_reached(tmp_pa
     assert history_of(tmp_path / "run")[0][-1] == end and f"of {end:,} steps" in done.stdout
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_run_that_ends_early_is_the_run_of_so_many_steps(call):
     """Any answers of a young discriminator are within 0.49 of ½, so the fifth look is the last."""
     status, out, _ = call("train", "sine", "--until-equilibrium", "0.49", "--set", "snapshot_every=100", "--out", "run")
@@ -795,6 +797,7 @@ NAMES = "steps, batch_size, snapshot_every, learning_rate"
     (["mnist", "--set", "label_smoothing=0.5"], ["label_smoothing=0.5", "0.5"]),
     (["mnist", "--set", "hidden=128,,512"], ["hidden=128,,512", "128,256,512"]),
     (["mnist", "--set", "hidden=0"], ["hidden=0", "positive integers"]),
+    (["sine", "--set", f"hidden={'9' * 23}"], [f"hidden={'9' * 23} is not possible"]),
     (["sine", "--set", "hidden=25,25"], ["hidden=25,25", "a positive integer"]),
     (["sine", "--set", "output=tanh"], ["output=tanh", "linear, sigmoid"]),
     (["sine", "--set", "initializer=he"], ["initializer=he", "he_uniform", "glorot_normal"]),
@@ -813,6 +816,7 @@ def test_wrong_settings_are_refused_and_leave_nothing(call, arguments, phrases):
     (["train", "mnist", "--dtype", "float16"], "float64"),
     (["train", "mnist", "--seed", "-1"], "--seed: expected a whole number from 0 up, below 2⁶⁴, got '-1'"),
     (["train", "mnist", "--seed", "abc"], "--seed"),
+    (["train", "sine", "--seed", "\u0663"], "--seed: expected a whole number"),
     (["train", "mnist", "--speed", "9"], "--speed"),
     (["train", "sine", "--until-equilibrium", "0"], "expected a number between 0 and 0.5, got '0'"),
     (["train", "sine", "--until-equilibrium", "0.5"], "expected a number between 0 and 0.5, got '0.5'"),
@@ -828,6 +832,12 @@ def test_wrong_arguments_are_refused_with_the_usage(call, arguments, phrase):
     assert (status, out) == (2, "")
     assert err.startswith("usage: numgan") and phrase in err.splitlines()[-1]
     assert os.listdir() == []
+
+
+def test_a_file_where_the_run_directory_should_be_is_refused_and_left_alone(call, tmp_path):
+    (tmp_path / "f").touch()
+    assert_refused(call("train", "sine", "--steps", "5", "--out", "f"), "f exists and is not a directory")
+    assert os.listdir() == ["f"] and (tmp_path / "f").is_file()
 
 
 def test_a_refusal_is_the_same_as_a_process(tmp_path):

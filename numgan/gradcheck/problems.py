@@ -195,8 +195,8 @@ def along(problem: Problem, rng: Rng) -> Problem:
 
         def run():
             for name, view in views.items():
-                for r in range(replicas):
-                    np.add(problem.base[name], t[r] * line[name], out=view[r])
+                np.multiply(t.reshape(-1, *[1] * line[name].ndim), line[name], out=view)
+                view += problem.base[name]
             return inner()
 
         return {"t": t}, run

@@ -161,6 +161,7 @@ def test_a_run_is_gone_on_with(ask, trained, tmp_path):
     assert (tmp_path / "run" / "history.csv").read_bytes() == (trained / "digits" / "history.csv").read_bytes()
 
 
+@pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize(
     "arguments", [DIGITS, pytest.param(PICTURES, marks=pytest.mark.slow)], ids=["digits", "pictures"]
 )

@@ -131,6 +131,7 @@ def run(directory, name, **settings):
 SMALL = {"hidden": "16,24", "batch_size": 32, "steps": 500}
 
 
+@pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize(("name", "settings", "beginnings"), [
     ("sine", {"learning_rate": 10, "steps": 1_000}, ["the generator has no gradient", "the samples have left"]),
     ("sine", {"learning_rate": 1_000, "steps": 1_000, "objective": "wasserstein"}, ["the samples have left the data"]),
@@ -143,6 +144,7 @@ def test_a_lost_run_says_how(name, settings, beginnings, tmp_path):
         assert any(text.startswith(beginning) for text in lost.ends), lost.ends
 
 
+@pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize(("name", "settings"), [
     ("sine", {"steps": 2_000}), ("sine-discriminator", {}),
     pytest.param("sine-discriminator", {"steps": 3_000}, marks=pytest.mark.slow),
@@ -154,12 +156,14 @@ def test_a_healthy_frozen_or_short_run_says_nothing(name, settings, tmp_path):
     assert run(tmp_path / "run", name, **settings).ends == []
 
 
+@pytest.mark.usefixtures("unrendered")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["mnist", "mnist-epochs", "sine", "sine-discriminator", "ring"])  # pictures: minutes
 def test_the_recipes_as_they_are_say_nothing(name, tmp_path):
     assert run(tmp_path / "run", name).ends == []
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_the_closing_summary_names_the_end_and_the_exit_status_is_0(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["train", "sine", "--steps", "1000", "--set", "learning_rate=10", "--out", "run"]) == 0

@@ -535,6 +535,7 @@ def test_a_generator_of_one_point_is_seen(call):
     assert call("evaluate", "one-point", "-n", 500)[1].endswith(f"\ncollapsed: {result['collapsed']}\n")
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_run_is_compared_with_the_data_that_it_was_trained_on(call, runs, tmp_path):
     """Files of one's own, without labels: every fifth image is held out, unless there is a test set."""
     (tmp_path / "train-images-idx3-ubyte").write_bytes(idx_images(TRAINING.images[::20]))

@@ -215,6 +215,7 @@ def test_one_layer_is_told_alone_with_all_that_it_reads():
     assert "join_1.one_hot_1" in inside or "join_1" in inside
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_run_is_told_from_the_weights_that_it_kept(tmp_path, call):
     call("train", "sine", "--steps", "3", "--batch-size", "8", "--out", "run", "--quiet")
     before = (tmp_path / "run" / "model.npz").read_bytes()

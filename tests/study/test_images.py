@@ -86,6 +86,7 @@ def test_a_picture_that_cannot_be_halved_so_often_is_refused():
 # ------------------------------------------------------------------------------------------------- one's own pictures
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_grey_pictures_make_a_grey_gan(call, tmp_path):
     data = png_files(tmp_path / "png", channels=1)
     assert call("train", "pictures", *SMALL, "--data", data, "--set", "size=8", "--out", "run", "--quiet")[0] == 0
@@ -121,6 +122,7 @@ def test_a_broken_picture_is_named(call, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_a_run_whose_pictures_are_gone_still_samples_and_says_what_evaluation_lacks(call, tmp_path):
     data = png_files(tmp_path / "png")
     assert call("train", "pictures", *SMALL, "--data", data, "--set", "size=8", "--out", "run", "--quiet")[0] == 0

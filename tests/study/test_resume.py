@@ -182,6 +182,7 @@ def test_pictures_that_failed_are_made_by_resuming(call, tmp_path, monkeypatch):
     assert_same(tmp_path / "through", tmp_path / "run")
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_what_a_killed_run_left_half_written_goes(call, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".numgan-1234.npz").write_bytes(b"half")
@@ -191,6 +192,7 @@ def test_what_a_killed_run_left_half_written_goes(call, tmp_path):
     assert {path.name for path in (tmp_path / "run").iterdir()} == FILES
 
 
+@pytest.mark.usefixtures("unrendered")
 def test_checkpoints_are_told_of(call):
     out = call("train", "sine", "--steps", 50, "--checkpoint-every", 20, "--out", "run")[1]
     assert re.findall(r"^ +(\d+)   checkpoint$", out, re.MULTILINE) == ["20", "40", "50"]
@@ -225,6 +227,7 @@ def test_what_cannot_be_resumed_is_refused_and_left_as_it_is(arguments, phrase, 
     assert contents(tmp_path / "run") == before and os.listdir() == ["run"]
 
 
+@pytest.mark.usefixtures("unrendered")
 @pytest.mark.skipif(sys.platform == "win32", reason="no locks on directories")
 def test_a_run_in_use_is_left_alone(call, tmp_path):
     call("train", "sine", "--steps", 20, "--out", "run", "--quiet")

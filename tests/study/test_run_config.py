@@ -62,6 +62,7 @@ def test_what_is_read_is_what_was_run(read):
 FAMILIES = ("mnist", "emoji", "sine", "translate", "captions")  # the others of a family have the same settings
 
 
+@pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize(
     "recipe", [name if name in FAMILIES else pytest.param(name, marks=pytest.mark.slow) for name in recipes.RECIPES]
 )

@@ -55,10 +55,12 @@ def spoiled(kernel: Callable[..., Any]) -> Callable[..., Any]:
     kernel asks for beyond those that the fault is about goes with them, whatever it is.
     """
 
+    signature = inspect.signature(kernel)
+
     def decorate(fault):
         @functools.wraps(kernel)
         def faulty(*values, **named):
-            return fault(kernel, inspect.signature(kernel).bind(*values, **named).arguments)
+            return fault(kernel, signature.bind(*values, **named).arguments)
 
         return faulty
 
