@@ -156,16 +156,18 @@ def _split_product(call, count):
     share of the rows reads all of the second (a convolution's patches: a fifth of a DCGAN's step).
     """
     (a, first), (b, second), (out, result) = list(call.arguments.items())[:3]
-    by_columns = second.size >= MUCH * first.size
+    inner = first.shape[-1]
+    by_columns = inner > 1 and second.size >= MUCH * first.size
     length = result.shape[-1] if by_columns else len(result)
     parts = _parts(0, length, length, count)
     shares = [
-        {b: second[:, part], out: result[:, part]} if by_columns else {a: first[part], out: result[part]}
+        {b: second[:, part], out: result[:, part], "product": np.matmul}  # `dot` writes to whole rows alone
+        if by_columns
+        else {a: first[part], out: result[part]}
         for part in parts
         if part.stop > part.start
     ]
     calls = [Call(call.kernel, call.arguments | share) for share in shares]
-    inner = first.shape[-1]
     if inner > 1 and min(call.flop for call in calls) <= 2 * LEAST:
         return [call]
     return calls

@@ -1,0 +1,470 @@
+"""Crew: what kernels write, how calls are split, where the processes have to wait for one another."""
+
+import contextlib
+import inspect
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
+
+from numgan import (
+    GAN,
+    R1R2,
+    SGD,
+    Adam,
+    BatchNorm,
+    Conv2D,
+    Conv2DTranspose,
+    Dense,
+    Dropout,
+    Embedding,
+    Error,
+    Flatten,
+    Join,
+    Label,
+    Layer,
+    LeakyReLU,
+    ReLU,
+    Reshape,
+    Sequential,
+    SiLU,
+    Skip,
+    SpectralNorm,
+    Tanh,
+    UpSampling2D,
+    Wasserstein,
+    WassersteinPenalty,
+)
+from numgan.gan import objectives
+from numgan.gan.steps import DiscriminatorStep
+from numgan.kernels import dense
+from numgan.nn import buffers, crew, optimizers
+from numgan.nn.calls import Call, in_order
+from numgan.nn.crew import BY_ROWS, SCRATCH, Crew, programs, split
+from numgan.nn.network import copy_layer
+from numgan.nn.plan import Plan
+from numgan.nn.registry import LAYERS
+from numgan.nn.second_order import SecondOrder
+from tests.helpers import DTYPES, GAMES, examples, game_name, make_gan, rng, rules
+
+COUNTS = (2, 3, 4, 5)
+layers_by_name = pytest.mark.parametrize(
+    "which", range(len(examples())), ids=[f"{layer!r} on {shape}"[:60] for layer, shape in examples()]
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_blas_thread():
+    """What the numbers of a crew are equal to."""
+    with threadpool_limits(1, user_api="blas"):
+        yield
+
+
+# ------------------------------------------------------------------------------------------------------- calls to try
+
+
+def arrays_of(call):
+    return {name: a for name, a in call.arguments.items() if isinstance(a, np.ndarray)}
+
+
+def apart(call, poison=None):
+    """The same call on copies, one for each argument, and with `poison` in its scratch."""
+    own = {name: np.copy(a, order="K") for name, a in arrays_of(call).items()}
+    for name in SCRATCH if poison is not None else ():
+        if name in own:
+            own[name][...] = poison
+    return Call(call.kernel, call.arguments | own, rows=call.rows)
+
+
+def parts_of(calls):
+    return [part for call in calls if not call.skipped for part in call.parts]
+
+
+def calls_of_layer(layer, shape, batch=7, dtype="float64"):
+    """Everything that a layer binds, each call when its turn has come: both modes, both ways, and the passes of a
+    penalty where it has them.
+    """
+    network = Sequential([layer], shape, rng(), dtype)
+    network.state += rng(1).integers(1, 9, network.state.shape)
+    for training in (True, False):
+        plan = Plan(network, batch, training=training, backward=True, input_gradient=True)
+        plan.x[...] = rng(2).normal(size=plan.x.shape)
+        plan.dy[...] = rng(2).normal(size=plan.dy.shape)
+        yield from in_turn([*plan.forward, *plan.backward, *network.after_update()])
+    with contextlib.suppress(Error):  # it may have no tangent
+        layer.check_tangent()
+        below = Dense(shape[0]) if len(shape) == 1 else Conv2D(shape[0], 1)
+        second = SecondOrder(Sequential([below, copy_layer(layer)], shape, rng(), dtype), batch)
+        second.points[...] = rng(3).normal(size=second.points.shape)
+        yield from in_turn(second.first)
+        second.direction[...] = rng(4).normal(size=second.points.shape)
+        yield from in_turn(second.second)
+
+
+def in_turn(calls):
+    with np.errstate(all="ignore"):
+        for call in calls:
+            if call.skipped:
+                continue
+            if call.before:
+                call.before()
+            for part in call.parts:
+                yield part
+                part.run()
+
+
+def steps_of(gan, batch=6):
+    """The calls of a GAN's steps, each when its turn has come."""
+    d, g = gan.discriminator_step(gan.rows_per_step(batch)), gan.generator_step(batch)
+    for step in (d, g):
+        step.fill(*inputs(gan, step, 0))
+        yield from in_turn(step.calls)
+
+
+def inputs(gan, step, seed):
+    """What a step's `fill` takes."""
+    draw = rng(seed)
+    noise = draw.normal(size=step.noise.shape)
+    real = None if step.real is None else draw.normal(size=step.real.shape)
+    batch = noise.shape[0]
+    named = {"label": draw.integers(0, 3, (batch, 1)) for _ in gan.conditions}
+    if isinstance(step, DiscriminatorStep):
+        mix = None if step.mix is None else draw.uniform(size=step.mix.shape)
+        return real, noise, mix, named
+    return noise, real, named
+
+
+def all_calls():
+    for layer, shape in examples():
+        yield from calls_of_layer(layer, shape)
+    for game in GAMES:
+        yield from steps_of(make_gan(game))
+    for name in ("images", "labels", "penalty", "curved penalty", "spectral norm"):
+        yield from steps_of(BUILDS[name]())
+
+
+# ------------------------------------------------------------------------------------------------------- GANs to play
+
+
+def rows_gan(objective="non-saturating", dtype="float32", width=128, between=(), **options):
+    """Rows of 40 numbers; products that are large enough to be split."""
+    closing = objectives.get(objective).closing()
+    g = [Dense(width), LeakyReLU(0.2), BatchNorm(0.8), Dense(width), Tanh(), Dense(40), Tanh()]
+    d = [Dense(width), LeakyReLU(0.2), *(layer() for layer in between), Dense(width), Tanh(), Dense(1), *closing]
+    return GAN(
+        Sequential(g, 20, rng(1), dtype, name="generator"), Sequential(d, 40, rng(2), dtype, name="discriminator"),
+        Adam(0.01), SGD(0.01, 0.5), objective, **options,
+    )  # fmt: skip
+
+
+def images_gan():
+    """A U-Net that makes pictures, and a convolutional discriminator with batch norm."""
+    down, up = Conv2D(8, 4, 2, "same"), Conv2DTranspose(6, 4, 2, "same")
+    g = [Dense(2 * 64), Reshape((2, 8, 8)), Skip([down, BatchNorm(0.5), ReLU(), up, Tanh()]), UpSampling2D(2)]
+    g += [Conv2D(3, 3, padding="same"), Tanh()]
+    d = [Conv2D(8, 4, 2, "same"), LeakyReLU(0.2), Conv2D(12, 3, 2), BatchNorm(0.8), SiLU(), Flatten(), Dense(1)]
+    g, d = Sequential(g, 5, rng(1)), Sequential(d, (3, 16, 16), rng(2))
+    return GAN(g, d, Adam(0.01), Adam(0.01), "hinge", average=0.9)
+
+
+def labels_gan():
+    g = [Join("label", 1, [Embedding(3, 4), Flatten()]), Dense(30), ReLU(), Dense(9), Tanh()]
+    d = [Join("label", 1, [Embedding(3, 4), Flatten()]), Dense(30), LeakyReLU(0.2), Dropout(0.3), Dense(1)]
+    g, d = Sequential(g, 5, rng(1)), Sequential(d, 9, rng(2))
+    return GAN(g, d, Adam(0.01), SGD(0.01), "least-squares", conditions={"label": Label(3)}, l1_weight=2.0,
+               matching_aware=True)  # fmt: skip
+
+
+BUILDS = {
+    "dense": rows_gan,
+    "separate": lambda: rows_gan(schedule="separate"),
+    "average": lambda: rows_gan(average=0.9),
+    "dropout": lambda: rows_gan(between=[lambda: Dropout(0.3), BatchNorm]),
+    "spectral norm": lambda: rows_gan(between=[lambda: SpectralNorm(Dense(30))], objective="hinge"),
+    "penalty": lambda: rows_gan(
+        objective=Wasserstein(clip=0), penalty=WassersteinPenalty(5.0), schedule="separate"
+    ),
+    "curved penalty": lambda: rows_gan(objective="relativistic", penalty=R1R2(0.5, every=2)),
+    "clipping": lambda: rows_gan(objective=Wasserstein(clip=0.1), dtype="float64"),
+    "images": images_gan,
+    "labels": labels_gan,
+}
+
+
+def batch_of(name):
+    return 16 if name in ("images", "labels") else 128
+
+
+every_build = pytest.mark.parametrize("name", BUILDS)
+
+
+# --------------------------------------------------------------------------------------------- what kernels write
+
+
+def test_every_kernel_writes_just_what_is_declared_and_its_scratch_means_nothing():
+    seen = set()
+    for call in all_calls():
+        how = BY_ROWS.get(call.kernel)
+        if how is None:
+            continue
+        seen.add(call.kernel)
+        found = []
+        for poison in (0, 1):
+            ours = apart(call, poison)
+            before = {name: a.tobytes() for name, a in arrays_of(ours).items()}
+            ours.run()
+            after = {name: a.tobytes() for name, a in arrays_of(ours).items()}
+            changed = {name for name in after if after[name] != before[name]}
+            assert changed <= {*how.written, *SCRATCH}, (call.name, changed)
+            found.append({name: a for name, a in after.items() if name not in SCRATCH})
+        assert found[0] == found[1], call.name
+    assert seen == set(BY_ROWS)
+
+
+@pytest.mark.parametrize("kernel", BY_ROWS, ids=lambda kernel: kernel.__name__)
+def test_the_table_names_arguments_that_the_kernels_have(kernel):
+    how = BY_ROWS[kernel]
+    names = inspect.signature(kernel).parameters
+    assert {*how.written, *how.whole} <= names.keys()
+    assert not {*how.written} & {*how.whole, *SCRATCH}
+
+
+def look(x):
+    """A kernel that nobody knows."""
+
+
+def test_a_kernel_that_is_not_known_may_write_everything():
+    x, y = np.zeros((64, 3)), np.zeros((64, 3))
+    reading = Call(np.copyto, {"dst": y, "src": x})
+    assert [len(program) for program in programs([reading, reading], 2)] == [1, 1]
+    made = programs([reading, Call(look, {"x": x}), reading], 2)
+    assert [[len(piece) for piece in program] for program in made] == [[1, 1, 1], [1, 0, 1]]
+
+
+# ------------------------------------------------------------------------------------------------------- splitting
+
+
+def assert_shares_give_what_the_call_gives(call, count):
+    """To the bit; how many shares there were."""
+    whole, shared = apart(call, 0), apart(call, 1)
+    shares = split(shared, count)
+    whole.run()
+    for share in reversed(shares):
+        if all(a.size for a in share.arrays):
+            share.run()
+    for name, a in arrays_of(whole).items():
+        if name not in SCRATCH:
+            assert a.tobytes() == shared.arguments[name].tobytes(), (call.name, name, call.shapes)
+    return len(shares)
+
+
+@pytest.mark.parametrize("batch", [2, 33])
+@layers_by_name
+def test_the_shares_of_every_layer_s_calls_give_what_the_calls_give(which, batch, monkeypatch):
+    monkeypatch.setattr(buffers, "BLOCK", 40)  # so that some go by blocks of features
+    layer, shape = examples()[which]
+    for call in calls_of_layer(layer, shape, batch, "float32"):
+        for count in COUNTS:
+            assert_shares_give_what_the_call_gives(call, count)
+
+
+@every_build
+def test_the_shares_of_every_game_s_calls_give_what_the_calls_give(name):
+    found = {count: 0 for count in COUNTS}
+    for call in steps_of(BUILDS[name](), batch_of(name)):
+        for count in COUNTS:
+            found[count] += assert_shares_give_what_the_call_gives(call, count) > 1
+    assert min(found.values()) > 5
+
+
+WIDTHS = st.integers(1, 70)
+FEATUREWISE = [name for name, kind in LAYERS.items() if kind.featurewise]
+
+
+@settings(max_examples=60, derandomize=True)
+@given(st.sampled_from(FEATUREWISE), WIDTHS, st.integers(1, 40), st.sampled_from(DTYPES), st.integers(20, 400))
+def test_features_are_split_wherever_the_cuts_fall(name, features, batch, dtype, block):
+    before, buffers.BLOCK = buffers.BLOCK, block
+    try:
+        layer, _ = LAYERS[name].examples()[0]
+        for call in calls_of_layer(layer, (features,), batch, dtype):
+            for count in COUNTS:
+                assert_shares_give_what_the_call_gives(call, count)
+    finally:
+        buffers.BLOCK = before
+
+
+@settings(max_examples=15, derandomize=True)
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 3), st.integers(1, 2), st.integers(1, 9), st.booleans())
+def test_convolutions_are_split_wherever_the_cuts_fall(channels, filters, kernel, stride, batch, transposed):
+    kind = Conv2DTranspose if transposed else Conv2D
+    for call in calls_of_layer(kind(filters, kernel, stride, "same"), (channels, 5, 4), batch, "float32"):
+        for count in COUNTS:
+            assert_shares_give_what_the_call_gives(call, count)
+
+
+def product(kernel, m, k, n, dtype):
+    """The three products of a dense layer, with their operands as they lie in memory."""
+    draw = rng(m + k + n)
+    a, b = (draw.normal(size=shape).astype(dtype) for shape in ((m, k), (k, n)))
+    named = {
+        dense.dense_forward: ("weight", a, "x1", b, "out"),
+        dense.dense_backward_weight: ("dy", a, "x1T", np.copy(b.T, order="C").T, "out"),
+        dense.dense_backward_input: ("weightT", np.copy(a.T, order="C").T, "dy", b, "out1"),
+    }[kernel]
+    first, a, second, b, out = named
+    result = np.full((m, n), 7, dtype)
+    return Call(kernel, {first: a, second: b, out: result, "product": dense.fastest_product(a, b)})
+
+
+SIDES = st.one_of(st.integers(1, 40), st.integers(100, 500), st.sampled_from([8, 64, 128, 256, 784, 785]))
+PRODUCTS = (dense.dense_forward, dense.dense_backward_weight, dense.dense_backward_input)
+
+
+@settings(max_examples=60, derandomize=True)
+@given(st.sampled_from(PRODUCTS), SIDES, SIDES, SIDES, st.sampled_from(DTYPES), st.sampled_from(COUNTS))
+def test_products_are_split_wherever_the_cuts_fall(kernel, m, k, n, dtype, count):
+    call = product(kernel, m, k, n, dtype)
+    shares = assert_shares_give_what_the_call_gives(call, count)
+    if m * k * n < count * crew.LEAST and k > 1:
+        assert shares == 1
+
+
+def test_a_product_goes_by_rows_and_by_columns_where_the_second_operand_is_much_the_larger():
+    tall = split(product(dense.dense_forward, 256, 128, 256, "float32"), 2)
+    assert [(len(share.arguments["weight"]), share.arguments["x1"].shape[1]) for share in tall] == [(128, 256)] * 2
+    wide = split(product(dense.dense_forward, 32, 128, 4000, "float32"), 2)
+    assert [(len(share.arguments["weight"]), share.arguments["x1"].shape[1]) for share in wide] == [(32, 2000)] * 2
+
+
+@pytest.mark.parametrize(("m", "k", "n", "by_columns"), [(16, 1000, 256, True), (8, 1, 900, False)])
+def test_a_product_whose_operands_dot_would_take_is_split_too(m, k, n, by_columns):
+    """`dot` does not write to a part of each row."""
+    call = product(dense.dense_forward, m, k, n, "float32")
+    assert call.arguments["product"] is np.dot
+    shares = split(call, 2)
+    assert assert_shares_give_what_the_call_gives(call, 2) == len(shares) == 1 + by_columns
+    assert by_columns == (shares[0].arguments["x1"].shape[1] < n)
+
+
+def test_what_is_too_small_or_not_known_is_not_split():
+    small = product(dense.dense_forward, 64, 64, 64, "float32")
+    assert split(small, 2) == [small]
+    unknown = Call(look, {"x": np.zeros((64, 64))})
+    assert split(unknown, 2) == [unknown]
+
+
+def test_a_call_that_is_not_split_is_made_though_one_of_its_arrays_is_empty():
+    seen = []
+    made = programs([Call(lambda x, nothing: seen.append(1), {"x": np.ones(3), "nothing": np.ones(0)})], 2)
+    play(made, rng())
+    assert seen == [1]
+
+
+# --------------------------------------------------------------------------------------------------- where they wait
+
+
+def play(made, draw, mode="calls"):
+    """Run the programs in this process alone, piece by piece. Within a piece the processes go in a random order: one
+    after the other, or one call of one of them, then one of another.
+    """
+    for pieces in zip(*made, strict=True):
+        left = [list(piece) for piece in pieces]
+        while any(left):
+            one = left[draw.choice([i for i, piece in enumerate(left) if piece])]
+            for _ in range(len(one) if mode == "processes" else 1):
+                one.pop(0)()
+
+
+def memory(calls):
+    """All that a list of calls reads and writes, but for scratch, as bytes."""
+    return [
+        a.tobytes() for part in parts_of(calls) for name, a in arrays_of(part).items() if name not in SCRATCH
+    ]
+
+
+class Twins:
+    """Two equal GANs, of which one goes through its steps call by call, and the other by programs."""
+
+    def __init__(self, name, count):
+        batch = batch_of(name)
+        self.gans = [BUILDS[name]() for _ in range(2)]
+        self.pairs = [
+            [gan.discriminator_step(gan.rows_per_step(batch)) for gan in self.gans],
+            [gan.generator_step(batch) for gan in self.gans],
+        ]
+        self.made = [[programs(calls, count) for calls in ours.lists] for _, ours in self.pairs]
+
+    def step(self, seed, draw, mode, made=None):
+        """Make a step of each side both ways; whether all numbers are equal to the bit."""
+        equal = True
+        with np.errstate(all="ignore"):
+            for (theirs, ours), lists in zip(self.pairs, made or self.made, strict=True):
+                for step, gan in zip((theirs, ours), self.gans, strict=True):
+                    step.fill(*inputs(gan, step, seed))
+                which = int(len(lists) > 1 and not theirs.penalty_due)
+                for call in theirs.lists[which]:
+                    if not call.skipped:
+                        call.run()
+                play(lists[which], draw, mode)
+                equal &= memory(theirs.lists[which]) == memory(ours.lists[which])
+        return equal
+
+
+class Order:
+    """Draws the first or the last of what there is, in place of a random one."""
+
+    def __init__(self, place):
+        self.place = place
+
+    def choice(self, processes):
+        return processes[self.place]
+
+
+ORDERS = (Order(-1), Order(0))
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@every_build
+def test_between_two_barriers_the_processes_go_in_any_order(name, count, monkeypatch):
+    monkeypatch.setattr(optimizers, "CHUNK", 3000)
+    twins, draw = Twins(name, count), rng(count)
+    plays = [(order, "processes") for order in ORDERS] + [(draw, "processes"), (draw, "calls")]
+    assert all(twins.step(seed, *how) for seed, how in enumerate(plays))
+
+
+@every_build
+def test_without_barriers_the_numbers_are_others(name, monkeypatch):
+    monkeypatch.setattr(optimizers, "CHUNK", 3000)
+    monkeypatch.setattr(crew, "_clash", lambda share, touched: False)
+    twins = Twins(name, 2)
+    assert not all(twins.step(seed, order, "processes") for seed, order in enumerate(ORDERS))
+
+
+def without(made, which):
+    """The programs with one barrier taken out."""
+    return [[*program[:which], program[which] + program[which + 1], *program[which + 2 :]] for program in made]
+
+
+def unnoticed(name, side):
+    """Which barriers of a step can be taken out without changing a number."""
+    twins, found = Twins(name, 2), []
+    for which in range(len(twins.made[side][0][0]) - 1):
+        twins = Twins(name, 2)
+        twins.made[side][0] = without(twins.made[side][0], which)
+        if all(twins.step(seed, order, "processes") for seed, order in enumerate(ORDERS)):
+            found.append(which)
+    return found, twins.made[side][0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["dense", "dropout", "spectral norm", "images"])
+def test_every_barrier_is_needed(name, monkeypatch):
+    """But for those in front of an update's counting, which nobody else reads; the parts that follow do."""
+    monkeypatch.setattr(optimizers, "CHUNK", 3000)
+    for side in (0, 1):
+        found, made = unnoticed(name, side)
+        print(found, len(made[0]))
