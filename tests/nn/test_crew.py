@@ -10,33 +10,13 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from numgan import (
-    GAN,
-    R1R2,
-    SGD,
-    Adam,
-    BatchNorm,
     Conv2D,
     Conv2DTranspose,
     Dense,
-    Dropout,
-    Embedding,
     Error,
-    Flatten,
-    Join,
-    Label,
-    LeakyReLU,
-    ReLU,
-    Reshape,
     Sequential,
-    SiLU,
-    Skip,
-    SpectralNorm,
-    Tanh,
-    UpSampling2D,
-    Wasserstein,
-    WassersteinPenalty,
 )
-from numgan.gan import average, objectives
+from numgan.gan import average
 from numgan.gan.steps import DiscriminatorStep
 from numgan.kernels import dense
 from numgan.nn import buffers, crew, optimizers
@@ -46,7 +26,7 @@ from numgan.nn.network import copy_layer
 from numgan.nn.plan import Plan
 from numgan.nn.registry import LAYERS
 from numgan.nn.second_order import SecondOrder
-from tests.helpers import DTYPES, GAMES, examples, make_gan, rng
+from tests.helpers import CREW_GANS, DTYPES, GAMES, crew_batch, examples, make_gan, rng
 
 COUNTS = (2, 3, 4, 5)
 layers_by_name = pytest.mark.parametrize(
@@ -141,60 +121,10 @@ def all_calls():
     for game in GAMES:
         yield from steps_of(make_gan(game))
     for name in ("images", "labels", "penalty", "curved penalty", "spectral norm"):
-        yield from steps_of(BUILDS[name]())
+        yield from steps_of(CREW_GANS[name]())
 
 
-# ------------------------------------------------------------------------------------------------------- GANs to play
-
-
-def rows_gan(objective="non-saturating", dtype="float32", width=128, between=(), **options):
-    """Rows of 40 numbers; products that are large enough to be split."""
-    closing = objectives.get(objective).closing()
-    g = [Dense(width), LeakyReLU(0.2), BatchNorm(0.8), Dense(width), Tanh(), Dense(40), Tanh()]
-    d = [Dense(width), LeakyReLU(0.2), *(layer() for layer in between), Dense(width), Tanh(), Dense(1), *closing]
-    return GAN(
-        Sequential(g, 20, rng(1), dtype, name="generator"), Sequential(d, 40, rng(2), dtype, name="discriminator"),
-        Adam(0.01), SGD(0.01, 0.5), objective, **options,
-    )  # fmt: skip
-
-
-def images_gan():
-    """A U-Net that makes pictures, and a convolutional discriminator with batch norm."""
-    down, up = Conv2D(8, 4, 2, "same"), Conv2DTranspose(6, 4, 2, "same")
-    g = [Dense(2 * 64), Reshape((2, 8, 8)), Skip([down, BatchNorm(0.5), ReLU(), up, Tanh()]), UpSampling2D(2)]
-    g += [Conv2D(3, 3, padding="same"), Tanh()]
-    d = [Conv2D(8, 4, 2, "same"), LeakyReLU(0.2), Conv2D(12, 3, 2), BatchNorm(0.8), SiLU(), Flatten(), Dense(1)]
-    g, d = Sequential(g, 5, rng(1)), Sequential(d, (3, 16, 16), rng(2))
-    return GAN(g, d, Adam(0.01), Adam(0.01), "least-squares", average=0.9)
-
-
-def labels_gan():
-    g = [Join("label", 1, [Embedding(3, 4), Flatten()]), Dense(30), ReLU(), Dense(9), Tanh()]
-    d = [Join("label", 1, [Embedding(3, 4), Flatten()]), Dense(30), LeakyReLU(0.2), Dropout(0.3), Dense(1)]
-    g, d = Sequential(g, 5, rng(1)), Sequential(d, 9, rng(2))
-    return GAN(g, d, Adam(0.01), SGD(0.01), "least-squares", conditions={"label": Label(3)}, l1_weight=2.0,
-               matching_aware=True)  # fmt: skip
-
-
-BUILDS = {
-    "dense": rows_gan,
-    "separate": lambda: rows_gan(schedule="separate"),
-    "average": lambda: rows_gan(average=0.9),
-    "dropout": lambda: rows_gan(between=[lambda: Dropout(0.3), BatchNorm]),
-    "spectral norm": lambda: rows_gan(between=[lambda: SpectralNorm(Dense(30))], objective="hinge"),
-    "penalty": lambda: rows_gan(objective=Wasserstein(clip=0), penalty=WassersteinPenalty(5.0), schedule="separate"),
-    "curved penalty": lambda: rows_gan(objective="relativistic", penalty=R1R2(0.5, every=2)),
-    "clipping": lambda: rows_gan(objective=Wasserstein(clip=0.1), dtype="float64"),
-    "images": images_gan,
-    "labels": labels_gan,
-}
-
-
-def batch_of(name):
-    return 16 if name in ("images", "labels") else 128
-
-
-every_build = pytest.mark.parametrize("name", BUILDS)
+every_build = pytest.mark.parametrize("name", CREW_GANS)
 
 
 # --------------------------------------------------------------------------------------------- what kernels write
@@ -271,7 +201,7 @@ def test_the_shares_of_every_layer_s_calls_give_what_the_calls_give(which, batch
 @every_build
 def test_the_shares_of_every_game_s_calls_give_what_the_calls_give(name):
     found = dict.fromkeys(COUNTS, 0)
-    for call in steps_of(BUILDS[name](), batch_of(name)):
+    for call in steps_of(CREW_GANS[name](), crew_batch(name)):
         for count in COUNTS:
             found[count] += assert_shares_give_what_the_call_gives(call, count) > 1
     assert min(found.values()) > 5
@@ -387,8 +317,8 @@ class Twins:
     """Two equal GANs, of which one goes through its steps call by call, and the other by programs."""
 
     def __init__(self, name, count):
-        batch = batch_of(name)
-        self.gans = [BUILDS[name]() for _ in range(2)]
+        batch = crew_batch(name)
+        self.gans = [CREW_GANS[name]() for _ in range(2)]
         self.pairs = [
             [gan.discriminator_step(gan.rows_per_step(batch)) for gan in self.gans],
             [gan.generator_step(batch) for gan in self.gans],
@@ -442,7 +372,7 @@ def test_between_two_barriers_the_processes_go_in_any_order(name, count, many_pa
 
 
 @pytest.mark.parametrize(
-    "name", [name if name in ("dense", "images") else pytest.param(name, marks=pytest.mark.slow) for name in BUILDS]
+    "name", [name if name in ("dense", "images") else pytest.param(name, marks=pytest.mark.slow) for name in CREW_GANS]
 )
 def test_without_barriers_the_numbers_are_others(name, monkeypatch):
     monkeypatch.setattr(crew, "_clash", lambda share, touched: False)
