@@ -9,18 +9,34 @@ import pytest
 
 from numgan import (
     GAN,
+    R1R2,
     SGD,
     Adam,
     BatchNorm,
+    Conv2D,
+    Conv2DTranspose,
     Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    Join,
+    Label,
     LeakyReLU,
     Minimax,
     NonSaturating,
     ReLU,
+    Reshape,
     Sequential,
     Sigmoid,
+    SiLU,
+    Skip,
+    SpectralNorm,
     Tanh,
+    UpSampling2D,
+    Wasserstein,
+    WassersteinPenalty,
 )
+from numgan.gan import objectives
 from numgan.gan.objectives import OBJECTIVES
 from numgan.gan.steps import schedules
 from numgan.nn.registry import LAYERS
@@ -180,6 +196,56 @@ def make_network(dtype="float32", replicas=None, seed=0, name="net"):
 
 def normal_rows(rows=7, n=4, seed=3):
     return rng(seed).normal(0, 1, (rows, n))
+
+
+# ------------------------------------------------------------------------- GANs with every kind of call, for a crew
+
+
+def rows_gan(objective="non-saturating", dtype="float32", width=128, between=(), **options):
+    """Rows of 40 numbers; products that are large enough to be split."""
+    closing = objectives.get(objective).closing()
+    g = [Dense(width), LeakyReLU(0.2), BatchNorm(0.8), Dense(width), Tanh(), Dense(40), Tanh()]
+    d = [Dense(width), LeakyReLU(0.2), *(layer() for layer in between), Dense(width), Tanh(), Dense(1), *closing]
+    return GAN(
+        Sequential(g, 20, rng(1), dtype, name="generator"), Sequential(d, 40, rng(2), dtype, name="discriminator"),
+        Adam(0.01), SGD(0.01, 0.5), objective, **options,
+    )  # fmt: skip
+
+
+def images_gan():
+    """A U-Net that makes pictures, and a convolutional discriminator with batch norm."""
+    down, up = Conv2D(8, 4, 2, "same"), Conv2DTranspose(6, 4, 2, "same")
+    g = [Dense(2 * 64), Reshape((2, 8, 8)), Skip([down, BatchNorm(0.5), ReLU(), up, Tanh()]), UpSampling2D(2)]
+    g += [Conv2D(3, 3, padding="same"), Tanh()]
+    d = [Conv2D(8, 4, 2, "same"), LeakyReLU(0.2), Conv2D(12, 3, 2), BatchNorm(0.8), SiLU(), Flatten(), Dense(1)]
+    g, d = Sequential(g, 5, rng(1)), Sequential(d, (3, 16, 16), rng(2))
+    return GAN(g, d, Adam(0.01), Adam(0.01), "least-squares", average=0.9)
+
+
+def labels_gan():
+    g = [Join("label", 1, [Embedding(3, 4), Flatten()]), Dense(30), ReLU(), Dense(9), Tanh()]
+    d = [Join("label", 1, [Embedding(3, 4), Flatten()]), Dense(30), LeakyReLU(0.2), Dropout(0.3), Dense(1)]
+    g, d = Sequential(g, 5, rng(1)), Sequential(d, 9, rng(2))
+    return GAN(g, d, Adam(0.01), SGD(0.01), "least-squares", conditions={"label": Label(3)}, l1_weight=2.0,
+               matching_aware=True)  # fmt: skip
+
+
+CREW_GANS = {
+    "dense": rows_gan,
+    "separate": lambda: rows_gan(schedule="separate"),
+    "average": lambda: rows_gan(average=0.9),
+    "dropout": lambda: rows_gan(between=[lambda: Dropout(0.3), BatchNorm]),
+    "spectral norm": lambda: rows_gan(between=[lambda: SpectralNorm(Dense(30))], objective="hinge"),
+    "penalty": lambda: rows_gan(objective=Wasserstein(clip=0), penalty=WassersteinPenalty(5.0), schedule="separate"),
+    "curved penalty": lambda: rows_gan(objective="relativistic", penalty=R1R2(0.5, every=2)),
+    "clipping": lambda: rows_gan(objective=Wasserstein(clip=0.1), dtype="float64"),
+    "images": images_gan,
+    "labels": labels_gan,
+}
+
+
+def crew_batch(name):
+    return 16 if name in ("images", "labels") else 128
 
 
 # ------------------------------------------------------------------------------------------ files of digits

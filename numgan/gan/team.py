@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -29,6 +30,7 @@ WORTH = 4e7  # operations of a step's products: a smaller step is over before a 
 JUDGED = 20  # steps of a stretch that says how fast they are
 SLOW = 1.3  # times as long as it once took: then the machine may be busy
 SOONEST, LATEST = 2, 32  # stretches between two trials of the other way, the longer the more have failed
+KNOWN = ("numgan", "numpy")  # whose kernels read and write nothing but their arguments
 MOST = 4  # processes unless told: no machine of more cores has been measured
 
 
@@ -38,6 +40,24 @@ def how_many(given: int | None) -> int:
         return whole("fit: processes", given)
     threads = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
     return min(max(threads, default=1), MOST)
+
+
+def _can_fork():
+    """Whether a process can be forked: not where the platform has no such thing, and not beside another thread, which
+    a fork would leave waiting for ever if it is in the middle of a product of several BLAS threads. Daemons, as IPython
+    and tqdm have some, are taken to make none.
+    """
+    others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
+    return hasattr(os, "fork") and all(thread.daemon for thread in others)
+
+
+def _worth_it(steps):
+    """Whether a crew would gain something, and could make the calls: a kernel of one's own may read and write whatever
+    it likes, where a layer keeps it, and that has to be the memory that everybody else sees.
+    """
+    calls = [[call for side in step.sides for call in side.calls if not call.skipped] for step in steps]
+    known = all(getattr(call.kernel, "__module__", "").split(".")[0] in KNOWN for some in calls for call in some)
+    return known and max((sum(call.flop for call in some) for some in calls), default=0) >= WORTH
 
 
 class Team:
@@ -53,36 +73,36 @@ class Team:
     """
 
     def __init__(self, gan: GAN, steps: Sequence[TrainingStep], arenas: Iterable[Array], processes: int) -> None:
-        self._steps, self._arenas, self._inside, self._crew = steps, list(arenas), ExitStack(), None
-        flop = max((sum(call.flop for side in step.sides for call in side.calls) for step in steps), default=0)
-        if processes > 1 and flop >= WORTH and not gan.generator.replicas and hasattr(os, "fork"):
-            self._crew = self._hire(processes)
+        gradients = gan.generator.grads, gan.discriminator.grads
+        self._steps, self._arenas, self._inside, self._crew = steps, [*arenas, *gradients], ExitStack(), None
+        if processes > 1 and not gan.generator.replicas and _can_fork() and _worth_it(steps):
+            self._hire(processes)
         self._together, self._pace, self._best = self._crew is not None, {}, math.inf
         self._trial, self._wait, self._again = False, 0, SOONEST
 
     def _hire(self, processes):
-        lists, arrays = [], list(self._arenas)
-        for step in self._steps:
-            for side in step.sides:
-                lists += side.lists
-                side.moved(lambda a: arrays.append(a) or a, [])
-        return Crew(lists, processes, arrays)
+        """Set up the crew, and for every step one that it plays, and the other way round."""
+        sides = [side for step in self._steps for side in step.sides]
+        arrays = list(self._arenas)
+        for side in sides:
+            side.moved(lambda a: arrays.append(a) or a, [])
+        self._crew = Crew([calls for side in sides for calls in side.lists], processes, arrays)
+        plays = (partial(self._crew.run, number) for number in itertools.count())
+        twins = [side.moved(self._crew.shared.copy, list(itertools.islice(plays, len(side.lists)))) for side in sides]
+        self._moved = dict(zip([*sides, *twins], [*twins, *sides], strict=True))
+        for twin in twins:
+            twin.partner = self._moved.get(twin.partner)
 
     def __enter__(self) -> Team:
-        if self._crew:
-            self._inside.enter_context(threadpool_limits(1, user_api="blas"))
-            self._inside.enter_context(self._crew)
-            numbers = itertools.count()
-            players = {
-                side: [partial(self._crew.run, number) for _, number in zip(side.lists, numbers, strict=False)]
-                for step in self._steps
-                for side in step.sides
-            }
-            self._moved = {side: side.moved(self._crew.shared.copy, plays) for side, plays in players.items()}
-            for twin in self._moved.values():
-                twin.partner = self._moved.get(twin.partner)
-            self._moved |= {twin: side for side, twin in self._moved.items()}  # and back
-            self._swap()
+        try:
+            with ExitStack() as inside:
+                if self._crew:
+                    inside.enter_context(threadpool_limits(1, user_api="blas"))
+                    inside.enter_context(self._crew)
+                    self._swap()
+                self._inside = inside.pop_all()
+        except OSError:  # no more processes are to be had: this one makes do
+            self._crew, self._together = None, False
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -52,6 +52,8 @@ LEAST = 1_000_000  # multiplications of a share of a product: OpenBLAS multiplie
 MUCH = 8  # times as large as the other operand of a product
 GROUP = 8  # rows that are not split: sums over a row are products with ones, which OpenBLAS takes four rows at a time
 LINE, PAGE = 64, 4096  # bytes of a line of the cache, and of a page of memory
+FILES = 65_536  # more than are open
+STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class CrewError(Error, RuntimeError):
@@ -155,16 +157,18 @@ def _split_product(call, count):
     share of the rows reads all of the second (a convolution's patches: a fifth of a DCGAN's step).
     """
     (a, first), (b, second), (out, result) = list(call.arguments.items())[:3]
-    by_columns = second.size >= MUCH * first.size
+    inner = first.shape[-1]
+    by_columns = inner > 1 and second.size >= MUCH * first.size
     length = result.shape[-1] if by_columns else len(result)
     parts = _parts(0, length, length, count)
     shares = [
-        {b: second[:, part], out: result[:, part]} if by_columns else {a: first[part], out: result[part]}
+        {b: second[:, part], out: result[:, part], "product": np.matmul}  # `dot` writes to whole rows alone
+        if by_columns
+        else {a: first[part], out: result[part]}
         for part in parts
         if part.stop > part.start
     ]
     calls = [Call(call.kernel, call.arguments | share) for share in shares]
-    inner = first.shape[-1]
     if inner > 1 and min(call.flop for call in calls) <= 2 * LEAST:
         return [call]
     return calls
@@ -220,13 +224,13 @@ def programs(calls: Iterable[Call], count: int) -> list[list[list[Callable[[], A
             barrier()
             add([(i * count // len(call.parts), _share(part)) for i, part in enumerate(call.parts)])
         elif not call.skipped:
-            add([(i, _share(part)) for i, part in enumerate(split(call, count)) if _rows_of(part)])
+            shares = split(call, count)
+            add([(i, _share(part)) for i, part in enumerate(shares) if len(shares) == 1 or _has_rows(part)])
     return made
 
 
-def _rows_of(call):
-    """Whether a share has any rows."""
-    return all(a.size for a in call.arrays)
+def _has_rows(share):
+    return all(a.size for a in share.arrays)
 
 
 def _clash(share, touched):
@@ -328,13 +332,25 @@ class Crew:
         self.shared = Shared([*(a for call in calls for a in _buffers(call)), *more])
         moved = [[self.shared.moved(call) for call in calls if not call.skipped] for calls in lists]
         self._programs = [programs(calls, processes) for calls in moved]
-        self._count = memoryview(mmap.mmap(-1, PAGE)).cast("q")  # barriers that each has come to; then what to run
+        self._count = memoryview(mmap.mmap(-1, 8 * (processes + 1))).cast(
+            "q"
+        )  # barriers that each has come to; then what to run
         self._processes, self._children, self._arrived = processes, [], 0
         self._fence = threading.Lock()
         self._me, self._parent = 0, os.getpid()
 
     def __enter__(self) -> Crew:
-        for i in range(1, self._processes):
+        with contextlib.ExitStack() as inside:
+            inside.push(self)  # so that those that are there are let go where there cannot be another
+            for i in range(1, self._processes):
+                self._fork(i)
+            inside.pop_all()
+        return self
+
+    def _fork(self, i):
+        """One more process. Signals are the parent's business: a child is born deaf to them, and stays so."""
+        heard = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+        try:
             with warnings.catch_warnings():  # Python warns of locks that other threads hold; a child takes none
                 warnings.simplefilter("ignore")
                 child = os.fork()
@@ -342,7 +358,8 @@ class Crew:
                 self._me = i
                 self._serve()
             self._children.append(child)
-        return self
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, heard)
 
     def __exit__(self, *error: object) -> None:
         for child in self._children:
@@ -366,17 +383,15 @@ class Crew:
             self._wait()
 
     def _serve(self):
-        """The life of a child: it waits for lists to run. Signals are the parent's business."""
-        status = 1
+        """The life of a child: it waits for lists to run. It keeps no file open, or a lock would outlive the parent."""
         try:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)
+            os.closerange(3, FILES)
             gc.disable()
             while True:
                 self._wait()
                 self._play(self._count[self._processes])
         finally:
-            os._exit(status)
+            os._exit(1)
 
     def _wait(self):
         """The barrier. Between two that have met, nobody is ahead by more than one."""
