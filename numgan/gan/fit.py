@@ -65,6 +65,7 @@ class TrainingStep:
     """Fresh rows and noise for every discriminator step, fresh noise for every generator step; where the objective
     compares pairs, fresh rows at random for that too, which do not count as an epoch's.
 
+    rng     one for all, or a list of one for each replica; of orders likewise.
     order   None, for rows drawn from `data` at random, or a `Shuffled` that hands out each row once an epoch.
     drawn   the batches that are drawn and not used yet, as parts.
     scores  those that a log keeps: of the last discriminator step on real and on fake rows, and of the last generator
@@ -78,10 +79,10 @@ class TrainingStep:
         gan: GAN,
         data: Source | ConditionalSource,
         batch_size: int,
-        rng: Rng,
+        rng: Rng | list[Rng],
         discriminator_steps: int = 1,
         generator_steps: int = 1,
-        order: Shuffled | None = None,
+        order: Shuffled | list[Shuffled] | None = None,
     ) -> None:
         rows = gan.rows_per_step(batch_size)
         dtype, lead = gan.generator.dtype, gan.generator.replicas
@@ -151,33 +152,49 @@ class Training:
         )
         self._every, self._looks = request.every, min(request.every, LOG_STEPS)
         self.settings = {k: getattr(request, k) for k in ("batch_size", "discriminator_steps", "generator_steps")}
-        run = {"rng": RandomState(rng), "history": self.history}
         if request.epochs is None:
             portions = endless(request.batch_size, request.discriminator_steps)
-            self.total, self._rows, order = request.steps, None, None
+            self.total, self._rows = request.steps, None
         else:
             if not hasattr(data, "take"):
                 raise ArgumentError(f"fit: {type(data).__name__} draws its rows afresh and has no epochs; give steps")
             rows = gan.rows_per_step(request.batch_size)
             portions = epoch(rows, len(data), request.batch_size, request.discriminator_steps)
             self.total = request.epochs * sum(portion.times for portion in portions)
-            self._rows, order = len(data), Shuffled(together(data, gan.conditions), rng)
-            run["order"] = order
+            self._rows = len(data)
         self.settings["rows"] = self._rows
-        self._repeated = [
-            (TrainingStep(gan, data, p.batch_size, rng, p.discriminator_steps, request.generator_steps, order), p)
-            for p in portions
-        ]
-        run |= {f"drawn_{i}": step.drawn for i, (step, _) in enumerate(self._repeated)}
+        self._request, self._portions = request, portions
+        run = {"history": self.history} | self._begin(data, rng)
         for name, part in mapping("fit: parts", more).items():
             method_of(f"fit: the part {shown(name)}", part, "a Part", *PART)
             if name in run or "." in name:
                 raise ArgumentError(f"fit: a part cannot be called {shown(name)}; taken are {', '.join(run)}")
         self.parts = Parts(gan.parts | {"run": Parts(run | dict(more))})
-        self._logs = {step: step.log(min(self._looks, max(self.total, 1))) for step, _ in self._repeated}
         sides = ((gan.generator, gan.generator_optimizer), (gan.discriminator, gan.discriminator_optimizer))
         self._arenas = [a for net, optimizer in sides for a in (net.values, net.state, *optimizer.state.values())]
         self._arenas += [gan.sampler.values, gan.sampler.state] if gan.average else []
+
+    def _begin(self, data, rng):
+        """Bind the steps that are repeated; what there is of them to be kept, as parts."""
+        run, order = {"rng": RandomState(rng)}, None
+        if self._rows is not None:
+            order = run["order"] = Shuffled(together(data, self.gan.conditions), rng)
+        self._repeated = self.bound(self.gan, data, rng, order)
+        self._logs = {step: step.log(self.log_length) for step, _ in self._repeated}
+        return run | {f"drawn_{i}": step.drawn for i, (step, _) in enumerate(self._repeated)}
+
+    def bound(self, gan, data, rng, order):
+        """[(TrainingStep, Portion)] of a GAN, of this one or of a part of it."""
+        generator_steps = self._request.generator_steps
+        return [
+            (TrainingStep(gan, data, p.batch_size, rng, p.discriminator_steps, generator_steps, order), p)
+            for p in self._portions
+        ]
+
+    @property
+    def log_length(self) -> int:
+        """The most steps that are logged between two looks."""
+        return min(self._looks, max(self.total, 1))
 
     def run(self, callback: Callback | None, checkpoint: Checkpoint) -> None:
         """Train from where the parts are to the end."""
@@ -190,22 +207,30 @@ class Training:
         for stretch in stretches(self._repeated, self.total, self._every, self._looks, self.good.done, cuts):
             if self.good.ended:
                 break
-            log = self._logs[stretch.step]
-            for _ in range(stretch.length):
-                stretch.step.run()
-                log.write(stretch.step.kept)
+            self._advance(stretch.step, stretch.length)
             due = checkpoint.due(stretch.done)
-            if stretch.look or due or not self._finite(stretch.step.scores):
-                self.good = self._look(log, told=callback is None or not stretch.report)
+            if stretch.look or due or not self._sound(stretch.step):
+                self.good = self._look(stretch.step, told=callback is None or not stretch.report)
                 if stretch.report:
                     self._tell(callback)
                 if due:
                     self.save(checkpoint)
         self.save(checkpoint)
 
-    def _look(self, log, told):
+    def _advance(self, step, times):
+        """Run and log a step so many times."""
+        log = self._logs[step]
+        for _ in range(times):
+            step.run()
+            log.write(step.kept)
+
+    def _sound(self, step):
+        """Whether all is finite after a step."""
+        return self._finite(step.scores)
+
+    def _look(self, step, told):
         """Move the logged steps to the history; the `Look` now, or NonFiniteError."""
-        bad_loss, state = self.history.add(log), self.parts.state_dict()
+        bad_loss, state = self.history.add(self._logs[step]), self.parts.state_dict()
         own = (name for name in state if not name.startswith("run."))
         bad_tensor = next((name for name in own if not np.isfinite(state[name]).all()), None)
         if bad_loss or bad_tensor:
@@ -259,8 +284,12 @@ class Training:
             raise ArgumentError(f"it says that {shown(done)} steps are done, but its history has {steps:,}")
         if done > self.total:
             raise ArgumentError(f"{done:,} steps are done, more than the {self.total:,} asked for")
-        if self._rows is not None and len(state["run.order.order"]) != self._left(done):
+        if self._rows is not None and self._order_left(state) != self._left(done):
             raise ArgumentError(f"the rows left of its epoch do not go with step {done:,}")
+
+    def _order_left(self, state):
+        """How many rows of the epoch a state says are left."""
+        return len(state["run.order.order"])
 
     def _left(self, done):
         """How many rows of the epoch are left after so many steps, none at its start."""
@@ -274,16 +303,17 @@ class Training:
 def fit(
     gan: GAN,
     data: Source | ConditionalSource | Numbers,
-    rng: Rng,
+    rng: Rng | list[Rng],
     request: Request,
     callback: Callback | None,
     checkpoint: Checkpoint | FileName | None,
     resume: bool,
     parts: Mapping[str, Part],
+    kind: Callable[..., Training] = Training,
 ) -> History:
-    """See `GAN.fit`."""
+    """See `GAN.fit`; `kind` makes the `Training`."""
     request = request.checked()
-    rng, resume = generator("fit: rng", rng), flag("fit: resume", resume)
+    rng, resume = rng if isinstance(rng, list) else generator("fit: rng", rng), flag("fit: resume", resume)
     if callback is not None:
         method_of("fit: callback", callback, "a function of the steps done and the history", "__call__")
     if not (checkpoint is None or isinstance(checkpoint, Checkpoint)):
@@ -291,7 +321,7 @@ def fit(
     if resume and checkpoint is None:
         raise ArgumentError("fit: resume=True needs the checkpoint to go on from")
     checkpoint = checkpoint or NoCheckpoint()
-    training = Training(gan, as_source(gan, data), rng, request, parts)
+    training = kind(gan, as_source(gan, data), rng, request, parts)
     if resume and os.path.exists(checkpoint.path):
         training.resume(checkpoint)
     try:

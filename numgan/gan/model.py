@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -31,16 +32,19 @@ from numgan.errors import (
 from numgan.gan import objectives
 from numgan.gan import penalty as penalties
 from numgan.gan.average import Average
+from numgan.gan.blocks import StackTraining, checked_generators
 from numgan.gan.conditions import CONDITIONS, Condition, arrays, checked
 from numgan.gan.fit import Request, fit
 from numgan.gan.l1 import L1
 from numgan.gan.parts import Part, Parts
+from numgan.gan.replicas import replica, set_replica, stack
 from numgan.gan.steps import SCHEDULES, SEPARATE, DiscriminatorStep, GeneratorStep, refusal
 from numgan.gan.stretches import epoch
 from numgan.hints import Array, ConditionalSource, Config, FileName, Named, Numbers, Rng, Source
 from numgan.nn.model_file import open_model, write_model
 from numgan.nn.network import Sequential
 from numgan.nn.optimizers import Adam, Optimizer
+from numgan.nn.replicas import check_count
 
 if TYPE_CHECKING:
     from numgan.gan.checkpoint import Checkpoint
@@ -92,10 +96,10 @@ class GAN:
         objective: Objective | str = "non-saturating",
         schedule: str = "concatenated",
         penalty: Penalty | str | None = None,
-        average: float | None = None,
+        average: float | Sequence[float] | None = None,
         conditions: Mapping[str, Condition] | None = None,
         matching_aware: bool = False,
-        l1_weight: float | None = None,
+        l1_weight: float | Sequence[float] | None = None,
     ) -> None:
         g = instance("GAN: generator", generator, Sequential)
         d = instance("GAN: discriminator", discriminator, Sequential)
@@ -134,6 +138,9 @@ class GAN:
             )
             raise ArgumentError(f"GAN: matching_aware=True counts real rows of wrong conditions as fakes, but {lacks}")
         self.l1 = None if l1_weight is None else L1(l1_weight)
+        own = {"l1_weight": self.l1.weight} if self.l1 else {}
+        for config in (self.objective.config(), self.penalty.config() if self.penalty else {}, own):
+            check_count("GAN", config, g.replicas)
         self.average = None if average is None else Average(g, average)
         self.generator_optimizer.check_free(g)  # before either is attached
         self.discriminator_optimizer.check_free(d)
@@ -303,7 +310,7 @@ class GAN:
         data: Source | ConditionalSource | Numbers,
         steps: int | None = None,
         batch_size: int = 128,
-        rng: Rng | None = None,
+        rng: Rng | Sequence[Rng] | None = None,
         every: int = 100,
         callback: Callback | None = None,
         epochs: int | None = None,
@@ -312,6 +319,7 @@ class GAN:
         checkpoint: Checkpoint | FileName | None = None,
         resume: bool = False,
         parts: Mapping[str, Part] = MappingProxyType({}),
+        processes: int | None = None,
     ) -> History:
         """Train for `steps` steps or `epochs` epochs and return the `History`, a row per step.
 
@@ -331,7 +339,11 @@ class GAN:
                     generated rows, half as many of each when the schedule is "separate", as the documents have it.
                     Where the objective compares pairs, the generator's step gets as many real rows of its own. They
                     are drawn at random, by epochs too: an epoch is once through all rows by the discriminator.
-        rng         numpy.random.Generator for data and noise.
+        rng         numpy.random.Generator for data and noise. Or a list of one for each replica: replica r is then
+                    trained as a single GAN is with rng[r], to the bit where BLAS has one thread: same rows, same noise,
+                    an order of its own in epochs. One whose numbers are not finite is stopped: it keeps the state of
+                    the last good look, its rows in the history are gaps from there on, history.stopped says why, and
+                    the others go on.
         every       steps between two looks at the losses, default 100; there are more around the end of an epoch.
         callback    callback(steps done, history), called before the first step, after every `every` steps, at the end
                     of an epoch and at the end. Training ends when it returns True.
@@ -342,12 +354,19 @@ class GAN:
                     `steps` or `epochs` as long as the whole training is to be. It ends as one that ran through, to the
                     bit: weights, moments, statistics, random numbers, order of the rows, history. Default False.
         parts       name -> `Part`: more that changes with the training, such as what the callback gathers.
+        processes   with a list of generators: how many processes share the replicas. Default: as many as BLAS has
+                    threads; 1 where processes cannot be forked. The numbers do not depend on it.
 
         Whatever stops a training (numbers that are not finite, a KeyboardInterrupt, an exception in the callback)
         leaves every part in the state of the last good look, with error.history up to there. NonFiniteError says at
         which step and where; an infinity or a NaN is noticed within a hundred steps.
         """
         request = Request(steps, epochs, batch_size, every, discriminator_steps, generator_steps)
+        if isinstance(rng, list | tuple):
+            rngs, kind = checked_generators(self, rng), functools.partial(StackTraining, processes=processes)
+            return fit(self, data, rngs, request, callback, checkpoint, resume, parts, kind)
+        if processes is not None:
+            raise ArgumentError("fit: processes is for replicas with a generator each; give a list of them as rng")
         return fit(self, data, rng, request, callback, checkpoint, resume, parts)
 
     def steps_per_epoch(self, length: int, batch_size: int, discriminator_steps: int = 1) -> int:
@@ -374,6 +393,26 @@ class GAN:
         noise = self.generator.check_input(noise)
         given = self._given(conditions, self.generator.rows_of(noise), "predict")
         return self.discriminator.predict(self.sampler.predict(noise, **given), **given)
+
+    # ------------------------------------------------------------------------------------------------------- replicas
+
+    @classmethod
+    def stack(cls, gans: Sequence[GAN]) -> GAN:
+        """A GAN of R replicas from R single ones, with copies of their state. All are of one architecture, objective
+        and so on; where numbers differ (rates, β, ε, momentum, label_smoothing, clip, the weight of a penalty or of
+        L1, decay of the average), each replica has its own.
+        """
+        return stack(gans)
+
+    def replica(self, r: int) -> GAN:
+        """Replica r as a single GAN, with a copy of its state: weights, moments, statistics, count of updates."""
+        return replica(self, r)
+
+    def set_replica(self, r: int, gan: GAN) -> None:
+        """Put the state of a single GAN in the place of replica r. Its learning rate comes with it; the other numbers
+        of replica r have to be its own, and it has made as many updates.
+        """
+        set_replica(self, r, gan)
 
     # ------------------------------------------------------------------------------------------------------- saving
 
