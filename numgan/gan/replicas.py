@@ -28,8 +28,13 @@ def stack(gans: Sequence[GAN]) -> GAN:
     settings = [_settings(gan) for gan in gans]
     merged = {name: _merged(name, [each[name] for each in settings]) for name in settings[0]}
     twin = _remade(first, len(gans), merged)
-    states, axes = [gan.state_dict() for gan in gans], {name: a.ndim for name, a in twin.state_dict().items()}
-    twin.load_state_dict({k: np.stack([s[k] for s in states]) if axes[k] else a for k, a in states[0].items()})
+    states = [gan.state_dict() for gan in gans]
+    state = {name: np.stack([each[name] for each in states]) for name in states[0]}
+    for name, array in twin.state_dict().items():
+        if not array.ndim:  # a count
+            r = int((state[name] != state[name][0]).argmax())
+            state[name] = _same(f"GAN.stack: gans[{r}]", name, state[name][r], "gans[0]", state[name][0])
+    twin.load_state_dict(state)
     return twin
 
 
@@ -70,6 +75,13 @@ def set_replica(gan: GAN, r: int, single: GAN) -> None:
                 f"{what} has {name} {new[name]}, the stack {array}: replicas make their updates together"
             )
     gan.load_state_dict(state)
+
+
+def _same(what, name, ours, whose, theirs):
+    """A count that two GANs have in common, or an error."""
+    if ours != theirs:
+        raise ArgumentError(f"{what} has {name} {ours}, {whose} {theirs}: replicas make their updates together")
+    return ours
 
 
 def arenas(gan: GAN) -> list[Array]:
