@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numgan.gan.fit import Callback
     from numgan.gan.model import GAN
 
-BLOCK_BYTES = 3 << 20  # of what all calls of both steps work on, of which each needs a part
+BLOCK_BYTES = 4 << 20  # of what all calls of both steps work on, of which each needs a part
 ALONE = sys.platform == "darwin" or "fork" not in multiprocessing.get_all_start_methods()
 
 
