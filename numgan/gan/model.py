@@ -402,7 +402,7 @@ class GAN:
         and so on; where numbers differ (rates, β, ε, momentum, label_smoothing, clip, the weight of a penalty or of
         L1, decay of the average), each replica has its own.
         """
-        return stack(gans)
+        return stack(cls, gans)
 
     def replica(self, r: int) -> GAN:
         """Replica r as a single GAN, with a copy of its state: weights, moments, statistics, count of updates."""

@@ -15,19 +15,18 @@ if TYPE_CHECKING:
     from numgan.gan.model import GAN
 
 
-def stack(gans: Sequence[GAN]) -> GAN:
-    """See `GAN.stack`."""
+def stack(kind: type[GAN], gans: Sequence[GAN]) -> GAN:
+    """See `GAN.stack`; `kind` is what all have to be."""
     if not isinstance(gans, list | tuple) or not gans:
         raise ArgumentTypeError(f"GAN.stack: expected a list of GANs, got {shown(gans)}")
-    first = gans[0]
     for r, gan in enumerate(gans):
         what = f"GAN.stack: gans[{r}]"
-        if instance(what, gan, type(first)).generator.replicas:
+        if instance(what, gan, kind).generator.replicas:
             raise ArgumentError(f"{what} is a stack itself, of {gan.generator.replicas[0]} replicas")
-        _check_alike(what, gan, first)
+        _check_alike(what, gan, gans[0])
     settings = [_settings(gan) for gan in gans]
     merged = {name: _merged(name, [each[name] for each in settings]) for name in settings[0]}
-    twin = _remade(first, len(gans), merged)
+    twin = _remade(gans[0], len(gans), merged)
     states = [gan.state_dict() for gan in gans]
     state = {name: np.stack([each[name] for each in states]) for name in states[0]}
     for name, array in twin.state_dict().items():

@@ -223,10 +223,9 @@ def test_as_many_replicas_in_a_block_as_stay_in_cache(monkeypatch):
 
 # --------------------------------------------------------------------------------------------- numbers of each replica
 
-RATES = [1e-2, 3e-3]
 OF_EACH = {
-    "Adam": lambda r: points_gan(0, optimizer=lambda _: Adam(RATES[r], [0.9, 0.5][r], [0.999, 0.9][r], [1e-7, 1e-3][r])),
-    "SGD": lambda r: points_gan(0, optimizer=lambda _: SGD(RATES[r], [0.0, 0.9][r])),
+    "Adam": lambda r: points_gan(0, optimizer=lambda _: Adam(*[(1e-2, 0.9, 0.999, 1e-7), (3e-3, 0.5, 0.9, 1e-3)][r])),
+    "SGD": lambda r: points_gan(0, optimizer=lambda _: SGD([1e-2, 3e-3][r], [0.0, 0.9][r])),
     "rates by count": lambda r: points_gan(0, optimizer=lambda _: Adam([0.01, Rate(0.01, warm_up=20)][r])),
     "label smoothing": lambda r: points_gan(0, NonSaturating([0.0, 0.2][r])),
     "clip": lambda r: points_gan(0, Wasserstein([0.01, 0.05][r])),
