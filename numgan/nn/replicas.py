@@ -36,7 +36,7 @@ def check_count(what: str, config: Config, replicas: Shape) -> None:
     for name, value in config.items():
         if isinstance(value, tuple) and (len(value),) != replicas:
             has = f"{replicas[0]} replicas" if replicas else "no replicas"
-            raise ArgumentError(f"{what}: {name} is given for {len(value)} replicas, the network has {has}")
+            raise ArgumentError(f"{what}: {name} is a list of {len(value)}, the network has {has}")
 
 
 def of_replicas(config: Config, rows: slice) -> Config:

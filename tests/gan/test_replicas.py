@@ -388,17 +388,17 @@ def test_numbers_of_another_count_are_refused_in_a_sentence():
         (
             2,
             {"generator_optimizer": Adam([1, 2, 3])},
-            "learning_rate is given for 3 replicas, the network has 2 replicas",
+            "learning_rate is a list of 3, the network has 2 replicas",
         ),
         (
             None,
             {"generator_optimizer": SGD([1, 2])},
-            "learning_rate is given for 2 replicas, the network has no replicas",
+            "learning_rate is a list of 2, the network has no replicas",
         ),
-        (2, {"objective": Wasserstein([0.1])}, "GAN: clip is given for 1 replicas, the network has 2 replicas"),
-        (2, {"penalty": R1R2([1, 2, 3])}, "GAN: weight is given for 3 replicas, the network has 2 replicas"),
-        (2, {"l1_weight": [1, 2, 3]}, "GAN: l1_weight is given for 3 replicas, the network has 2 replicas"),
-        (2, {"average": [0.1, 0.2, 0.3]}, "GAN: average is given for 3 replicas, the network has 2 replicas"),
+        (2, {"objective": Wasserstein([0.1])}, "GAN: clip is a list of 1, the network has 2 replicas"),
+        (2, {"penalty": R1R2([1, 2, 3])}, "GAN: weight is a list of 3, the network has 2 replicas"),
+        (2, {"l1_weight": [1, 2, 3]}, "GAN: l1_weight is a list of 3, the network has 2 replicas"),
+        (2, {"average": [0.1, 0.2, 0.3]}, "GAN: average is a list of 3, the network has 2 replicas"),
     ):
         with pytest.raises(Error) as error:
             of(replicas, **settings)
@@ -413,7 +413,7 @@ def test_numbers_of_another_count_are_refused_in_a_sentence():
             make()
         assert str(error.value) == message
     gan = of(2)
-    with pytest.raises(Error, match="learning_rate is given for 3 replicas, the network has 2 replicas"):
+    with pytest.raises(Error, match="learning_rate is a list of 3, the network has 2 replicas"):
         gan.generator_optimizer.learning_rate = [1, 2, 3]
 
 
