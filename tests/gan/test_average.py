@@ -350,7 +350,9 @@ def test_a_state_that_cannot_be_changes_nothing(name, value, says):
 def test_a_file_with_a_decay_that_cannot_be_is_refused(average, tmp_path):
     gan = averaged()
     write_model(tmp_path / "model.npz", gan.config() | {"average": average}, gan.state_dict())
-    with pytest.raises(ModelFileError, match=r"model\.npz: .*average (must be|is a list of 1, the network has no replicas)"):
+    with pytest.raises(
+        ModelFileError, match=r"model\.npz: .*average (must be|is a list of 1, the network has no replicas)"
+    ):
         GAN.load(tmp_path / "model.npz")
 
 

@@ -106,6 +106,11 @@ class Labelled:
         out[...] = draw.normal(size=(n, 2)) + label
 
 
+def rare(case):
+    """One that is tried in the slow tests alone: the others try the same in other games."""
+    return pytest.param(case, marks=pytest.mark.slow)
+
+
 CASES = {
     "plain": (points_gan, NUMBERS, {}),
     "sine": (points_gan, SinePoints(), {}),
@@ -131,7 +136,8 @@ CASES = {
     "pictures": (picture_gan, PICTURES, {}),
     "spectral norm": (lambda seed: picture_gan(seed, "hinge", SpectralNorm), PICTURES, {}),
 }  # fmt: skip
-every_case = pytest.mark.parametrize("case", CASES)
+FEW = "plain", "batch norm, dropout, average", "lazy penalty between pairs", "conditions", "epochs", "pictures"
+every_case = pytest.mark.parametrize("case", [*FEW, *(rare(case) for case in CASES if case not in FEW)])
 
 
 def trained(gan, data, draw, **settings):
@@ -178,8 +184,14 @@ def in_blocks(monkeypatch, count, processes):
     monkeypatch.setattr(blocks.StackTraining, "_cut", lambda self: (count, processes))
 
 
-@every_share
-@pytest.mark.parametrize("length", [{}, {"steps": None, "epochs": 3}], ids=["steps", "epochs"])
+@pytest.mark.parametrize(
+    ("length", "processes"),
+    [
+        pytest.param({}, 2, id="steps", marks=forked),
+        pytest.param({"steps": None, "epochs": 3}, 1, id="epochs"),
+        pytest.param({"steps": None, "epochs": 3}, 2, id="epochs, 2", marks=[forked, pytest.mark.slow]),
+    ],
+)
 def test_blocks_and_processes_change_nothing(length, processes, monkeypatch):
     in_blocks(monkeypatch, 3, processes)  # of 1, 2 and 2 replicas
     make, generators = lambda seed: points_gan(seed, critic=[(Dropout, 0.3)], average=0.9), draws(5)
@@ -234,7 +246,10 @@ OF_EACH = {
     "weight of L1": lambda r: points_gan(0, l1_weight=[1.0, 20.0][r]),
     "decay of the average": lambda r: points_gan(0, middle=[(BatchNorm, 0.8)], average=[0.5, 0.99][r]),
 }  # fmt: skip
-every_number = pytest.mark.parametrize("number", OF_EACH)
+FEW_NUMBERS = "Adam", "label smoothing", "clip", "weight of a penalty", "decay of the average"
+every_number = pytest.mark.parametrize(
+    "number", [*FEW_NUMBERS, *(rare(number) for number in OF_EACH if number not in FEW_NUMBERS)]
+)
 
 
 @every_number
@@ -446,8 +461,7 @@ def diverging(r, at=1):
     return points_gan(r, optimizer=lambda rate: SGD(1e30 if r == at else rate))
 
 
-@every_share
-@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize(("count", "processes"), [(2, 1), pytest.param(4, 2, marks=forked)])
 def test_one_that_is_not_finite_is_stopped_and_the_others_go_on(count, processes, monkeypatch):
     in_blocks(monkeypatch, count, processes)
     stack = GAN.stack([diverging(r) for r in range(4)])
@@ -517,8 +531,13 @@ class Stop(Exception):
     """What stops a training in these tests."""
 
 
-@every_share
-@pytest.mark.parametrize("length", [{}, {"steps": None, "epochs": 5}], ids=["steps", "epochs"])
+@pytest.mark.parametrize(
+    ("length", "processes"),
+    [
+        pytest.param({"steps": None, "epochs": 5}, 1, id="epochs"),
+        pytest.param({}, 2, id="steps", marks=[forked, pytest.mark.slow]),
+    ],
+)
 def test_a_training_stopped_and_resumed_ends_as_one_that_ran_through(length, processes, tmp_path, monkeypatch):
     make = lambda r: points_gan(r, optimizer=lambda rate: SGD(1e30 if r == 1 else rate, 0.5))  # noqa: E731
     through = GAN.stack([make(r) for r in range(3)])
@@ -599,6 +618,7 @@ def test_an_error_in_a_process_is_raised_here(monkeypatch):
 
 
 @forked
+@pytest.mark.slow
 def test_a_process_ends_with_the_one_that_it_is_forked_from(tmp_path):
     code = (
         "import os, sys, numpy as np\n"
