@@ -14,6 +14,7 @@ CONDITIONAL = ("mnist-conditional", "translate")
 PEERS = (
     "numgan", "torch", "torch-channels-last", "torch-compiled", "jax", "jax-scan", "keras-jax", "keras-tensorflow",
 )  # fmt: skip
+STACKS = ("numgan-stack", "numgan-alone", "jax-vmap", "torch-stack")
 ABOUT = """\
 Each command prints a table and writes COMMAND.json and COMMAND.png into the output directory. Times are medians, with
 quartiles, over rounds in which everything that is compared runs in turn. Close what else computes while one runs."""
@@ -76,6 +77,12 @@ def _parser():
     sub = command("busy", "a step while another process keeps a core, against a quiet machine", 20, 5,
                   ("mnist",))  # fmt: skip
     _add_threads(sub)
+    sub = command("replicas", "many GANs at once, numgan's stacks against JAX's vmap and PyTorch's baddbmm", 10, 3,
+                  ("sine",), ("sine",))  # fmt: skip
+    _add_threads(sub)
+    sub.add_argument("--only", type=_names(STACKS), default=STACKS, metavar="NAME,…", help="of " + ", ".join(STACKS))
+    sub.add_argument("--replicas", type=_numbers, default=(1, 4, 16, 64, 256), metavar="N,…",
+                     help="default: 1,4,16,64,256")  # fmt: skip
     sub = command("scaling", "samples a second and memory over batch size, width and 1 and 2 threads", 3, 1)
     sub.add_argument("--batches", type=_numbers, metavar="N,…", help="default: powers of two from 1 to 8,192")
     sub.add_argument("--widths", type=_numbers, metavar="K,…", help="factors of the hidden widths, default 1,2,4,8")

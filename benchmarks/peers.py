@@ -48,6 +48,11 @@ PEERS = {
     "keras-jax": ("Keras on JAX", "keras_worker", ("keras", "jax")),
     "keras-tensorflow": ("Keras on TensorFlow", "keras_worker", ("keras", "tensorflow")),
     "torch-critic": ("PyTorch eager", "torch_critic_worker", ("torch",)),  # for `penalty`
+    # for `replicas`
+    "numgan-stack": ("numgan", "numgan_stack_worker", ()),
+    "numgan-alone": ("numgan, one process", "numgan_stack_worker", ()),
+    "jax-vmap": ("JAX vmap, loop in lax.scan", "jax_stack_worker", ("jax",)),
+    "torch-stack": ("PyTorch, baddbmm", "torch_stack_worker", ("torch",)),
 }
 
 

@@ -121,6 +121,12 @@ def gan(**kwargs):
     return GAN(g, Sequential([Dense(6), LeakyReLU(), Dense(1), Sigmoid()], 4, rng(1), name="d", **kwargs))
 
 
+def stacked(optimizer=None):
+    """Two replicas."""
+    g = Sequential([Dense(5), ReLU(), Dense(4)], 3, rng(0), name="g", replicas=2)
+    return GAN(g, Sequential([Dense(6), LeakyReLU(), Dense(1), Sigmoid()], 4, rng(1), replicas=2, name="d"), optimizer)
+
+
 def averaged():
     plain = gan(dtype="float64")
     return GAN(plain.generator.copy(), plain.discriminator.copy(), average=0.9)
@@ -352,6 +358,17 @@ CALLS = {
         lambda **more: gan(dtype="float64").fit(**more)["g_loss"],
         {"data": X, "steps": 2, "batch_size": 4, "rng": rng(), "every": 2, "callback": None, "discriminator_steps": 1,
          "generator_steps": 1, "checkpoint": None, "resume": False, "parts": {}, "insides": False},
+    ),
+    "GAN.stack": (lambda gans: GAN.stack(gans).generator.replicas, {"gans": [gan(), gan()]}),
+    "GAN.replica": (lambda r: stacked().replica(r).generator.values, {"r": 1}),
+    "GAN.set_replica": (lambda **more: stacked().set_replica(**more), {"r": 1, "gan": gan()}),
+    "fit of replicas": (
+        lambda **more: stacked().fit(X, steps=2, batch_size=4, **more)["g_loss"],
+        {"rng": [rng(0), rng(1)], "processes": 1},
+    ),
+    "Adam of replicas": (
+        lambda **more: stacked(Adam(**more)).generator.values,
+        {"learning_rate": [0.1, 0.2], "beta1": [0.1, 0.2], "beta2": (0.1, 0.2), "epsilon": np.array([0.1, 0.2])},
     ),
     "fit in epochs": (lambda epochs: len(gan().fit(X, rng=rng(), batch_size=4, epochs=epochs)), {"epochs": 1}),
     "Equilibrium": (

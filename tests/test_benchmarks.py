@@ -14,7 +14,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from benchmarks import BenchmarkError, bits, kernels, loop, peers, penalty
+from benchmarks import BenchmarkError, bits, kernels, loop, peers, penalty, replicas
 from benchmarks.__main__ import main
 from benchmarks.workers import channels_last, serve
 from numgan.study import recipes
@@ -54,12 +54,13 @@ COMMANDS = {
     "step": (),
     "peers": ("--only", "numgan", "--quick", "--threads", "1"),
     "penalty": ("--threads", "1"),
+    "replicas": ("--only", "numgan-stack", "--quick", "--threads", "1", "--replicas", "64"),
     "scaling": ("--batches", "1,128", "--widths", "1"),
     "versus": (ROOT, ROOT, "--threads", "1"),
 }
 
 
-RARE = ("penalty", "scaling", "versus")
+RARE = ("penalty", "replicas", "scaling", "versus")
 
 
 @pytest.mark.parametrize("command", [pytest.param(c, marks=pytest.mark.slow) if c in RARE else c for c in COMMANDS])
@@ -118,6 +119,28 @@ def test_a_timed_step_has_whole_rounds_of_its_penalty(monkeypatch, name):
     monkeypatch.setattr(penalty.peers, "REST_SECONDS", 0)
     assert penalty.own_task("mnist", name)(17) > 0
     assert len(made) == (32 if name == "r1-every-16" else 17)
+
+
+@pytest.mark.slow
+def test_replicas_says_whether_its_target_is_met(run):
+    text, result, _ = run("replicas")
+    rows = result["recipes"]["sine"]
+    assert rows["sine×64"]["numgan-stack"]["differs"] == 0
+    met = "met" if rows["sine×64"]["numgan-stack"]["seconds"]["median"] <= 14e-6 else "missed"
+    assert f"target: at most 14 µs a model and step of 64; {met}: " in text
+
+
+STACKS = ["numgan-stack", "jax-vmap", "torch-stack"]
+
+
+@pytest.mark.slow
+def test_every_peer_of_a_stack_ends_where_numgan_s_does(tmp_path):
+    job = replicas.Stack(tmp_path, "sine", 3, 1)
+    rows, workers = peers.start(STACKS, {"sine×3": job}, 1)
+    for worker in workers.values():
+        worker.close()
+    run = {name: row for name, row in rows["sine×3"].items() if "missing" not in row}
+    assert "numgan-stack" in run and all(row["differs"] < 1e-4 for row in run.values()), rows
 
 
 @pytest.mark.slow

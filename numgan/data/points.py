@@ -27,7 +27,7 @@ class SinePoints:
             self._t = np.empty(n, out.dtype)
         rng.standard_normal(out=self._t, dtype=out.dtype)
         out[:, 0] = self._t
-        np.sin(out[:, 0], out=out[:, 1])
+        np.sin(self._t, out=out[:, 1])  # of a strided view it takes thirty times as long
 
 
 class RingPoints:

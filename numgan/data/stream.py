@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from numgan.errors import ArgumentError
 from numgan.hints import Array, DType, Named, Numbers, Rng, Shape, Source
@@ -67,35 +68,112 @@ class Stream:
             batch[...] = left
 
 
+class StreamApart(Stream):
+    """Endless batches for R replicas, each drawn from a random generator of its own: of every one just what a `Stream`
+    from that generator would give, and asked for at the same moments.
+
+    rngs     the R generators.
+    fill     fill(generator, block): draws a block anew.
+    blocks   (R, …): the replicas' blocks.
+    batches  views of all of them, in the order in which they are handed out.
+
+    What is left of a block is kept as the state that its generator was drawn from, not as numbers: R blocks would be
+    many to copy at every look. See `mark`.
+    """
+
+    def __init__(
+        self, rngs: list[Rng], fill: Callable[[Rng, Array], None], blocks: Array, batches: list[Array]
+    ) -> None:
+        super().__init__(self._draw, batches)
+        self._rngs, self._fill, self._blocks = rngs, fill, blocks
+        self._begun: list[Any] = [None] * len(rngs)
+
+    def _draw(self):
+        for r, rng in enumerate(self._rngs):
+            self._begun[r] = rng.bit_generator.state
+            self._fill(rng, self._blocks[r])
+
+    def mark(self, r: int) -> list[Any]:
+        """[batches handed out, the state of replica r's generator before the block that they are of was drawn]; no
+        state where nothing is left.
+        """
+        left = self._next < len(self._batches)
+        return [self._next, self._begun[r] if left else None]
+
+    def go_on(self, r: int, mark: list[Any]) -> None:
+        """Have replica r's block as it was at a `mark`; all replicas have to be put to the same count."""
+        self._next, state = mark
+        self._begun[r] = state
+        if state is not None:
+            bits = type(self._rngs[r].bit_generator)()
+            bits.state = state
+            self._fill(np.random.Generator(bits), self._blocks[r])
+
+
 def _batches_per_block(shape):
     return max(1, BLOCK_VALUES // math.prod(shape))
 
 
-def noise_stream(rng: Rng, batch: Shape, shape: Shape, dtype: DType, kind: str = NORMAL) -> Stream:
-    """Batches (*batch, *shape) of noise, one of NOISES, batch (*replicas, n); samples are columns in their memory."""
+def _stream(
+    rng: Rng | list[Rng], lead: Shape, shape: Shape, dtype: DType, fill: Callable[[Rng, Array], None], view: Any
+) -> Stream:
+    """A stream of the batches view(block), of blocks of `shape` that fill(rng, block) draws: one for all, or with a
+    list of generators one for each of the replicas `lead`.
+    """
+    if not isinstance(rng, list):
+        block = np.empty(shape, dtype)
+        return Stream(lambda: fill(rng, block), view(block))
+    blocks = np.empty((len(rng), *shape), dtype)
+    batches = view(blocks[0])
+    if lead:  # the same place of every replica's block
+        step = blocks.strides[0]
+        batches = [as_strided(a, (*lead, *a.shape), (step, *a.strides)) for a in batches]
+    return StreamApart(rng, fill, blocks, batches)
+
+
+def _drawn_at_once(rng, batch):
+    """(replicas drawn together, samples): with a generator for each replica, none are."""
     *lead, n = batch
-    count = _batches_per_block((*batch, *shape))
-    size = count * math.prod((*batch, *shape))
-    flat = np.empty(size + size % 2, dtype)  # normal numbers come in pairs
-    temp = np.empty(len(flat) // 2, dtype)
-    block = flat[:size].reshape(count, *lead, *shape, n)
-    batches = list(np.moveaxis(block, -1, 1 + len(lead)))
-    return Stream(lambda: fill_uniform(rng, flat) if kind == UNIFORM else fill_normal(rng, flat, temp), batches)
+    return ([], n) if isinstance(rng, list) else (lead, n)
 
 
-def uniform_stream(rng: Rng, batch: Shape, dtype: DType) -> Stream:
+def noise_stream(rng: Rng | list[Rng], batch: Shape, shape: Shape, dtype: DType, kind: str = NORMAL) -> Stream:
+    """Batches (*batch, *shape) of noise, one of NOISES, batch (*replicas, n); samples are columns in their memory.
+
+    rng  a generator for all, or a list of one for each replica; as for the streams below.
+    """
+    lead, n = _drawn_at_once(rng, batch)
+    count = _batches_per_block((*lead, n, *shape))
+    size = count * math.prod((*lead, n, *shape))
+    even = size + size % 2  # normal numbers come in pairs
+    temp = np.empty(even // 2, dtype)
+
+    def view(flat):
+        return list(np.moveaxis(flat[:size].reshape(count, *lead, *shape, n), -1, 1 + len(lead)))
+
+    fill = fill_uniform if kind == UNIFORM else lambda rng, flat: fill_normal(rng, flat, temp)
+    return _stream(rng, batch[:-1], (even,), dtype, fill, view)
+
+
+def uniform_stream(rng: Rng | list[Rng], batch: Shape, dtype: DType) -> Stream:
     """Batches (*replicas, n) of numbers uniform in [0, 1)."""
-    block = np.empty((_batches_per_block(batch), *batch), dtype)
-    return Stream(lambda: rng.random(out=block, dtype=dtype), list(block))
+    lead, n = _drawn_at_once(rng, batch)
+    block = (_batches_per_block((*lead, n)), *lead, n)
+    return _stream(rng, batch[:-1], block, dtype, lambda rng, out: rng.random(out=out, dtype=out.dtype), list)
 
 
-def data_stream(data: Source, rng: Rng, batch: Shape, dtype: DType) -> Stream:
+def data_stream(data: Source, rng: Rng | list[Rng], batch: Shape, dtype: DType) -> Stream:
     """Batches (*batch, *shape) drawn from a data source, an object with a shape and sample(n, rng, out); batch is
     (*replicas, n).
     """
-    block = np.empty((_batches_per_block((*batch, *data.shape)), *batch, *data.shape), dtype)
-    rows = block.reshape(-1, *data.shape)
-    return Stream(lambda: data.sample(len(rows), rng, rows), list(block))
+    lead, n = _drawn_at_once(rng, batch)
+    block = (_batches_per_block((*lead, n, *data.shape)), *lead, n, *data.shape)
+
+    def fill(rng, out):
+        rows = out.reshape(-1, *data.shape)
+        data.sample(len(rows), rng, rows)
+
+    return _stream(rng, batch[:-1], block, dtype, fill, list)
 
 
 class Shuffled:

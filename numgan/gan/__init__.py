@@ -12,6 +12,7 @@ Read in this order:
     fit          the training loop
     parts        all that a run consists of, in one list; checkpoint: the file it is kept in
     model        `GAN`, the two networks and all of the above
+    replicas     many GANs as one stack, put together and taken apart; blocks: how it is trained, replica by replica
     history      what a run reports; curves: its picture; insides: layer by layer; progress: a bar meanwhile
     equilibrium  when to stop
 

@@ -8,7 +8,8 @@ The game itself takes no notice: what the discriminator reads is made by the gen
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -18,13 +19,14 @@ from numgan.kernels import optimizers as kernels
 from numgan.nn.calls import Call, runs
 from numgan.nn.network import Sequential
 from numgan.nn.optimizers import CHUNK
+from numgan.nn.replicas import check_count, column, one_or_each
 
 
 class Average:
     """An exponential moving average of a network's parameters and running statistics; a `Part` of the GAN.
 
     network  the `Sequential` to be averaged.
-    decay    d, in (0, 1): what the average keeps of itself at an update.
+    decay    d, in (0, 1): what the average keeps of itself at an update; or a list of one for each replica.
 
     At update t, counted from 1, θ̄ ← θ̄ + (1 − d_t)·(θ − θ̄) with d_t = min(d, (1 + t)/(10 + t)), the warm-up of
     TensorFlow's ExponentialMovingAverage(d, num_updates=t): of the weights that training began with, 6·10⁻⁵ are left
@@ -35,11 +37,13 @@ class Average:
     Attributes `network`, the averaged one, equal at first to the given one as that is then; `decay`; `updates`, t.
     """
 
-    def __init__(self, network: Sequential, decay: float) -> None:
-        self.decay, self.updates = between("GAN: average", decay, 0, 1), 0
+    def __init__(self, network: Sequential, decay: float | Sequence[float]) -> None:
+        self.decay = one_or_each("GAN: average", decay, lambda what, value: between(what, value, 0, 1))
+        self.updates = 0
+        check_count("GAN", {"average": self.decay}, network.replicas)
         self.network = copy.deepcopy(network)
         self.network.name = f"averaged {network.name}"
-        self._rest = np.zeros((), network.dtype)
+        self._rest = np.zeros_like(column(self.decay, network.dtype, 1))
         walk = list(self._walk(network))
         self._runs = runs(walk)
         whole = {"average": self.network.values, "theta": network.values, "rest": self._rest}
@@ -50,11 +54,15 @@ class Average:
 
     def _walk(self, network: Sequential) -> Iterator[Call]:
         """All parameters in chunks, as an optimiser walks them, then the state of each layer."""
-        average, theta = self.network.values.reshape(-1), network.values.reshape(-1)
-        temp = np.empty(min(CHUNK, theta.size), theta.dtype)
-        for start in range(0, theta.size, CHUNK):
-            chunk = slice(start, min(start + CHUNK, theta.size))
-            yield self._bound(average[chunk], theta[chunk], temp[: chunk.stop - start])
+        average, theta = self.network.values, network.values
+        if not isinstance(self.decay, tuple):
+            average, theta = average.reshape(-1), theta.reshape(-1)
+        *lead, size = theta.shape
+        length = max(1, CHUNK // math.prod(lead))
+        temp = np.empty((*lead, min(length, size)), theta.dtype)
+        for start in range(0, size, length):
+            chunk = np.s_[..., start : min(start + length, size)]
+            yield self._bound(average[chunk], theta[chunk], temp[..., : theta[chunk].shape[-1]])
         for ours, theirs in zip(self.network.layers, network.layers, strict=True):
             for name, value in theirs.state.items():
                 if name in theirs.statistics:
@@ -63,13 +71,17 @@ class Average:
                     yield Call(np.copyto, {"dst": ours.state[name], "src": value}, self.network.name)
 
     def _bound(self, average, theta, temp):
-        arguments = {"average": average, "theta": theta, "rest": self._rest, "temp": temp}
+        rest = self._rest.reshape(-1, *[1] * (theta.ndim - 1)) if self._rest.ndim else self._rest
+        arguments = {"average": average, "theta": theta, "rest": rest, "temp": temp}
         return Call(kernels.average_update, arguments, self.network.name)
 
     @property
-    def present_decay(self) -> float:
+    def present_decay(self) -> float | tuple[float, ...]:
         """d_t, of the last update."""
-        return min(self.decay, (1 + self.updates) / (10 + self.updates))
+        warming = (1 + self.updates) / (10 + self.updates)
+        if isinstance(self.decay, tuple):
+            return tuple(min(decay, warming) for decay in self.decay)
+        return min(self.decay, warming)
 
     def update(self) -> None:
         """Take in the network as an update has left it."""
@@ -80,7 +92,7 @@ class Average:
     def _begin(self):
         """Count the update, and set what the average takes in of it."""
         self.updates += 1
-        self._rest[()] = 1 - self.present_decay
+        self._rest[...] = column(1 - np.array(self.present_decay), self._rest.dtype, 1)
 
     def state_dict(self) -> Named:
         """updates, and what the averaged network's own `state_dict` gives."""
@@ -108,5 +120,8 @@ class Average:
         self.updates = self._checked_updates(arrays)
 
     def __str__(self):
-        warming = f" (now {self.present_decay:.4g})" if self.updates and self.present_decay < self.decay else ""
-        return f"{self.network.name}, decay {self.decay:g}{warming}"
+        decay, now = (
+            ", ".join(f"{d:.4g}" for d in (value if isinstance(value, tuple) else [value]))
+            for value in (self.decay, self.present_decay)
+        )
+        return f"{self.network.name}, decay {decay}{f' (now {now})' if self.updates and now != decay else ''}"

@@ -72,6 +72,7 @@ class TrainingStep:
     compares pairs, fresh rows at random for that too, which do not count as an epoch's. By `shared_fakes` the one
     generator step has all from the last discriminator step.
 
+    rng     one for all, or a list of one for each replica; of orders likewise.
     order   None, for rows drawn from `data` at random, or a `Shuffled` that hands out each row once an epoch.
     drawn   the batches that are drawn and not used yet, as parts.
     scores  those that a log keeps: of the last discriminator step on real and on fake rows, and of the last generator
@@ -85,10 +86,10 @@ class TrainingStep:
         gan: GAN,
         data: Source | ConditionalSource,
         batch_size: int,
-        rng: Rng,
+        rng: Rng | list[Rng],
         discriminator_steps: int = 1,
         generator_steps: int = 1,
-        order: Shuffled | None = None,
+        order: Shuffled | list[Shuffled] | None = None,
     ) -> None:
         rows = gan.rows_per_step(batch_size)
         dtype, lead = gan.generator.dtype, gan.generator.replicas
@@ -173,7 +174,7 @@ class Training:
         rng: Rng,
         request: Request,
         more: Mapping[str, Part],
-        processes: int,
+        processes: int | None = None,
     ) -> None:
         self.gan, self.history, self.good = (
             gan,
@@ -182,37 +183,57 @@ class Training:
         )
         self._every, self._looks = request.every, min(request.every, LOG_STEPS)
         self.settings = {k: getattr(request, k) for k in ("batch_size", "discriminator_steps", "generator_steps")}
-        run = {"rng": RandomState(rng), "history": self.history}
         if request.epochs is None:
             portions = endless(request.batch_size, request.discriminator_steps)
-            self.total, self._rows, order = request.steps, None, None
+            self.total, self._rows = request.steps, None
         else:
             if not hasattr(data, "take"):
                 raise ArgumentError(f"fit: {type(data).__name__} draws its rows afresh and has no epochs; give steps")
             rows = gan.rows_per_step(request.batch_size)
             portions = epoch(rows, len(data), request.batch_size, request.discriminator_steps)
             self.total = request.epochs * sum(portion.times for portion in portions)
-            self._rows, order = len(data), Shuffled(together(data, gan.conditions), rng)
-            run["order"] = order
+            self._rows = len(data)
         self.settings["rows"] = self._rows
-        self._repeated = [
-            (TrainingStep(gan, data, p.batch_size, rng, p.discriminator_steps, request.generator_steps, order), p)
-            for p in portions
-        ]
-        if request.insides:
-            columns = tuple(measure(gan, self._repeated[0][0]))
-            run["insides"] = self.history.insides = Insides(columns, gan.generator.replicas)
-        run |= {f"drawn_{i}": step.drawn for i, (step, _) in enumerate(self._repeated)}
+        self._request, self._portions = request, portions
+        run = {"history": self.history} | self._begin(data, rng)
         for name, part in mapping("fit: parts", more).items():
             method_of(f"fit: the part {shown(name)}", part, "a Part", *PART)
             if name in run or "." in name:
                 raise ArgumentError(f"fit: a part cannot be called {shown(name)}; taken are {', '.join(run)}")
         self.parts = Parts(gan.parts | {"run": Parts(run | dict(more))})
-        self._logs = {step: step.log(min(self._looks, max(self.total, 1))) for step, _ in self._repeated}
         sides = ((gan.generator, gan.generator_optimizer), (gan.discriminator, gan.discriminator_optimizer))
         self._arenas = [a for net, optimizer in sides for a in (net.values, net.state, *optimizer.state.values())]
         self._arenas += [gan.sampler.values, gan.sampler.state] if gan.average else []
-        self._team = Team(gan, [step for step, _ in self._repeated], self._arenas, processes)
+        self._team = self._team_of(processes)
+
+    def _team_of(self, processes):
+        """Who makes the steps."""
+        return Team(self.gan, [step for step, _ in self._repeated], self._arenas, how_many(processes))
+
+    def _begin(self, data, rng):
+        """Bind the steps that are repeated; what there is of them to be kept, as parts."""
+        run, order = {"rng": RandomState(rng)}, None
+        if self._rows is not None:
+            order = run["order"] = Shuffled(together(data, self.gan.conditions), rng)
+        self._repeated = self.bound(self.gan, data, rng, order)
+        self._logs = {step: step.log(self.log_length) for step, _ in self._repeated}
+        if self._request.insides:
+            columns = tuple(measure(self.gan, self._repeated[0][0]))
+            run["insides"] = self.history.insides = Insides(columns, self.gan.generator.replicas)
+        return run | {f"drawn_{i}": step.drawn for i, (step, _) in enumerate(self._repeated)}
+
+    def bound(self, gan, data, rng, order):
+        """[(TrainingStep, Portion)] of a GAN, of this one or of a part of it."""
+        generator_steps = self._request.generator_steps
+        return [
+            (TrainingStep(gan, data, p.batch_size, rng, p.discriminator_steps, generator_steps, order), p)
+            for p in self._portions
+        ]
+
+    @property
+    def log_length(self) -> int:
+        """The most steps that are logged between two looks."""
+        return min(self._looks, max(self.total, 1))
 
     def run(self, callback: Callback | None, checkpoint: Checkpoint) -> None:
         """Train from where the parts are to the end."""
@@ -229,21 +250,29 @@ class Training:
         for stretch in stretches(self._repeated, self.total, self._every, self._looks, self.good.done, cuts):
             if self.good.ended:
                 break
-            log = self._logs[stretch.step]
-            self._team.begin()
-            for _ in range(stretch.length):
-                stretch.step.run()
-                log.write(stretch.step.kept)
             seen = self.history.insides is not None or (stretch.report and callback is not None)
-            self._team.end(stretch.length, everything=seen)
+            self._advance(stretch, everything=seen)
             due = checkpoint.due(stretch.done)
-            if stretch.look or due or not self._finite(stretch.step.scores):
+            if stretch.look or due or not self._sound(stretch.step):
                 self.good = self._look(stretch, told=callback is None or not stretch.report)
                 if stretch.report:
                     self._tell(callback)
                 if due:
                     self.save(checkpoint)
         self.save(checkpoint)
+
+    def _advance(self, stretch, everything):
+        """Run and log the steps of a stretch; `everything`: somebody is going to look into the buffers."""
+        step, log = stretch.step, self._logs[stretch.step]
+        self._team.begin()
+        for _ in range(stretch.length):
+            step.run()
+            log.write(step.kept)
+        self._team.end(stretch.length, everything)
+
+    def _sound(self, step):
+        """Whether all is finite after a step."""
+        return self._finite(step.scores)
 
     def _look(self, stretch, told):
         """Move the logged steps to the history, and look inside the networks where asked to; the `Look` now, or
@@ -308,8 +337,12 @@ class Training:
             raise ArgumentError(f"{done:,} steps are done, more than the {self.total:,} asked for")
         if self.history.insides is not None and (state["run.insides.steps"][-1:] > done).any():
             raise ArgumentError(f"it has looked inside the networks after more than {done:,} steps")
-        if self._rows is not None and len(state["run.order.order"]) != self._left(done):
+        if self._rows is not None and self._order_left(state) != self._left(done):
             raise ArgumentError(f"the rows left of its epoch do not go with step {done:,}")
+
+    def _order_left(self, state):
+        """How many rows of the epoch a state says are left."""
+        return len(state["run.order.order"])
 
     def _left(self, done):
         """How many rows of the epoch are left after so many steps, none at its start."""
@@ -323,15 +356,16 @@ class Training:
 def fit(
     gan: GAN,
     data: Source | ConditionalSource | Numbers,
-    rng: Rng | None,
+    rng: Rng | list[Rng] | None,
     request: Request,
     callback: Callback | None,
     checkpoint: Checkpoint | FileName | None,
     resume: bool,
     parts: Mapping[str, Part],
     processes: int | None,
+    kind: Callable[..., Training] = Training,
 ) -> History:
-    """See `GAN.fit`."""
+    """See `GAN.fit`; `kind` makes the `Training`."""
     request, resume, seed = request.checked(), flag("fit: resume", resume), None
     if gan.shared_fakes and not (request.discriminator_steps and request.generator_steps == 1):
         raise ArgumentError(
@@ -342,7 +376,7 @@ def fit(
     if rng is None:
         seed = int(np.random.SeedSequence().generate_state(1)[0])
         rng = np.random.default_rng(seed)
-    rng = generator("fit: rng", rng)
+    rng = rng if isinstance(rng, list) else generator("fit: rng", rng)
     if callback is not None:
         method_of("fit: callback", callback, "a function of the steps done and the history", "__call__")
     if not (checkpoint is None or isinstance(checkpoint, Checkpoint)):
@@ -350,7 +384,7 @@ def fit(
     if resume and checkpoint is None:
         raise ArgumentError("fit: resume=True needs the checkpoint to go on from")
     checkpoint = checkpoint or NoCheckpoint()
-    training = Training(gan, as_source(gan, data), rng, request, parts, how_many(processes))
+    training = kind(gan, as_source(gan, data), rng, request, parts, processes)
     if resume and os.path.exists(checkpoint.path):
         training.resume(checkpoint)
     else:

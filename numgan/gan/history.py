@@ -87,6 +87,8 @@ class History:
 
     Rows are only ever added, in arrays that grow: what has been handed out stays as it is.
 
+    stopped  replica -> what was not finite, and when: of those that a training with a generator for each has stopped.
+
     `print` shows how it ended, a notebook its curves.
     """
 
@@ -103,6 +105,7 @@ class History:
         self._columns = {name: np.empty((0, *replicas)) for name in self.columns}
         self._length = 0
         self.insides: Insides | None = None
+        self.stopped: dict[int, str] = {}
 
     def __len__(self) -> int:
         return self._length
@@ -112,7 +115,14 @@ class History:
 
         Returns None, or (step, column) of the first value among them that is not finite.
         """
-        start, (real, fake, *judged, norms, errors), columns = len(self), log.take(), {}
+        start, columns = len(self), self.measured(log)
+        self.extend(columns)
+        bad = self.first_bad(columns)
+        return bad and (start + bad[0], bad[1])
+
+    def measured(self, log: ScoreLog) -> Named:
+        """name -> values (steps, …) of the columns that the logged steps have; empties the log."""
+        (real, fake, *judged, norms, errors), columns = log.take(), {}
         if real is not None:
             columns |= self.objective.measure_discriminator(real, fake)
         if judged[0] is not None:
@@ -121,15 +131,23 @@ class History:
             columns |= self.penalty.measure(norms)
         if errors is not None:
             columns |= self.l1.measure(errors)
+        return columns
+
+    def extend(self, columns: Named) -> None:
+        """Append `measured` columns; gaps for those that there are not."""
         gap = np.full_like(next(iter(columns.values())), np.nan)
-        bad = []
         for name in self.columns:
-            values = columns.get(name, gap)
-            self._append(name, values)
-            finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
-            if name in columns and name in self.objective.columns and not finite.all():
-                bad.append((start + int(finite.argmin()) + 1, name))
+            self._append(name, columns.get(name, gap))
         self._length += len(gap)
+
+    def first_bad(self, columns: Named) -> tuple[int, str] | None:
+        """(step, column) of the first value of the objective that is not finite, steps counted from 1, or None."""
+        bad = []
+        for name in self.objective.columns:
+            if name in columns:
+                finite = np.isfinite(columns[name]).reshape(len(columns[name]), -1).all(axis=1)
+                if not finite.all():
+                    bad.append((int(finite.argmin()) + 1, name))
         return min(bad, key=lambda found: found[0], default=None)
 
     def _append(self, name, values):

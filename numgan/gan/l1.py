@@ -8,6 +8,8 @@ discriminator's has been written there when this one is added.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from numgan.errors import positive
@@ -15,19 +17,20 @@ from numgan.gan.objectives import Panel
 from numgan.hints import Array, Named
 from numgan.kernels import losses as kernels
 from numgan.nn.calls import Call
+from numgan.nn.replicas import column, one_or_each
 
 
 class L1:
     """λ·mean |G − target|, the mean over rows and numbers of a row.
 
-    weight  λ, positive.
+    weight  λ, positive, or a list of one for each replica.
     """
 
     columns = ("l1",)
     watched = (("mean |G − target|", "l1", ".4f"),)  # as an objective's
 
-    def __init__(self, weight: float) -> None:
-        self.weight = positive("GAN: l1_weight", weight)
+    def __init__(self, weight: float | Sequence[float]) -> None:
+        self.weight = one_or_each("GAN: l1_weight", weight, positive)
 
     def calls(self, y: Array, target: Array, dy: Array, errors: Array) -> list[Call]:
         """The calls that add the gradient to dy and write each row's mean error.
@@ -35,7 +38,7 @@ class L1:
         y, target, dy  (…, n, N): the generator's output, what it should be, and ∂L/∂y as the discriminator left it.
         errors         (…, 1, N).
         """
-        share = np.array(self.weight / (y.shape[-2] * y.shape[-1]), y.dtype)
+        share = column(np.array(self.weight) / (y.shape[-2] * y.shape[-1]), y.dtype, 2)
         named = {"y": y, "target": target}
         temp = np.empty_like(y)
         return [

@@ -33,11 +33,13 @@ from numgan.errors import (
 from numgan.gan import objectives
 from numgan.gan import penalty as penalties
 from numgan.gan.average import Average
+from numgan.gan.blocks import StackTraining, checked_generators
 from numgan.gan.conditions import CONDITIONS, Condition, arrays, checked
 from numgan.gan.fit import Request, fit
 from numgan.gan.l1 import L1
 from numgan.gan.objectives import made
 from numgan.gan.parts import Part, Parts
+from numgan.gan.replicas import replica, set_replica, stack
 from numgan.gan.steps import SCHEDULES, SEPARATE, DiscriminatorStep, GeneratorStep, refusal
 from numgan.gan.stretches import epoch
 from numgan.hints import Array, ConditionalSource, Config, FileName, Named, Numbers, Rng, Source
@@ -45,6 +47,7 @@ from numgan.names import SaysOurs, says_ours
 from numgan.nn.model_file import open_model, write_model
 from numgan.nn.network import Sequential
 from numgan.nn.optimizers import Adam, Optimizer
+from numgan.nn.replicas import check_count
 from numgan.tables import aligned, html_table
 
 if TYPE_CHECKING:
@@ -104,10 +107,10 @@ class GAN(SaysOurs):
         objective: Objective | str = "non-saturating",
         schedule: str = "concatenated",
         penalty: Penalty | str | None = None,
-        average: float | None = None,
+        average: float | Sequence[float] | None = None,
         conditions: Mapping[str, Condition] | None = None,
         matching_aware: bool = False,
-        l1_weight: float | None = None,
+        l1_weight: float | Sequence[float] | None = None,
         noise: str = NORMAL,
         shared_fakes: bool = False,
     ) -> None:
@@ -155,6 +158,9 @@ class GAN(SaysOurs):
                 "GAN: shared_fakes=True needs as many generated rows in either step; by the schedule separate the "
                 "discriminator has half of them"
             )
+        own = {"l1_weight": self.l1.weight} if self.l1 else {}
+        for config in (self.objective.config(), self.penalty.config() if self.penalty else {}, own):
+            check_count("GAN", config, g.replicas)
         self.average = None if average is None else Average(g, average)
         self.generator_optimizer.check_free(g)  # before either is attached
         self.discriminator_optimizer.check_free(d)
@@ -368,7 +374,7 @@ class GAN(SaysOurs):
         data: Source | ConditionalSource | Numbers,
         steps: int | None = None,
         batch_size: int = 128,
-        rng: Rng | None = None,
+        rng: Rng | Sequence[Rng] | None = None,
         every: int = 100,
         callback: Callback | None = None,
         epochs: int | None = None,
@@ -400,6 +406,11 @@ class GAN(SaysOurs):
                     are drawn at random, by epochs too: an epoch is once through all rows by the discriminator.
         rng         numpy.random.Generator for data and noise. Default: a fresh one in every call, and
                     `History.seed` says which: rng=numpy.random.default_rng(history.seed) gives the same training again.
+                    Or a list of one for each replica: replica r is then
+                    trained as a single GAN is with rng[r], to the bit where BLAS has one thread: same rows, same noise,
+                    an order of its own in epochs. One whose numbers are not finite is stopped: it keeps the state of
+                    the last good look, its rows in the history are gaps from there on, history.stopped says why, and
+                    the others go on.
         every       steps between two looks at the losses, default 100; there are more around the end of an epoch.
         callback    callback(steps done, history), called before the first step, after every `every` steps, at the end
                     of an epoch and at the end. Training ends when it returns True. `ProgressBar` is one.
@@ -414,16 +425,20 @@ class GAN(SaysOurs):
         insides     whether to look inside the networks too, at every look: gradient norm and update-to-weight ratio of
                     every layer and its dead units, which are columns of the history then; see `measure` in
                     `numgan.gan.insides`. The training is the same, to the bit. Default False.
-        processes   how many make a step together, see `Crew`: their number changes no bit of what comes of it. Default:
-                    as many as BLAS has threads, four at most. Small networks, and stacks of replicas, are trained
-                    by this process alone; so is any with processes=1, where BLAS keeps its threads.
+        processes   how many share the work; their number changes no bit of what comes of it. They make a step together,
+                    see `Crew`, where it is worth it: not that of small networks, nor of a stack with one generator.
+                    With a list of generators they share the replicas. Default: as many as BLAS has threads, four at
+                    most; 1 leaves BLAS its threads, and so the numbers to it.
 
         Whatever stops a training (numbers that are not finite, a KeyboardInterrupt, an exception in the callback)
         leaves every part in the state of the last good look, with error.history up to there. NonFiniteError says at
         which step and where; an infinity or a NaN is noticed within a hundred steps.
         """
         request = Request(steps, epochs, batch_size, every, discriminator_steps, generator_steps, insides)
-        return fit(self, data, rng, request, callback, checkpoint, resume, parts, processes)
+        rest = request, callback, checkpoint, resume, parts, processes
+        if isinstance(rng, list | tuple):
+            return fit(self, data, checked_generators(self, rng), *rest, StackTraining)
+        return fit(self, data, rng, *rest)
 
     def steps_per_epoch(self, length: int, batch_size: int, discriminator_steps: int = 1) -> int:
         """How many training steps it takes to go through `length` rows once."""
@@ -453,6 +468,26 @@ class GAN(SaysOurs):
         noise = self.generator.check_input(noise)
         given = self._given(conditions, self.generator.rows_of(noise), "predict")
         return self.discriminator.predict(self.sampler.predict(noise, **given), **given)
+
+    # ------------------------------------------------------------------------------------------------------- replicas
+
+    @classmethod
+    def stack(cls, gans: Sequence[GAN]) -> GAN:
+        """A GAN of R replicas from R single ones, with copies of their state. All are of one architecture, objective
+        and so on; where numbers differ (rates, β, ε, momentum, label_smoothing, clip, the weight of a penalty or of
+        L1, decay of the average), each replica has its own.
+        """
+        return stack(cls, gans)
+
+    def replica(self, r: int) -> GAN:
+        """Replica r as a single GAN, with a copy of its state: weights, moments, statistics, count of updates."""
+        return replica(self, r)
+
+    def set_replica(self, r: int, gan: GAN) -> None:
+        """Put the state of a single GAN in the place of replica r. Its learning rate comes with it; the other numbers
+        of replica r have to be its own, and it has made as many updates.
+        """
+        set_replica(self, r, gan)
 
     # ------------------------------------------------------------------------------------------------------- saving
 

@@ -19,6 +19,7 @@ from numgan.hints import Array, Config, Named
 from numgan.kernels import penalties as kernels
 from numgan.names import SaysOurs
 from numgan.nn.calls import Call
+from numgan.nn.replicas import column, one_or_each
 from numgan.nn.second_order import SecondOrder
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ REAL, GENERATED, BETWEEN = "real", "generated", "between"
 class Penalty(SaysOurs, ABC):
     """A gradient penalty with weight λ or γ, worked out at every `every`-th discriminator step, then `every`-fold.
 
-    weight  positive; default 10.
+    weight  positive, or a list of one for each replica; default 10.
     every   k: a lazy penalty (Karras et al. 2020, arXiv:1912.04958, appendix B) is left out k − 1 times and then counts
             k times as much, the same on average for 1/k of the work. Default 1.
 
@@ -50,8 +51,8 @@ class Penalty(SaysOurs, ABC):
     columns = ("gradient_norm", "penalty")
     ideal = 0.0  # the norm at which nothing is paid
 
-    def __init__(self, weight: float = 10.0, every: int = 1) -> None:
-        self.weight = positive(f"{type(self).__name__} weight", weight)
+    def __init__(self, weight: float | Sequence[float] = 10.0, every: int = 1) -> None:
+        self.weight = one_or_each(f"{type(self).__name__} weight", weight, positive)
         self.every = whole(f"{type(self).__name__} every", every)
 
     @property
@@ -113,12 +114,13 @@ class WassersteinPenalty(Penalty):
 
     def elements(self, norm: Array) -> Array:
         out = np.empty_like(norm)
-        kernels.norm_penalty_forward(norm, self.weight, out)
+        kernels.norm_penalty_forward(norm, column(self.weight, norm.dtype, 2), out)
         return out
 
     def slopes(self, gradient: Array, norm: Array, count: int, out: Array) -> Call:
-        scale, tiny = (np.array(a, gradient.dtype) for a in (2 * self.weight / count * self.every, TINY))
-        arguments = {"gradient": gradient, "norm": norm, "two_weight_over_count": scale, "tiny": tiny}
+        scale = column(2 * np.array(self.weight) / count * self.every, gradient.dtype, 2)
+        constants = {"two_weight_over_count": scale, "tiny": np.array(TINY, gradient.dtype)}
+        arguments = {"gradient": gradient, "norm": norm} | constants
         return _call(kernels.norm_penalty_backward, arguments | {"row": np.empty_like(norm), "out": out})
 
 
@@ -127,11 +129,11 @@ class ZeroCentredPenalty(Penalty):
 
     def elements(self, norm: Array) -> Array:
         out = np.empty_like(norm)
-        kernels.square_penalty_forward(norm, self.weight / 2, out)
+        kernels.square_penalty_forward(norm, column(np.array(self.weight) / 2, norm.dtype, 2), out)
         return out
 
     def slopes(self, gradient: Array, norm: Array, count: int, out: Array) -> Call:
-        scale = np.array(self.weight / count * self.every, gradient.dtype)
+        scale = column(np.array(self.weight) / count * self.every, gradient.dtype, 2)
         arguments = {"gradient": gradient, "weight_over_count": scale, "out": out}
         return _call(kernels.square_penalty_backward, arguments)
 

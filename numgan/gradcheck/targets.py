@@ -355,6 +355,11 @@ TARGETS |= {
         *(partial(formulas.rates.rates_of_the_sides, schedule) for schedule in SCHEDULES),
         *(partial(formulas.rates.counted_updates, schedule) for schedule in SCHEDULES),
     ],
+    "replicas": [
+        partial(formulas.replicas.runs_of_their_seeds, game, epochs)
+        for game in formulas.replicas.GAMES
+        for epochs in (False, True)
+    ],
     "join": [  # has no example of its own, as its input is not all that it reads
         partial(label_gradients, NonSaturating(), "concatenated", False, None),
         partial(word_gradients, Hinge(), "concatenated"),

@@ -48,11 +48,14 @@ def dense_backward_input(weightᵀ, dy, out1, product=np.matmul):
 
 
 def fastest_product(a, b):
-    """`dot` or `matmul`, whichever is the faster for a·b; both give the same numbers.
+    """`dot`, `matmul` or `multiply`, whichever is the fastest for a·b; all give the same numbers.
 
     `dot` takes 2.0 µs where `matmul` takes 2.9 on the sine GAN's matrices, and 107 against 1,388 for the outer product
     of 512 and 512 (a layer of one unit), for which `matmul` has no fast path. But it clears its output first, which
-    makes large products 5 % slower, and it knows no stacks of matrices.
+    makes large products 5 % slower, and it knows no stacks of matrices. Of stacks an outer product is `multiply` with
+    broadcasting: 1.5 µs for each of sixteen 26 × 128, where `matmul` takes 4.8.
     """
+    if a.shape[-1] == 1 and a.ndim > 2:
+        return np.multiply
     small = a.shape[-2] * b.shape[-1] <= 4096
     return np.dot if a.ndim == b.ndim == 2 and (small or a.shape[-1] == 1) else np.matmul

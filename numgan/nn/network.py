@@ -395,11 +395,16 @@ class Sequential(SaysOurs):
         if dtype is not None and _is_float(dtype):
             for held in (self.values, self.state):
                 real_array(f"{self.name}: its numbers in {np.dtype(dtype).name}", held, dtype)
+        twin = self.blank(replicas, dtype)
+        with self.in_use():
+            twin.values[...], twin.state[...] = self.values, self.state
+        return twin
+
+    def blank(self, replicas: int | None, dtype: DType | None = None) -> Sequential:
+        """A network of these layers with so many replicas, all its numbers zero, for a caller to set."""
         twin = Sequential.__new__(Sequential)
         layers = [copy_layer(layer) for layer in self.layers]
         twin._assemble(layers, self.shapes[0], None, dtype or self.dtype, replicas, self.name)
-        with self.in_use():
-            twin.values[...], twin.state[...] = self.values, self.state
         return twin
 
     def shadow(self) -> Sequential:

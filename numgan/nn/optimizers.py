@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +30,7 @@ from numgan.kernels import optimizers as kernels
 from numgan.names import SaysOurs
 from numgan.nn.calls import Call, in_order, runs
 from numgan.nn.rates import Rate
+from numgan.nn.replicas import check_count, column, joined, of_replicas, one_or_each
 
 if TYPE_CHECKING:
     from numgan.nn.network import Sequential
@@ -65,48 +66,81 @@ class Optimizer(SaysOurs, ABC):
                    which holds from the next step on, in place of either. That is part of the state, so that whoever
                    loads, copies or resumes goes on with the present rate. Every other setting is `Fixed`.
     steps          how many updates it has made, from which Adam's corrections and a `Rate` count. May be set as well.
+
+    Where a setting is a number, a list of R numbers gives the replicas of a stack one each; of rates, too.
     """
 
     state_names = ()
     nonnegative = ()  # those of them that are sums of squares
+    changing: tuple[str, ...] = ("rate",)  # the constants that `_before_step` sets
     network = None
     steps = 0
 
-    def __init__(self, learning_rate: float | Rate) -> None:
-        if isinstance(learning_rate, Rate):
-            self._rate = learning_rate
-        else:
-            self.learning_rate = learning_rate
+    def __init__(self, learning_rate: float | Rate | Sequence[float | Rate]) -> None:
+        self._rate = one_or_each(f"{type(self).__name__} learning_rate", learning_rate, _rate_or_positive)
         self._first_rate = self._rate
 
     @property
-    def learning_rate(self) -> float:
+    def learning_rate(self) -> float | tuple[float, ...]:
+        if isinstance(self._rate, tuple):
+            return tuple(_at(rate, self.steps + 1) for rate in self._rate)
         return self._rate_at(self.steps + 1)
 
     @learning_rate.setter
-    def learning_rate(self, value: float) -> None:
+    def learning_rate(self, value: float | Sequence[float]) -> None:
         if isinstance(value, Rate):
             raise ArgumentError(f"{self}: learning_rate can be set to a number; make the optimiser with {value}")
-        self._rate = positive(f"{type(self).__name__} learning_rate", value)
+        rate = one_or_each(f"{type(self).__name__} learning_rate", value, positive)
+        if self.network is not None:
+            check_count(f"{self}", {"learning_rate": rate}, self.network.replicas)
+        self.set_rate(rate)
+
+    @property
+    def rate(self) -> float | Rate | tuple[float | Rate, ...]:
+        """What tells the learning rate at present: a number or a `Rate`, or one for each replica."""
+        return self._rate
+
+    def set_rate(self, rate: float | Rate | tuple[float | Rate, ...]) -> None:
+        """Set what `rate` gives."""
+        self._rate = rate
+        if self.network is not None and (isinstance(rate, tuple) or self._each):
+            self._bind_walk()
 
     def _rate_at(self, step):
-        return self._rate.at(step) if isinstance(self._rate, Rate) else self._rate
+        return _at(self._rate, step)
 
     def attach(self, network: Sequential) -> None:
         """Take over a network's parameters: allocate the state and bind the update. One network per optimiser."""
         self.check_free(network)
         self.network, self.steps = network, 0
         self.state = {name: np.zeros_like(network.values) for name in self.state_names}
-        self._constants = {name: np.array(value, network.dtype) for name, value in self._scalars().items()}
-        whole = {"theta": network.values, "gradient": network.grads} | self.state
-        flat = {name: a.reshape(-1) for name, a in whole.items()}
-        size = network.values.size
-        temp = np.empty(min(CHUNK, size), network.dtype)
-        chunks = [slice(start, min(start + CHUNK, size)) for start in range(0, size, CHUNK)]
+        self._bind_walk()
+        self._after = runs(network.after_update())
+
+    def _bind_walk(self):
+        """Bind the kernel chunk by chunk: of flat arrays, or of (R, …) where each replica has numbers of its own."""
+        settings = self.config() | {"learning_rate": self._rate}
+        apart = any(isinstance(value, tuple) for value in settings.values())
+        arrays = {"theta": self.network.values, "gradient": self.network.grads} | self.state
+        if not apart:
+            arrays = {name: a.reshape(-1) for name, a in arrays.items()}
+        *lead, size = arrays["theta"].shape
+        self._each = [type(self)(**of_replicas(settings, slice(r, r + 1))) for r in range(*lead)] if apart else []
+        self._constants = {name: np.array(value, self.network.dtype) for name, value in self._scalars().items()}
+        for single in self._each:
+            single._constants = {name: np.array(v, self.network.dtype) for name, v in single._scalars().items()}
+        if apart:
+            names = self._constants
+            self._constants = {name: np.array([[single._constants[name]] for single in self._each]) for name in names}
+        self._before = self._before_step_of_each if apart else self._before_step
+        length = max(1, CHUNK // math.prod(lead))
+        temp = np.empty((*lead, min(length, size)), self.network.dtype)
+        chunks = [slice(start, min(start + length, size)) for start in range(0, size, length)]
         self._chunks = [
-            self._bind({name: a[c] for name, a in flat.items()} | {"temp": temp[: c.stop - c.start]}) for c in chunks
+            self._bind({name: a[..., c] for name, a in arrays.items()} | {"temp": temp[..., : c.stop - c.start]})
+            for c in chunks
         ]
-        self._runs, self._after = runs(self._chunks), runs(network.after_update())
+        self._runs = runs(self._chunks)
 
     def check_free(self, network: Sequential) -> None:
         """Raise unless this optimiser can be attached to `network`."""
@@ -114,6 +148,7 @@ class Optimizer(SaysOurs, ABC):
             raise ArgumentTypeError(f"{self} trains a Sequential, got {shown(network)}")
         if self.network is not None:
             raise ArgumentError(f"{self} already trains '{self.network.name}'; make a new one for '{network.name}'")
+        check_count(f"{self}", self.config(), network.replicas)
 
     def step(self) -> None:
         """Update the parameters from the gradients, and have the layers do what follows an update."""
@@ -133,7 +168,7 @@ class Optimizer(SaysOurs, ABC):
     def _begin(self):
         """Count the step, and set the constants that go with it."""
         self.steps += 1
-        self._before_step()
+        self._before()
 
     def _check_attached(self):
         if self.network is None:
@@ -164,6 +199,14 @@ class Optimizer(SaysOurs, ABC):
     def _before_step(self) -> None:
         """Set the constants that can change from step to step."""
 
+    def _before_step_of_each(self):
+        """What every replica's optimiser would set if it were alone."""
+        for single in self._each:
+            single.steps = self.steps
+            single._before_step()
+        for name in self.changing:
+            self._constants[name][:, 0] = [single._constants[name] for single in self._each]
+
     @property
     @abstractmethod
     def kernel(self) -> Kernel:
@@ -184,12 +227,17 @@ class Optimizer(SaysOurs, ABC):
     @classmethod
     def from_config(cls, config: Config) -> Optimizer:
         """The optimiser whose `config` this is."""
-        rate = config.get("learning_rate")
-        return cls(**config | ({"learning_rate": Rate(**rate)} if isinstance(rate, dict) else {}))
+        config = dict(config)
+        if "learning_rate" in config:
+            rate = config["learning_rate"]
+            config["learning_rate"] = list(map(_rate_of, rate)) if isinstance(rate, list | tuple) else _rate_of(rate)
+        return cls(**config)
 
     def _first_config(self):
         """What `config` has for the learning rate."""
-        return self._first_rate.config() if isinstance(self._first_rate, Rate) else self._first_rate
+        if isinstance(self._first_rate, tuple):
+            return tuple(map(_rate_config, self._first_rate))
+        return _rate_config(self._first_rate)
 
     def __reduce_ex__(self, protocol):
         """For `copy` and `pickle`: what is attached is bound to the network's arrays, which no copy could keep."""
@@ -201,12 +249,14 @@ class Optimizer(SaysOurs, ABC):
         return super().__reduce_ex__(protocol)
 
     def state_dict(self) -> Named:
-        """steps, learning_rate, and a copy of every state array. learning_rate is 0 where that of the `Rate` holds that
-        the optimiser was made with.
+        """steps, learning_rate, with replicas (R,), and a copy of every state array. learning_rate is 0 where that of
+        the `Rate` holds that the optimiser was made with.
         """
         self._check_attached()
-        rate = 0.0 if isinstance(self._rate, Rate) else self._rate
-        numbers = {"steps": np.array(self.steps), "learning_rate": np.array(rate)}
+        rates = self._rate if isinstance(self._rate, tuple) else [self._rate]
+        rates = np.array([0.0 if isinstance(rate, Rate) else rate for rate in rates])
+        rates = np.array(np.broadcast_to(rates, self.network.replicas or 1)).reshape(self.network.replicas)
+        numbers = {"steps": np.array(self.steps), "learning_rate": rates}
         return numbers | {k: v.copy() for k, v in self.state.items()}
 
     def load_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
@@ -219,7 +269,9 @@ class Optimizer(SaysOurs, ABC):
         `Rate` that the optimiser was made with.
         """
         self._check_attached()
-        shapes = {"steps": (), "learning_rate": ()} | {name: value.shape for name, value in self.state.items()}
+        shapes = {"steps": (), "learning_rate": self.network.replicas} | {
+            name: value.shape for name, value in self.state.items()
+        }
         if mapping(f"{self}: state", arrays).keys() != shapes.keys():
             raise ArgumentError(f"{self}: expected {sorted(shapes)}, got {shown(sorted(arrays))}")
         checked = {}
@@ -231,20 +283,44 @@ class Optimizer(SaysOurs, ABC):
                 raise ArgumentError(f"{self}: {name} must be at least 0, got {array.min()}")
             checked[name] = array
         checked["steps"] = whole(f"{self}: steps", checked["steps"][()], 0)
-        rate = float(checked["learning_rate"])
-        by_count = rate == 0 and isinstance(self._first_rate, Rate)
-        checked["learning_rate"] = self._first_rate if by_count else positive(f"{self}: learning_rate", rate)
+        rates, first = checked["learning_rate"].astype(float).tolist(), self._first_rate
+        if isinstance(rates, list):
+            firsts = first if isinstance(first, tuple) else [first] * len(rates)
+            checked["learning_rate"] = joined(list(map(self._checked_rate, rates, firsts)))
+        else:
+            checked["learning_rate"] = self._checked_rate(rates, first)
         return checked
+
+    def _checked_rate(self, rate, first):
+        by_count = rate == 0 and isinstance(first, Rate)
+        return first if by_count else positive(f"{self}: learning_rate", rate)
 
     def set_state(self, checked: Named) -> None:
         """Set the state from what `check_state_dict` returned."""
         for name, value in self.state.items():
             value[...] = checked[name]
-        self.steps, self._rate = checked["steps"], checked["learning_rate"]
+        self.steps = checked["steps"]
+        self.set_rate(checked["learning_rate"])
 
     def __repr__(self):
         settings = self.config() | {"learning_rate": self._rate}
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in settings.items())})"
+
+
+def _rate_or_positive(what, value):
+    return value if isinstance(value, Rate) else positive(what, value)
+
+
+def _at(rate, step):
+    return rate.at(step) if isinstance(rate, Rate) else rate
+
+
+def _rate_config(rate):
+    return rate.config() if isinstance(rate, Rate) else rate
+
+
+def _rate_of(config):
+    return Rate(**config) if isinstance(config, dict) else config
 
 
 class SGD(Optimizer):
@@ -260,9 +336,11 @@ class SGD(Optimizer):
     state_names = ("velocity",)
     momentum = Fixed()
 
-    def __init__(self, learning_rate: float | Rate = 0.01, momentum: float = 0.0) -> None:
+    def __init__(
+        self, learning_rate: float | Rate | Sequence[float | Rate] = 0.01, momentum: float | Sequence[float] = 0.0
+    ) -> None:
         super().__init__(learning_rate)
-        self._momentum = fraction("SGD momentum", momentum)
+        self._momentum = one_or_each("SGD momentum", momentum, fraction)
 
     def _scalars(self):
         return {"rate": 0.0, "momentum": self._momentum}
@@ -333,20 +411,24 @@ class Adam(Optimizer):
 
     state_names = ("m", "v")
     nonnegative = ("v",)
+    changing = ("rate", "epsilon")
     FORMS = ("keras", "paper")
     beta1, beta2, epsilon, form = Fixed(), Fixed(), Fixed(), Fixed()
 
     def __init__(
         self,
-        learning_rate: float | Rate = 1e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        epsilon: float = 1e-7,
+        learning_rate: float | Rate | Sequence[float | Rate] = 1e-3,
+        beta1: float | Sequence[float] = 0.9,
+        beta2: float | Sequence[float] = 0.999,
+        epsilon: float | Sequence[float] = 1e-7,
         form: str = "keras",
     ) -> None:
         super().__init__(learning_rate)
-        self._beta1, self._beta2 = fraction("Adam beta1", beta1), fraction("Adam beta2", beta2)
-        self._epsilon, self._form = positive("Adam epsilon", epsilon), one_of("Adam form", form, self.FORMS)
+        self._beta1, self._beta2 = (
+            one_or_each(f"Adam {k}", v, fraction) for k, v in (("beta1", beta1), ("beta2", beta2))
+        )
+        self._epsilon = one_or_each("Adam epsilon", epsilon, positive)
+        self._form = one_of("Adam form", form, self.FORMS)
 
     def _scalars(self):
         return {"beta1": self._beta1, "beta2": self._beta2, "rate": 0.0, "epsilon": 0.0}
@@ -368,7 +450,10 @@ class Adam(Optimizer):
     def moments(self) -> tuple[Array, Array]:
         """The paper's first and second moment estimates m_t, v_t, as new arrays (…, P)."""
         self._check_attached()
-        return self.state["m"] * (1 - self._beta1), self.state["v"] * (1 - self._beta2)
+        beta1, beta2 = (
+            column(beta, np.float64, 1) if isinstance(beta, tuple) else beta for beta in (self._beta1, self._beta2)
+        )
+        return self.state["m"] * (1 - beta1), self.state["v"] * (1 - beta2)
 
     def config(self) -> Config:
         fixed = {name: getattr(self, name) for name in ("beta1", "beta2", "epsilon", "form")}

@@ -311,7 +311,7 @@ def test_what_diverges_is_found_in_the_average_too_and_all_goes_back_to_the_last
 # ----------------------------------------------------------------------------------------------------- bad values
 
 
-@pytest.mark.parametrize("value", [1, 0, -0.1, 1.5, "x", True, float("nan"), [0.9]])
+@pytest.mark.parametrize("value", [1, 0, -0.1, 1.5, "x", True, float("nan")])
 def test_a_decay_that_cannot_be_is_refused_in_a_sentence(value):
     with pytest.raises(Error, match=r"^GAN: average must be a number in \(0, 1\), got "):
         make_gan(average=value)
@@ -350,7 +350,9 @@ def test_a_state_that_cannot_be_changes_nothing(name, value, says):
 def test_a_file_with_a_decay_that_cannot_be_is_refused(average, tmp_path):
     gan = averaged()
     write_model(tmp_path / "model.npz", gan.config() | {"average": average}, gan.state_dict())
-    with pytest.raises(ModelFileError, match=r"model\.npz: .*average must be"):
+    with pytest.raises(
+        ModelFileError, match=r"model\.npz: .*average (must be|is a list of 1, the network has no replicas)"
+    ):
         GAN.load(tmp_path / "model.npz")
 
 

@@ -177,6 +177,18 @@ def one_network(network: Sequential, x: Array) -> None:
     print(loss, accuracy, dx.shape, predicted.shape, names, text)
 
 
+def many_games(rng: np.random.Generator) -> GAN:
+    optimizers = Adam([1e-3, 1e-4], beta1=(0.9, 0.5)), SGD([0.1, 0.2], momentum=[0.0, 0.9])
+    stack = GAN.stack([GAN(*networks(rng), Adam(rate), average=0.9) for rate in (1e-3, Rate(1e-4))])
+    rows = rng.standard_normal((40, 1, 2, 2))
+    history: History = stack.fit(rows, steps=20, batch_size=8, rng=[rng, np.random.default_rng(1)], processes=2)
+    stopped: dict[int, str] = history.stopped
+    stack.set_replica(0, stack.replica(1))
+    stack.generator_optimizer.learning_rate = [1e-3, 1e-4]
+    print(optimizers, stopped, NonSaturating([0.0, 0.1]), R1([1.0, 2.0]))
+    return stack.replica(1)
+
+
 def a_game(rng: np.random.Generator, path: Path) -> History:
     g, d = networks(rng)
     for objective in (NonSaturating(0.1), Minimax(discriminator_loss="sum"), Wasserstein(clip=0.01), "non-saturating"):

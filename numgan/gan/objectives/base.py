@@ -55,7 +55,7 @@ class Objective(ABC):
     derived: Mapping[str, Callable[[Any], Array]] = MappingProxyType({})
     panels: Sequence[Panel] = ()
     watched: Sequence[tuple[str, str, str]] = ()
-    clip = 0.0
+    clip: float | tuple[float, ...] = 0.0
     takes: tuple[str, ...] = ()
 
     def config(self) -> Config:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
 
-from numgan.errors import not_negative
+from numgan.errors import ArgumentError, not_negative
 from numgan.gan.objectives.base import Objective, Panel, Unpaired, mean
 from numgan.hints import Array, Named
 from numgan.kernels import losses as kernels
 from numgan.kernels.optimizers import clip_weights
 from numgan.nn.calls import Call
 from numgan.nn.network import Sequential
+from numgan.nn.replicas import column, one_or_each
 
 SCORES = [("score_real", "on real", "tab:blue"), ("score_fake", "on generated", "tab:red")]
 DISTANCE = Panel("Distance of the scores", [("distance", "real − generated", "purple")], [(0, "equilibrium: zero")])
@@ -23,7 +25,8 @@ class Wasserstein(Unpaired):
     """The critic f minimises E[f(G(z))] − E[f(x)], the generator −E[f(G(z))]: Arjovsky et al. 2017, arXiv:1701.07875.
 
     clip  c: after every update the critic's parameters are clipped to [−c, c]. Default 0.01, as in algorithm 1. 0 is no
-          clipping: f then needs some other bound, without which its scores grow for ever.
+          clipping: f then needs some other bound, without which its scores grow for ever. Or a list of one for each
+          replica, all of which are clipped then.
     """
 
     name, takes = "wasserstein", ("clip",)
@@ -37,8 +40,10 @@ class Wasserstein(Unpaired):
         Panel("Generator loss (wasserstein)", [("g_loss", "generator", "darkorange")]),
     )
 
-    def __init__(self, clip: float = 0.01) -> None:
-        self.clip = not_negative("clip", clip)
+    def __init__(self, clip: float | Sequence[float] = 0.01) -> None:
+        self.clip = one_or_each("clip", clip, not_negative)
+        if isinstance(self.clip, tuple) and not all(self.clip):
+            raise ArgumentError(f"clip: of replicas all are clipped or none, got {self.clip}")
 
     def discriminator_gradient(self, z: Array, out: Array, reals: int) -> list[Call]:
         return [_slopes(out, _per_row(z, reals, -1, 1))]
@@ -49,7 +54,8 @@ class Wasserstein(Unpaired):
     def after_update(self, network: Sequential) -> list[Call]:
         if not self.clip:
             return []
-        theta, bounds = network.values, (np.array(c, network.dtype) for c in (-self.clip, self.clip))
+        theta, clip = network.values, column(self.clip, network.dtype, 1)
+        bounds = -clip, clip
         arguments = dict(zip(("theta", "low", "high"), (theta, *bounds), strict=True))
         return [Call(clip_weights, arguments, network.name, "all parameters", "update")]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from numgan.errors import one_of
+from numgan.errors import fraction, one_of
 from numgan.gan.objectives.base import Panel, Unpaired, mean
 from numgan.hints import Array, Named
 from numgan.kernels import losses as kernels
@@ -20,12 +20,13 @@ from numgan.kernels.activations import sigmoid_forward
 from numgan.nn.activations import Sigmoid
 from numgan.nn.calls import Call
 from numgan.nn.losses import BinaryCrossEntropy, logit_constants, trusting
+from numgan.nn.replicas import column, one_or_each
 
 if TYPE_CHECKING:
     from numgan.nn.layer import Layer
 
 MEAN_OR_SUM = ("mean", "sum")
-UNSMOOTHED = trusting(BinaryCrossEntropy(from_logits=True))  # the scores of a training may be anything
+LOGITS = trusting(BinaryCrossEntropy(from_logits=True))  # the scores of a training may be anything
 
 
 class DiscriminatorMetrics(NamedTuple):
@@ -55,7 +56,8 @@ class GeneratorMetrics(NamedTuple):
 class _CrossEntropyGame(Unpaired):
     """The discriminator's side of the minimax game, which both generators share.
 
-    label_smoothing     s in [0, ½): real rows are labelled 1 − s, generated ones 0. Default 0.
+    label_smoothing     s in [0, ½), or a list of one for each replica: real rows are labelled 1 − s, generated ones 0.
+                        Default 0.
     discriminator_loss  "mean" (default) or "sum" of its mean losses on real and on generated rows.
     """
 
@@ -74,11 +76,12 @@ class _CrossEntropyGame(Unpaired):
     )
     _target, _weight = 1.0, 1  # the generator minimises weight × cross-entropy against this label
 
-    def __init__(self, label_smoothing: float = 0.0, discriminator_loss: str = "mean") -> None:
-        self._loss = trusting(BinaryCrossEntropy(from_logits=True, label_smoothing=label_smoothing))
-        self.label_smoothing = self._loss.label_smoothing
+    def __init__(self, label_smoothing: float | Sequence[float] = 0.0, discriminator_loss: str = "mean") -> None:
+        self.label_smoothing = one_or_each(
+            "label_smoothing", label_smoothing, lambda what, value: fraction(what, value, 0.5)
+        )
         self.discriminator_loss = one_of("discriminator_loss", discriminator_loss, MEAN_OR_SUM)
-        self.real_target = self._loss.smooth(1.0)
+        self.real_target = 1 - np.array(self.label_smoothing)
 
     @property
     def derived(self) -> Mapping[str, Callable[[Any], Array]]:
@@ -100,11 +103,13 @@ class _CrossEntropyGame(Unpaired):
     def discriminator_gradient(self, z: Array, out: Array, reals: int) -> list[Call]:
         count = z.shape[-1]
         sides = [reals, count - reals]
-        target = np.repeat(np.array([self.real_target, 0.0], z.dtype), sides)
+        real = column(self.real_target, z.dtype, 2)
+        target = np.zeros((*real.shape[:-1], count), z.dtype)
+        target[..., :reals] = real
         weight = 2 if all(sides) and self.summed else 1  # a sum is twice the mean
         if all(sides) and reals != count - reals:  # the mean over all is not that of the two means
             weight = np.array(np.broadcast_to(np.repeat(weight * count / 2 / np.array(sides), sides), z.shape))
-        if z.shape[-2] > 1:  # one row for several patches would go through a buffer of NumPy's own at every step
+        if real.ndim or z.shape[-2] > 1:  # fewer rows than z has would go through a buffer of NumPy's own at every step
             target = np.array(np.broadcast_to(target, z.shape))
         return [_cross_entropy_gradient(z, out, target, weight)]
 
@@ -114,17 +119,17 @@ class _CrossEntropyGame(Unpaired):
     # ---------------------------------------------------------------------------------------------------- values
 
     def real_losses(self, z: Array) -> Array:
-        return self._loss.elements(z, 1.0)
+        return LOGITS.elements(z, column(self.real_target, z.dtype, 2))
 
     def fake_losses(self, z: Array) -> Array:
-        return self._loss.elements(z, 0.0)
+        return LOGITS.elements(z, 0.0)
 
     def shares(self) -> tuple[float, float]:
         return (1.0, 1.0) if self.summed else (0.5, 0.5)
 
     def generator_losses(self, z: Array, real: Array | None = None) -> Array:
         # no label is smoothed here
-        return self._weight * UNSMOOTHED.elements(z, self._target)
+        return self._weight * LOGITS.elements(z, self._target)
 
     def measure_discriminator(self, real: Array, fake: Array) -> Named:
         loss_real, loss_fake = mean(self.real_losses(real)), mean(self.fake_losses(fake))

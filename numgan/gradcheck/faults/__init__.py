@@ -27,6 +27,7 @@ from numgan.gradcheck.faults import (  # noqa: F401
     optimizers,
     penalties,
     rates,
+    replicas,
     resampling,
     spectral_norm,
     steps,
