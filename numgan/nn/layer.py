@@ -160,7 +160,7 @@ class Layer(SaysOurs):
                     f"layer '{self.name}' cannot be saved: {kind}({'**' * any_name}{name}) is a setting that config() "
                     f"does not give; {kind} must define config() with all that its constructor takes"
                 )
-        if "layers" in config:  # which may be of one's own, and are not made here
+        if "layers" in config:  # which may be one's own, and are not made here
             return config
         back = vars(type(self)(**config))
         for name in config:

@@ -233,7 +233,7 @@ class Clock:
 @forks
 def test_a_team_takes_what_was_the_faster_lately_and_no_bit_changes(forked, monkeypatch):
     monkeypatch.setattr(team_module, "JUDGED", 3)
-    monkeypatch.setattr(team_module, "AGAIN", 2)
+    monkeypatch.setattr(team_module, "SOONEST", 2)
     one = bits(*trained(1, "average", 48, every=3))
     clock, stretches = Clock(monkeypatch), []
 
