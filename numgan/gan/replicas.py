@@ -13,6 +13,7 @@ from numgan.nn.replicas import joined, of_replicas
 
 if TYPE_CHECKING:
     from numgan.gan.model import GAN
+    from numgan.gan.objectives import Objective
 
 
 def stack(kind: type[GAN], gans: Sequence[GAN]) -> GAN:
@@ -119,13 +120,20 @@ def _remade(gan: GAN, replicas: int | None, settings: dict[str, Config]) -> GAN:
         gan.generator.blank(replicas),
         gan.discriminator.blank(replicas),
         *optimizers,
-        type(gan.objective)(**settings["objective"]),
+        _with_settings(gan.objective, settings["objective"]),
         gan.schedule,
         type(gan.penalty)(**settings["penalty"]) if gan.penalty else None,
         conditions=gan.conditions,
         matching_aware=gan.matching_aware,
+        noise=gan.noise,
+        shared_fakes=gan.shared_fakes,
         **settings["GAN"],
     )
+
+
+def _with_settings(objective: Objective, config: Config) -> Objective:
+    """The objective itself, where these are its settings, or one like it that has them."""
+    return objective if objective.config() == config else type(objective)(**config)
 
 
 def _merged(what: str, configs: Sequence[Config]) -> Config:
@@ -165,4 +173,6 @@ def _kinds(gan: GAN) -> dict[str, Any]:
         "l1_weight": "a distance to targets" if gan.l1 else "none",
         "conditions": repr(gan.conditions),
         "matching_aware": gan.matching_aware,
+        "noise": gan.noise,
+        "shared_fakes": gan.shared_fakes,
     }

@@ -41,13 +41,13 @@ from numgan import (
     WassersteinPenalty,
 )
 from numgan.data import RingPoints, SinePoints
-from numgan.gan import blocks, objectives
+from numgan.gan import blocks, objectives, team
 from numgan.gan.fit import Request
 from tests.helpers import POINTS, rng
 
 REPLICAS = 2
 NUMBERS = POINTS.astype("float32")
-REQUEST = Request(23, None, 10, 9, 1, 1)
+REQUEST = Request(23, None, 10, 9, 1, 1, False)
 PICTURES = rng(6).normal(0, 0.5, (37, 1, 4, 4)).astype("float32")
 
 
@@ -216,11 +216,11 @@ def steps_of(gan):
 
 @forked
 def test_as_many_processes_as_blas_has_threads_and_no_more_than_replicas(monkeypatch):
-    training = blocks.StackTraining(GAN.stack([points_gan(r) for r in range(4)]), SinePoints(), draws(4), REQUEST, {})
+    stack = GAN.stack([points_gan(r) for r in range(4)])
     for threads, asked, expected in ((1, None, 1), (2, None, 2), (3, None, 3), (8, None, 4), (2, 4, 4), (2, 1, 1)):
-        monkeypatch.setattr(blocks, "blas_threads", lambda threads=threads: threads)
-        training._asked = asked
-        count, processes = training._cut()
+        blas = [{"user_api": "blas", "num_threads": threads}]
+        monkeypatch.setattr(team, "threadpool_info", lambda blas=blas: blas)
+        count, processes = blocks.StackTraining(stack, SinePoints(), draws(4), REQUEST, {}, asked)._cut()
         assert processes == expected and count % processes == 0
 
 
@@ -334,7 +334,7 @@ def after(gan, count):
 
 
 REFUSED = {
-    "no list": (lambda: points_gan(0), "GAN.stack: expected a list of GANs, got <numgan.gan.model.GAN"),
+    "no list": (lambda: points_gan(0), "GAN.stack: expected a list of GANs, got the game"),
     "none": (lambda: [], "GAN.stack: expected a list of GANs, got []"),
     "no GAN": (lambda: [points_gan(0), 3], "GAN.stack: gans[1] must be a GAN, got 3"),
     "a stack": (
@@ -449,8 +449,8 @@ def test_generators_that_do_not_fit_are_refused_in_a_sentence():
         assert str(error.value) == message
     with pytest.raises(Error, match="fit: processes must be a positive integer, got 0"):
         trained(stack, NUMBERS, draws(), processes=0)
-    with pytest.raises(Error, match="fit: processes is for replicas with a generator each"):
-        trained(stack, NUMBERS, rng(), processes=2)
+    with pytest.raises(Error, match="fit: insides are not looked at in replicas with a generator each"):
+        trained(stack, NUMBERS, draws(), insides=True)
 
 
 # --------------------------------------------------------------------------------------------- what stops a replica
@@ -622,7 +622,7 @@ def test_an_error_in_a_process_is_raised_here(monkeypatch):
 def test_a_process_ends_with_the_one_that_it_is_forked_from(tmp_path):
     code = (
         "import os, sys, numpy as np\n"
-        "from numgan.gan import blocks\n"
+        "from numgan.gan import blocks, team\n"
         "from tests.gan.test_replicas import *\n"
         "blocks.StackTraining._cut = lambda self: (3, 3)\n"
         "def tell(done, history):\n"

@@ -243,7 +243,7 @@ def test_a_team_takes_what_was_the_faster_lately_and_no_bit_changes(forked, monk
 
     assert bits(*trained(2, "average", 48, every=3, callback=callback)) == one
     assert set(map(len, map(set, re.findall("...", clock.who)))) == {1}  # a stretch is one way throughout
-    assert "".join(stretches) == "TATTTTAAATAATTTT"
+    assert "".join(stretches) == "TATTTTAAATAAAATT"
 
 
 # ------------------------------------------------------------------------------------------------------ what stops it

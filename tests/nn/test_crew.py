@@ -23,6 +23,7 @@ from numgan.nn import buffers, crew, optimizers
 from numgan.nn.calls import Call
 from numgan.nn.crew import BY_ROWS, SCRATCH, programs, split
 from numgan.nn.network import copy_layer
+from numgan.nn.optimizers import OPTIMIZERS
 from numgan.nn.plan import Plan
 from numgan.nn.registry import LAYERS
 from numgan.nn.second_order import SecondOrder
@@ -122,6 +123,11 @@ def all_calls():
         yield from steps_of(make_gan(game))
     for name in ("images", "labels", "penalty", "curved penalty", "spectral norm"):
         yield from steps_of(CREW_GANS[name]())
+    for optimizer in (kind() for kind in OPTIMIZERS.values()):
+        network = Sequential([Dense(3)], 2, rng())
+        network.grads += 1
+        optimizer.attach(network)
+        yield from in_turn([optimizer.call])
 
 
 every_build = pytest.mark.parametrize("name", CREW_GANS)
