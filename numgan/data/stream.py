@@ -115,20 +115,26 @@ def _batches_per_block(shape):
 
 
 def _stream(
-    rng: Rng | list[Rng], lead: Shape, shape: Shape, dtype: DType, fill: Callable[[Rng, Array], None], view: Any
+    rng: Rng | list[Rng],
+    lead: Shape,
+    shape: Shape,
+    dtype: DType,
+    fill: Callable[[Rng, Array], None],
+    view: Callable[[Array], Array] = lambda block: block,
 ) -> Stream:
-    """A stream of the batches view(block), of blocks of `shape` that fill(rng, block) draws: one for all, or with a
-    list of generators one for each of the replicas `lead`.
+    """A stream of the batches view(block) (count, …), of blocks of `shape` that fill(rng, block) draws: one for all, or
+    with a list of generators one for each of the replicas `lead`.
     """
     if not isinstance(rng, list):
         block = np.empty(shape, dtype)
-        return Stream(lambda: fill(rng, block), view(block))
+        return Stream(lambda: fill(rng, block), list(view(block)))
     blocks = np.empty((len(rng), *shape), dtype)
     batches = view(blocks[0])
     if lead:  # the same place of every replica's block
-        step = blocks.strides[0]
-        batches = [as_strided(a, (*lead, *a.shape), (step, *a.strides)) for a in batches]
-    return StreamApart(rng, fill, blocks, batches)
+        count, *own = batches.shape
+        first, *steps = batches.strides
+        batches = as_strided(batches, (count, *lead, *own), (first, blocks.strides[0], *steps))
+    return StreamApart(rng, fill, blocks, list(batches))
 
 
 def _drawn_at_once(rng, batch):
@@ -149,7 +155,7 @@ def noise_stream(rng: Rng | list[Rng], batch: Shape, shape: Shape, dtype: DType,
     temp = np.empty(even // 2, dtype)
 
     def view(flat):
-        return list(np.moveaxis(flat[:size].reshape(count, *lead, *shape, n), -1, 1 + len(lead)))
+        return np.moveaxis(flat[:size].reshape(count, *lead, *shape, n), -1, 1 + len(lead))
 
     fill = fill_uniform if kind == UNIFORM else lambda rng, flat: fill_normal(rng, flat, temp)
     return _stream(rng, batch[:-1], (even,), dtype, fill, view)
@@ -159,7 +165,7 @@ def uniform_stream(rng: Rng | list[Rng], batch: Shape, dtype: DType) -> Stream:
     """Batches (*replicas, n) of numbers uniform in [0, 1)."""
     lead, n = _drawn_at_once(rng, batch)
     block = (_batches_per_block((*lead, n)), *lead, n)
-    return _stream(rng, batch[:-1], block, dtype, lambda rng, out: rng.random(out=out, dtype=out.dtype), list)
+    return _stream(rng, batch[:-1], block, dtype, lambda rng, out: rng.random(out=out, dtype=out.dtype))
 
 
 def data_stream(data: Source, rng: Rng | list[Rng], batch: Shape, dtype: DType) -> Stream:
@@ -173,7 +179,7 @@ def data_stream(data: Source, rng: Rng | list[Rng], batch: Shape, dtype: DType) 
         rows = out.reshape(-1, *data.shape)
         data.sample(len(rows), rng, rows)
 
-    return _stream(rng, batch[:-1], block, dtype, fill, list)
+    return _stream(rng, batch[:-1], block, dtype, fill)
 
 
 class Shuffled:

@@ -16,8 +16,7 @@ import numpy as np
 def relu_forward(x, zeros, out):
     """y = max(x, 0), [GBC] eq. 6.37. `out` may be x.
 
-    `zeros` has x's shape, without replicas: `maximum` against an array is vectorised, against a scalar it takes 4 times
-    as long.
+    `zeros` has x's shape: `maximum` against an array is vectorised, against a scalar it takes 4 times as long.
     """
     np.maximum(x, zeros, out=out)
 

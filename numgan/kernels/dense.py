@@ -48,14 +48,21 @@ def dense_backward_input(weightᵀ, dy, out1, product=np.matmul):
 
 
 def fastest_product(a, b):
-    """`dot`, `matmul` or `multiply`, whichever is the fastest for a·b; all give the same numbers.
+    """`dot`, `matmul` or `outer`, whichever is the fastest for a·b; all give the same numbers.
 
     `dot` takes 2.0 µs where `matmul` takes 2.9 on the sine GAN's matrices, and 107 against 1,388 for the outer product
     of 512 and 512 (a layer of one unit), for which `matmul` has no fast path. But it clears its output first, which
-    makes large products 5 % slower, and it knows no stacks of matrices. Of stacks an outer product is `multiply` with
-    broadcasting: 1.5 µs for each of sixteen 26 × 128, where `matmul` takes 4.8.
+    makes large products 5 % slower, and it knows no stacks of matrices. Those have `outer`.
     """
     if a.shape[-1] == 1 and a.ndim > 2:
-        return np.multiply
+        return outer
     small = a.shape[-2] * b.shape[-1] <= 4096
     return np.dot if a.ndim == b.ndim == 2 and (small or a.shape[-1] == 1) else np.matmul
+
+
+def outer(a, b, out):
+    """a·b of stacks whose matrices are a column and a row: a (R, m, 1), b (R, 1, n), out (R, m, n).
+
+    0.8 µs for each of sixteen 26 × 64, where `matmul` takes 2.4 and `multiply` with broadcasting 1.3.
+    """
+    np.einsum("...ik,...kj->...ij", a, b, out=out)

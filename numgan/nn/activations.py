@@ -49,7 +49,7 @@ class ReLU(Activation):
     """y = max(x, 0)."""
 
     def bind(self, io: Buffers) -> None:
-        io.forward(kernels.relu_forward, zeros=np.zeros(io.x.shape[-2:], io.x.dtype))
+        io.forward(kernels.relu_forward, zeros=np.zeros_like(io.x))
         io.backward(kernels.relu_backward, zero=0.0)
 
     def bind_tangent(self, io: Buffers, primal: Buffers) -> None:

@@ -149,9 +149,9 @@ class Buffers:
         if name == "product":
             return fastest_product(*list(found.values())[:2])
         if name.rstrip("0123456789") == "temp":
-            return self._scratch_array(name, self.y.shape, self.y.dtype)
+            return self._scratch_array(name, self.y.shape, self.y.dtype, like=self.y)
         if name == "mask":
-            return self._scratch_array(name, self.y.shape, bool)
+            return self._scratch_array(name, self.y.shape, bool, like=self.y)
         if name == "column":
             return self._scratch_array(name, (*self.y.shape[:-1], 1), self.y.dtype)
         if name in ("x", "y", "dy", "x1", "out1"):
@@ -163,11 +163,12 @@ class Buffers:
             "over by the layer; the buffers are x, y, dy, x1, out, out1, temp, mask, column, product"
         )
 
-    def _scratch_array(self, name, shape, dtype):
+    def _scratch_array(self, name, shape, dtype, like=None):
+        """Scratch of a name, a shape and a dtype; its axes in the order in memory of an array that it is `like`."""
         key = name, shape, dtype
         if key not in self.shared_scratch:
             affordable(f"{self._names[1]}: scratch for it", math.prod(shape) * np.dtype(dtype).itemsize)
-            self.shared_scratch[key] = np.zeros(shape, dtype)
+            self.shared_scratch[key] = np.zeros(shape, dtype) if like is None else np.zeros_like(like, dtype)
         return self.shared_scratch[key]
 
     def inside(
