@@ -23,7 +23,7 @@ from numgan.gan.conditions import together
 from numgan.gan.history import History, ScoreLog
 from numgan.gan.insides import Insides, measure
 from numgan.gan.parts import Part, Parts, RandomState
-from numgan.gan.stretches import endless, epoch, stretches
+from numgan.gan.stretches import Portion, endless, epoch, stretches
 from numgan.gan.team import Team, how_many
 from numgan.hints import Array, ConditionalSource, FileName, Numbers, Rng, Source
 from numgan.nn.model_file import ModelFileError
@@ -222,7 +222,7 @@ class Training:
             run["insides"] = self.history.insides = Insides(columns, self.gan.generator.replicas)
         return run | {f"drawn_{i}": step.drawn for i, (step, _) in enumerate(self._repeated)}
 
-    def bound(self, gan, data, rng, order):
+    def bound(self, gan: GAN, data: Any, rng: Any, order: Any) -> list[tuple[TrainingStep, Portion]]:
         """[(TrainingStep, Portion)] of a GAN, of this one or of a part of it."""
         generator_steps = self._request.generator_steps
         return [
