@@ -34,6 +34,7 @@ from numgan.study import checks, explain, plots, profiling, recipes, runs, seeds
 from numgan.study.exercises import command as exercise
 from numgan.study.settings import SettingError, brief, setting_rows, with_overrides
 from numgan.study.signals import stop_status, stopping_signals
+from numgan.study.studies import command as studies
 from numgan.study.watch import last_mean
 from numgan.tables import figure
 
@@ -64,7 +65,7 @@ def _run(argv):
         return _fail("numgan", error, 2)
     who = f"numgan {arguments.command}"
     try:
-        if arguments.command == "train":
+        if arguments.command in ("train", "study"):
             plots.new_figure()  # so that what keeps matplotlib from drawing is said now, not after the training
         return arguments.run(arguments) or 0
     except NonFiniteError as error:
@@ -230,6 +231,9 @@ def _parser():
     sub.add_argument("--out", metavar="DIR", help="the run directory, new or empty (default: a fresh one under runs/)")
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
     _add_set(sub)
+
+    sub = command("study", studies.run, "train a recipe under many settings with several seeds each, and compare them")
+    studies.add_arguments(sub)
 
     sub = command("sample", _sample, "draw new samples from a trained run")
     sub.add_argument("directory", metavar="RUN", help="a run directory")
@@ -497,21 +501,12 @@ def _sample(arguments):
 
 
 def _evaluate(arguments):
-    recipe, config, gan = runs.open_run(arguments.directory)
-    data, held_out = recipe.load(config["data_from"], config["settings"])
-    sample_rng, rng = np.random.default_rng(arguments.seed).spawn(2)
-    n = arguments.n or recipe.evaluation_count(data, held_out)
-    asked = recipe.asked(n, held_out, sample_rng)
-    samples = runs.finite_samples(gan, n, sample_rng, asked)
-    with np.errstate(all="ignore"):  # finite samples may still be too large for what is worked out from them
-        evaluation = recipe.evaluate(samples, gan, data, held_out, rng, asked)
+    evaluation, gan, about = runs.evaluate(arguments.directory, arguments.n, arguments.seed)
     if arguments.json:
-        about = {"run": arguments.directory, "recipe": recipe.name, "samples": len(samples), "seed": arguments.seed}
-        about |= {"average": gan.average and gan.average.decay}
         print(json.dumps(about | evaluation.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        of = f"{arguments.directory} ({recipe.name}, seed {arguments.seed}){runs.of_average(gan, ', ')}"
-        print(f"{len(samples):,} samples of {of}")
+        of = f"{arguments.directory} ({about['recipe']}, seed {arguments.seed}){runs.of_average(gan, ', ')}"
+        print(f"{about['samples']:,} samples of {of}")
         _print_evaluation(evaluation)
 
 
