@@ -51,10 +51,10 @@ def study(
     combination, or *cell*, and seed in `out`/CELL/seed-N.
 
     recipe       the name of one.
-    vary         setting -> its values, as {"learning_rate": [1e-4, 4e-4]}, or a text as on the command line: "1e-4,4e-4".
+    vary         setting -> its values, as {"learning_rate": [1e-4, 4e-4]}, or a text as typed, "1e-4,4e-4".
     settings     setting -> value, of all cells.
-    random       None for every combination; or draw so many, from the values, or from ranges such as "1e-5:1e-2", evenly
-                 in their logarithm, with `search_seed` as the seed.
+    random       None for every combination; or draw so many, from the values, or from ranges such as "1e-5:1e-2",
+                 evenly in their logarithm, with `search_seed` as the seed.
     halving      None, or η, 2 or more: successive halving. All cells train for a share of their steps (or epochs), the
                  best η-th of them for η times as long, going on where they were, and so on up to the length that was
                  asked for: Jamieson & Talwalkar 2016, arXiv:1502.07943, algorithm 1, with their 2 as η. Where n cells
@@ -82,15 +82,13 @@ def study(
     if executor is not None:
         instance("study: executor", executor, Executor)
     with asked.held_by(out) as directory:
-        own = contextlib.nullcontext(executor) if executor else Processes(min(cores(), asked.most_at_once))
+        own = contextlib.nullcontext(executor) if executor is not None else Processes(min(cores(), asked.most_at_once))
         with own as hands, _Progress(asked, say) as progress:
             try:
                 found = _played(asked, directory, Team(hands), progress)
             except KeyboardInterrupt as stop:
-                what = str(stop) or "interrupted"
-                stop.args = (
-                    f"{what}; {progress.done} of {asked.runs} runs are done, the same call goes on with the rest",
-                )
+                done = f"{progress.done} of {asked.runs} runs are done, the same call goes on with the rest"
+                stop.args = (f"{str(stop) or 'interrupted'}; {done}",)
                 raise
         write_csv(found, directory / "study.csv")
         if found.measures:
@@ -125,9 +123,7 @@ class _Question:
         first = self.settings_of(self.cells[0])
         self.source = source if source in (None, "full") else str(Path(source).resolve())
         self.rounds = self._rounds(halving)
-        data, held_out = self.recipe.load(
-            self.source, first
-        )  # what cannot be read is said once, before anything starts
+        data, held_out = self.recipe.load(self.source, first)  # so that what cannot be read is said once, and now
         if by is not None:
             self._check_measure(first.for_data(data), data, held_out)
 
@@ -154,9 +150,7 @@ class _Question:
         total = lengths[0][1]
         parts = [round(total / eta**k) for k in reversed(range(len(counts)))]
         if parts[0] < 1 or len(set(parts)) < len(parts):
-            raise SettingError(
-                f"{n} cells are halved in {len(parts)} rounds, for which {total} {self.unit} are too few"
-            )
+            raise SettingError(f"{n} cells take {len(parts)} rounds, for which {total} {self.unit} are too few")
         return list(zip(counts, parts, strict=True))
 
     def _check_measure(self, settings, data, held_out):
@@ -164,9 +158,7 @@ class _Question:
         gan = self.recipe.build(settings, runs.streams(0)[0], self.dtype)
         names = [m.name for m in runs.measured(self.recipe, gan, data, held_out)[0].measures]
         if self.by not in names:
-            raise SettingError(
-                f"no measure {brief(self.by)!r}; the measures of {self.recipe.name} are {', '.join(names)}"
-            )
+            raise SettingError(f"no measure {brief(self.by)!r}; {self.recipe.name} has {', '.join(names)}")
 
     @property
     def runs(self):

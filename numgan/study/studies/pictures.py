@@ -17,6 +17,7 @@ from numgan.tables import figure as number
 MOST_ROWS = 60  # cells of a dot plot
 MOST_PANELS = 60  # cells whose samples are shown
 WIDE = 20  # largest over smallest: colours and axes then follow the logarithm
+NOTHING = (0.88, 0.88, 0.88)  # where no value is
 DARK = 0.55  # luminance of a colour under which text is white
 
 
@@ -24,19 +25,28 @@ def overview(study: Study, path: FileName) -> None:
     """study.png: a dot per seed where one setting varies, a heat map where two make a grid; else a row of dots for each
     cell, the best first.
     """
-    names = list(study.cells[0].values)
-    if len(names) == 1:
-        _line(study, names[0], path)
-    elif len(names) == 2 and len(study.cells) == math.prod(len(_values_of(study, name)) for name in names):
-        _heat_map(study, names, path)
+    if len(study.cells[0].values) == 1:
+        _line(study, path)
+    elif grid := _grid(study):
+        _heat_map(study, grid, path)
     else:
         _rows(study, path)
 
 
-def _values_of(study, name):
-    """A setting's values: numbers in their order, others as they come."""
-    values = list(dict.fromkeys(cell.values[name] for cell in study.cells))
-    return sorted(values) if all(isinstance(value, int | float) for value in values) else values
+def _axes(study):
+    """Each setting that varies, and its values: numbers in their order, others as they come."""
+    values = {name: list(dict.fromkeys(cell.values[name] for cell in study.cells)) for name in study.cells[0].values}
+    return {name: sorted(v) if all(isinstance(x, int | float) for x in v) else v for name, v in values.items()}
+
+
+def _grid(study):
+    """Rows of cells, a column for each value of the second setting; None unless two settings make a grid."""
+    axes = _axes(study)
+    if len(axes) != 2 or len(study.cells) != math.prod(map(len, axes.values())):
+        return None
+    cells = {tuple(cell.values.values()): cell for cell in study.cells}
+    down, across = axes.values()
+    return [[cells[y, x] for x in across] for y in down]
 
 
 def _title(study):
@@ -63,25 +73,22 @@ def _spans(values):
 # ----------------------------------------------------------------------------------------------------------- heat map
 
 
-def _heat_map(study, names, path):
+def _heat_map(study, grid, path):
     from matplotlib.colors import LogNorm, Normalize
 
-    down, across = (_values_of(study, name) for name in names)
-    places = [(down.index(cell.values[names[0]]), across.index(cell.values[names[1]])) for cell in study.cells]
-    shades, higher = np.full((len(down), len(across)), np.nan), study.measure.better.startswith("higher")
-    for cell, place in zip(study.cells, places, strict=True):
-        far = shortfall(cell, study.measure)
-        shades[place] = np.nan if math.isinf(far) else -far if higher else far
+    higher = study.measure.better.startswith("higher")
+    shades = np.array([[shortfall(cell, study.measure) for cell in row] for row in grid]) * (-1 if higher else 1)
+    shades[np.isinf(shades)] = np.nan
     known = shades[np.isfinite(shades)].tolist() or [0.0]
     low, high = min(known), max(known)
     norm = (LogNorm if _spans(known) else Normalize)(low, high if high > low else low + abs(low) / 2 + 1e-9)
-    figure = new_figure(figsize=(2.6 + 1.5 * len(across), 1.7 + 0.9 * len(down)), layout="constrained")
+    figure = new_figure(figsize=(2.6 + 1.5 * len(grid[0]), 1.7 + 0.9 * len(grid)), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(shades, cmap="YlGnBu" if higher else "YlGnBu_r", norm=norm, aspect="auto")  # dark is good
-    image.cmap.set_bad("0.88")
-    for cell, place in zip(study.cells, places, strict=True):
-        _cell(axes, study, cell, place, image.to_rgba(shades[place]) if np.isfinite(shades[place]) else (0.88,) * 3)
-    for axis, name, values in ((axes.xaxis, names[1], across), (axes.yaxis, names[0], down)):
+    axes.set_facecolor(NOTHING)
+    for (y, x), shade in np.ndenumerate(shades):
+        _cell(axes, study, grid[y][x], (y, x), image.to_rgba(shade) if np.isfinite(shade) else NOTHING)
+    for axis, (name, values) in zip((axes.yaxis, axes.xaxis), _axes(study).items(), strict=True):
         axis.set_ticks(range(len(values)), [typed(value) for value in values])
         axis.set_label_text(name)
     axes.set_title(_title(study), fontsize=10)
@@ -115,9 +122,9 @@ def _cell(axes, study, cell, place, color):
 # --------------------------------------------------------------------------------------------------------------- dots
 
 
-def _line(study, name, path):
+def _line(study, path):
     """One setting: its values to the right, a dot per seed, a line through the medians."""
-    values = _values_of(study, name)
+    ((name, values),) = _axes(study).items()
     cells = sorted(study.cells, key=lambda cell: values.index(cell.values[name]))
     numbers = all(isinstance(value, int | float) for value in values)
     places = values if numbers and len(values) > 2 else range(len(values))
@@ -193,13 +200,8 @@ def samples(study: Study, path: FileName) -> None:
     """samples.png: what the first seed of each cell makes, all from the same noise. Where two settings make a grid, so
     do the pictures; else the best cell comes first.
     """
-    names = list(study.cells[0].values)
-    values = [_values_of(study, name) for name in names]
-    if len(names) == 2 and len(study.cells) == len(values[0]) * len(values[1]):
-        cells = sorted(
-            study.cells, key=lambda cell: [v.index(cell.values[n]) for n, v in zip(names, values, strict=True)]
-        )
-        columns = len(values[1])
+    if grid := _grid(study):
+        cells, columns = sum(grid, []), len(grid[0])
     else:
         cells = study.ranked[:MOST_PANELS]
         columns = min(len(cells), max(3, math.isqrt(len(cells))))

@@ -52,7 +52,7 @@ class Result:
         """How many seeds "collapsed", "diverged", or ended in an "error"."""
         if end == "collapsed":
             return sum(
-                bool(o.evaluation and not o.diverged and o.evaluation["collapsed"]) for o in self.outcomes.values()
+                bool(o.evaluation and o.evaluation["collapsed"]) for o in self.outcomes.values() if not o.diverged
             )
         return sum(getattr(outcome, end) is not None for outcome in self.outcomes.values())
 
@@ -107,9 +107,8 @@ class Study:
     @property
     def best(self) -> Result | None:
         """The first of them, if half of its seeds have a value at all."""
-        return next(
-            (cell for cell in self.ranked[:1] if self.measure and shortfall(cell, self.measure) < math.inf), None
-        )
+        first, measure = self.ranked[0], self.measure
+        return first if measure and shortfall(first, measure) < math.inf else None
 
 
 def shortfall(cell: Result, measure: Measured) -> float:
@@ -144,10 +143,9 @@ def table(study: Study) -> str:
         return f"none of {sum(len(cell.outcomes) for cell in study.cells)} runs could be evaluated"
     ends = [end for end in ENDS if any(cell.count(end) for cell in study.cells)]
     counts = [[ENDS[end] for end in ends]]
-    counts += [
-        [f"{cell.count(end)} of {len(cell.outcomes)}" if cell.count(end) else "" for end in ends]
-        for cell in study.cells
-    ]
+    for cell in study.cells:
+        found = [(cell.count(end), len(cell.outcomes)) for end in ends]
+        counts.append([f"{lost} of {seeds}" if lost else "" for lost, seeds in found])
     counts += [[""] * len(ends)] * 2
     heads, blocks = _heads(study), [measures[i : i + ABREAST] for i in range(0, len(measures), ABREAST)]
     text = []
@@ -185,7 +183,7 @@ def _column(study, measure):
 
 
 def write_csv(study: Study, path: FileName) -> None:
-    """A row per run: the settings that vary, seed, length, how it ended, and every measure; empty where there is none."""
+    """A row per run: the settings that vary, seed, length, how it ended, every measure; empty where there is none."""
     measures = [m.name for m in study.measures]
     with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
