@@ -257,7 +257,8 @@ def _played(asked, directory, team, progress):
     for n, part in asked.rounds:
         if found:  # the best of the last round
             left = sorted(left, key=lambda cell: shortfall(found[cell.name], measure))[:n]
-        jobs = {(cell.name, seed): asked.job(directory, cell, seed, part) for cell in left for seed in asked.seeds}
+        # seed by seed, so that a study that is stopped early has seen every cell
+        jobs = {(cell.name, seed): asked.job(directory, cell, seed, part) for seed in asked.seeds for cell in left}
         outcomes = team.run(jobs, progress)
         for cell in left:
             of_cell = {seed: outcomes[cell.name, seed] for seed in asked.seeds}

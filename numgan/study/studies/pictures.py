@@ -201,7 +201,7 @@ def samples(study: Study, path: FileName) -> None:
     do the pictures; else the best cell comes first.
     """
     if grid := _grid(study):
-        cells, columns = sum(grid, []), len(grid[0])
+        cells, columns = list(itertools.chain(*grid)), len(grid[0])
     else:
         cells = study.ranked[:MOST_PANELS]
         columns = min(len(cells), max(3, math.isqrt(len(cells))))
