@@ -3,9 +3,9 @@
 Run:  python demos/rate_and_batch.py [--epochs N] [--seeds N] [--out DIR]
 
 Its last page says: "The quality of the generated images may be improved [...] if I change the learning rate or batch
-size." So `numgan train mnist-epochs` is trained with each of four rates and four batch sizes, 50 epochs as in the study,
-with five seeds each, and every run is measured as by `numgan evaluate`. That takes half an hour of two cores; stopped,
-it goes on where it was when it is called again.
+size." So `numgan train mnist-epochs` is trained with each of four rates and four batch sizes, 50 epochs as in the
+study, with five seeds each, and every run is measured as by `numgan evaluate`. That takes half an hour of two cores;
+stopped, it goes on where it was when it is called again.
 """
 
 import argparse
