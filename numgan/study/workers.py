@@ -13,13 +13,14 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
 from types import ModuleType
 from typing import Any
+
+from tqdm import tqdm
 
 from numgan.errors import Error, whole
 
@@ -86,7 +87,7 @@ class Processes(Executor):
         pool, process = self._pool()
         self._busy.add(process)
         try:
-            return pool.submit(fn, *args, **kwargs).result()
+            return pool.submit(_call, fn, args, kwargs).result()
         except BrokenProcessPool:
             del self._own.pool
             process.join()
@@ -138,22 +139,35 @@ def _spawning() -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def _begin(reading: Connection) -> None:
-    """The first call in a new process."""
-    threading.Thread(target=_stop_at_the_end_of, args=(reading,), daemon=True).start()
-
-
-def _stop_at_the_end_of(reading):
-    with contextlib.suppress(EOFError, OSError):
-        reading.recv_bytes()
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE)
-    os._exit(1)
-
-
 def _death(code):
     """In words what a process died of."""
     if code is not None and code < 0:
         with contextlib.suppress(ValueError):
             return f"killed by {signal.Signals(-code).name}"
     return f"its process ended with exit status {code}"
+
+
+# ------------------------------------------------------------------------------------------------ in another process
+
+_at_work = threading.Lock()  # held by a call
+
+
+def _begin(reading: Connection) -> None:
+    """The first thing in a new process."""
+    tqdm.set_lock(threading.RLock())  # its own would be a semaphore, which a process that is killed leaves behind
+    threading.Thread(target=_stop_at_the_end_of, args=(reading,), daemon=True).start()
+
+
+def _call(fn, args, kwargs):
+    with _at_work:
+        return fn(*args, **kwargs)
+
+
+def _stop_at_the_end_of(reading):
+    """Wait until this process is to stop: who told it then takes what the call gives, unless that one is gone."""
+    with contextlib.suppress(EOFError, OSError):
+        reading.recv_bytes()
+    os.kill(os.getpid(), signal.SIGTERM)
+    over = _at_work.acquire(timeout=GRACE)
+    if not over or not multiprocessing.parent_process().is_alive():
+        os._exit(1)
