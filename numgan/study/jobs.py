@@ -116,7 +116,7 @@ def _run(job):
     run = _trained(job)
     if run.stop and not isinstance(run.stop, NonFiniteError):
         return Outcome(error=run.stopped)
-    diverged, evaluation = run.stop and run.stopped, None
+    diverged, evaluation = run.stop and str(run.stop), None
     try:
         measured, _, about = runs.evaluate(job.directory)
         evaluation = about | measured.to_dict()

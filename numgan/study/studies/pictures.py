@@ -50,10 +50,9 @@ def _grid(study):
 
 
 def _title(study):
-    m, seeds = study.measure, len(study.cells[0].outcomes)
-    of = f"median of {seeds} seeds, lowest to highest" if seeds > 1 else "one seed"
-    real = "" if m.real is None else f" (real data: {number(m.real)})"
-    return f"{study.recipe}: {m.name}, {of}\n{m.better}{real}"
+    measure = study.measure
+    real = "" if measure.real is None else f" (real data: {number(measure.real)})"
+    return f"{study.recipe}: {measure.name}\n{measure.better}{real}"
 
 
 def _ends(study, cell):
@@ -91,7 +90,8 @@ def _heat_map(study, grid, path):
     for axis, (name, values) in zip((axes.yaxis, axes.xaxis), _axes(study).items(), strict=True):
         axis.set_ticks(range(len(values)), [typed(value) for value in values])
         axis.set_label_text(name)
-    axes.set_title(_title(study), fontsize=10)
+    seeds = len(study.cells[0].outcomes)
+    axes.set_title(_title(study) + (f"\nmedian of {seeds} seeds, lowest to highest" if seeds > 1 else ""), fontsize=10)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     scale = study.measure.name if _way_is_known(study.measure) else f"|{study.measure.name} − real|"
@@ -188,7 +188,7 @@ def _marks(axes, study, cells, places, across=False):
 
 def _finish(figure, axes, study, path):
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(_title(study), fontsize=10)
+    figure.suptitle(_title(study), fontsize=10)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     save(figure, path)
 

@@ -191,7 +191,7 @@ def write_csv(study: Study, path: FileName) -> None:
         for cell in study.cells:
             columns = [cell.figures(name) for name in measures]
             for i, (seed, outcome) in enumerate(cell.outcomes.items()):
-                collapsed = (outcome.evaluation or {}).get("collapsed")
+                collapsed = None if outcome.diverged else (outcome.evaluation or {}).get("collapsed")
                 ends = ["" if end is None else end for end in (collapsed, outcome.diverged, outcome.error)]
                 values = ["" if column[i] is None else column[i] for column in columns]
                 writer.writerow([*map(typed, cell.values.values()), seed, cell.length, *ends, *values])
