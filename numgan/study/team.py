@@ -25,7 +25,7 @@ class Team:
         self._executor = executor
         self.outcomes: dict[Any, Outcome] = {}
 
-    def run(self, jobs: Mapping[Any, Job], note: Callable[[Any, Outcome], None] | None = None) -> dict[Any, Outcome]:
+    def run(self, jobs: Mapping[Any, Job], note: Callable[[Any, Outcome], None]) -> dict[Any, Outcome]:
         """The outcome of every job, by its key; of those that have been done before, what is kept of them.
 
         note  called with key and outcome of each job that is done, in the order in which they are.
@@ -35,16 +35,21 @@ class Team:
         """
         self.outcomes = {key: before for key, job in jobs.items() if (before := finished(job))}
         for key, outcome in self.outcomes.items():
-            _say(note, key, outcome)
+            note(key, outcome)
         futures: dict[Future[list[Outcome]], list[Any]] = {}
         try:
             for keys in batches({key: job for key, job in jobs.items() if key not in self.outcomes}):
                 futures[self._submit([jobs[key] for key in keys])] = keys
             for future in as_completed(futures):
                 for key in self._take(future, futures[future]):
-                    _say(note, key, self.outcomes[key])
+                    note(key, self.outcomes[key])
         except KeyboardInterrupt as stop:
             self._stop(stop, futures)
+            for future, keys in futures.items():
+                if future.done() and not future.cancelled() and keys[0] not in self.outcomes:
+                    for key in self._take(future, keys):
+                        if self.outcomes[key].error is None:
+                            note(key, self.outcomes[key])
             self.outcomes = dict.fromkeys(jobs, NOT_BEGUN) | self.outcomes
             raise
         return {key: self.outcomes[key] for key in jobs}
@@ -74,17 +79,9 @@ class Team:
             return
         what = str(stop) or "interrupted"
         print(f"numgan: {what}: what is going on is told to stop; a second signal ends it at once", file=sys.stderr)
-        begun = {future: keys for future, keys in futures.items() if not future.cancelled()}
         self._executor.stop()
         try:
-            wait(begun)
+            wait([future for future in futures if not future.cancelled()])
         except KeyboardInterrupt:
             self._executor.kill()
             raise
-        for future, keys in begun.items():
-            self._take(future, keys)
-
-
-def _say(note, key, outcome):
-    if note:
-        note(key, outcome)
