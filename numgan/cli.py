@@ -369,6 +369,11 @@ def _seeds(text):
 
 def _settings(recipe, arguments):
     """The recipe's settings with --steps, --batch-size and every --set applied."""
+    return with_overrides(recipe.settings, _overrides(recipe, arguments))
+
+
+def _overrides(recipe, arguments):
+    """name -> text of the settings that --steps, --batch-size and --set give."""
     overrides = {name: getattr(arguments, name, None) for name in ("steps", "epochs", "batch_size")}
     overrides = {name: value for name, value in overrides.items() if value is not None}
     if "epochs" in overrides and not hasattr(recipe.settings, "epochs"):
@@ -378,7 +383,7 @@ def _settings(recipe, arguments):
         if not equals:
             raise SettingError(f"--set {brief(pair)}: expected NAME=VALUE")
         overrides[name.strip().replace("-", "_")] = value.strip()
-    return with_overrides(recipe.settings, overrides)
+    return overrides
 
 
 def _recipes(arguments):
@@ -457,19 +462,18 @@ def _say(text):
 def _train_seeds(recipe, arguments):
     # so that data that cannot be read is reported once, before anything starts
     recipe.load(arguments.data, _settings(recipe, arguments))
-    passed_on = ("steps", "epochs", "batch_size", "data", "until_equilibrium", "checkpoint_every")
-    given = {name: getattr(arguments, name) for name in passed_on}
-    options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
-    options = [recipe.name, f"--dtype={arguments.dtype}", *options, *(f"--set={pair}" for pair in arguments.set)]
+    how = {name: getattr(arguments, name) for name in ("dtype", "until_equilibrium", "checkpoint_every")}
+    how["source"] = arguments.data if arguments.data in (None, "full") else str(Path(arguments.data).resolve())
     with runs.claimed(arguments.out, f"{recipe.name}-seeds") as directory:
-        trained, stopped = seeds.train(options, arguments.seeds, directory, arguments.quiet)
+        settings = _overrides(recipe, arguments)
+        trained, stop = seeds.train(recipe.name, settings, arguments.seeds, directory, arguments.quiet, **how)
     if not arguments.quiet:
         print(f"{seeds.table(trained)}\n{directory}: " + ", ".join(sorted(path.name for path in directory.iterdir())))
     failed = [run for run in trained if run.error]
     for run in failed:
         _fail("numgan train", f"seed {run.seed} failed: {run.error}", 1)
-    if stopped:
-        return 128 + stopped
+    if stop:
+        return stop_status(stop)
     return 1 if failed else 0
 
 

@@ -27,6 +27,7 @@ REDUCED = {
     "fifty_epochs": ["--epochs", "1", "--out", "pictures"],
     "keras_listing": ["--steps", "3", "--out", "pictures"],
     "minimax_game": ["--steps", "30", "--out", "pictures"],
+    "rate_and_batch": ["--epochs", "1", "--seeds", "1", "--out", "pictures"],
     "sine_article": ["--steps", "300", "--out", "pictures"],
 }
 
@@ -44,7 +45,7 @@ def assert_is_a_picture(path):
     assert (picture.min(axis=-1) < 0.9).mean() > 0.01 and picture.std() > 0.05
 
 
-LONG = ("dirac_gan", "fifty_epochs", "minimax_game")
+LONG = ("dirac_gan", "fifty_epochs", "minimax_game", "rate_and_batch")
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,8 @@ def test_without_pytorch_the_exchange_says_so(tmp_path):
     ("dirac_gan", ["--steps", "1"], "expected --steps from 2"),
     ("fifty_epochs", ["--epochs", "0"], "expected --epochs from 1"),
     ("fifty_epochs", ["--data", "nowhere"], "nowhere does not exist"),
+    ("rate_and_batch", ["--seeds", "0"], "expected --epochs and --seeds from 1, got 50 and 0"),
+    ("rate_and_batch", ["--out", "file"], "file exists and is not a directory"),
     ("keras_listing", ["--steps", "0"], "expected --steps from 1, got 0"),
     ("keras_listing", ["--out", "file"], "file"),
     ("keras_listing", ["--data", "nowhere"], "nowhere does not exist"),

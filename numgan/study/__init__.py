@@ -7,7 +7,9 @@ Read in this order:
     runs         one training, from seed to run directory and back
     watch, signals   what goes on beside a training, and what stops it from outside
     ends         how a training is lost without a number that stops it
+    jobs, workers, team   runs as plain values, processes for them, and any executor
     seeds        several of them side by side
+    studies/     many settings, several seeds each
     plots        pictures
     metrics, classifier, evaluation   how good samples are, beside real data; scenes, translations: and what was asked
     profiling    where a step's time goes

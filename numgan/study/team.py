@@ -80,8 +80,9 @@ class Team:
         what = str(stop) or "interrupted"
         print(f"numgan: {what}: what is going on is told to stop; a second signal ends it at once", file=sys.stderr)
         self._executor.stop()
+        begun = [future for future in futures if not future.cancelled()]
         try:
-            wait([future for future in futures if not future.cancelled()])
+            wait(begun)
         except KeyboardInterrupt:
             self._executor.kill()
-            raise
+            wait(begun)

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -134,10 +134,10 @@ def test_a_study_that_is_killed_again_and_again_ends_as_one_that_ran_through(tmp
 
 @pytest.fixture
 def serial(tmp_path):
-    """(what to ask, the models of it from this numgan's own processes)."""
-    what = ("sine", VARY, [0, 1])
-    how = {"settings": {"steps": 9000, "hidden": 8}}
-    study(*what, tmp_path / "serial", **how, executor=Processes(1))
+    """(what to ask, how, the models of it from this very process)."""
+    what, how = ("sine-discriminator", VARY, [0, 1]), {"settings": {"steps": 4000, "hidden": 8}}
+    with ThreadPoolExecutor(1) as hands:
+        study(*what, tmp_path / "serial", **how, executor=hands)
     return what, how, models(tmp_path / "serial")
 
 
