@@ -1,6 +1,6 @@
 """Would another learning rate or batch size have been better? The 50-epoch study asks; here its own recipe answers.
 
-Run:  python demos/rate_and_batch.py [--epochs N] [--seeds N] [--out DIR]
+Run:  python demos/rate_and_batch.py [--rates 1e-4,…] [--batches 32,…] [--epochs N] [--seeds N] [--out DIR]
 
 Its last page says: "The quality of the generated images may be improved [...] if I change the learning rate or batch
 size." So `numgan train mnist-epochs` is trained with each of three rates and four batch sizes, 50 epochs as in the
@@ -15,7 +15,6 @@ from numgan.study.signals import stop_status, stopping_signals
 from numgan.study.studies import study
 from numgan.study.studies.results import spread, table
 
-RATES, BATCHES = (1e-4, 4e-4, 1e-3), (16, 32, 64, 128)
 OWN = {"learning_rate": 1e-4, "batch_size": 32}  # the recipe's own: the study's rate, and a batch that it leaves open
 
 
@@ -32,7 +31,9 @@ def in_words(cell, measure):
 
 def answer(found, measure="frechet_distance"):
     """Sentences: what either setting changes alone, and both at once. Less is better."""
-    own = next(cell for cell in found.cells if cell.values == OWN)
+    own = next((cell for cell in found.cells if cell.values == OWN), None)
+    if own is None or not values(own, measure):
+        return
     known = [cell for cell in found.ranked if values(cell, measure)]
     yield f"as it is        {in_words(own, measure)}"
     for what, held in (("the rate alone", "batch_size"), ("batches alone", "learning_rate"), ("both", None)):
@@ -49,13 +50,15 @@ def answer(found, measure="frechet_distance"):
 
 def main():
     parser = argparse.ArgumentParser(description="Another learning rate or batch size for the 50-epoch study?")
+    parser.add_argument("--rates", default="1e-4,4e-4,1e-3", metavar="X,…", help="learning rates (default %(default)s)")
+    parser.add_argument("--batches", default="16,32,64,128", metavar="N,…", help="batch sizes (default %(default)s)")
     parser.add_argument("--epochs", type=int, default=50, metavar="N", help="passes over the digits (default 50)")
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="seeds of each cell, from 0 on (default 5)")
     parser.add_argument("--out", default="demos-output/rate_and_batch", metavar="DIR", help="the study's directory")
     arguments = parser.parse_args()
     if arguments.epochs < 1 or arguments.seeds < 1:
         parser.error(f"expected --epochs and --seeds from 1, got {arguments.epochs} and {arguments.seeds}")
-    vary = {"learning_rate": RATES, "batch_size": BATCHES}
+    vary = {"learning_rate": arguments.rates, "batch_size": arguments.batches}
     try:
         with stopping_signals():
             settings = {"epochs": arguments.epochs}
