@@ -128,8 +128,8 @@ def test_an_arm_of_another_recipe_is_trained_as_that_and_says_its_settings(train
     own = {"other": {"recipe": "sine", "steps": 70}, "plain": {}, "gone": {"recipe": "telepathy"}}
     monkeypatch.setitem(STUDIES, "ring", dataclasses.replace(RING, arms=own, told=("steps", "batch_size")))
     result = call(tmp_path, batch_size=30)
-    assert [options for options, _ in trained] == [
-        ["sine", "--set=steps=70", "--set=batch_size=30"], ["ring", "--set=batch_size=30"]
+    assert [asked for asked, _ in trained] == [
+        ("sine", {"steps": "70", "batch_size": "30"}), ("ring", {"batch_size": "30"})
     ]  # fmt: skip
     assert result["arms"]["gone"]["refused"].startswith("no recipe 'telepathy'")
     heading, _, other, plain, _ = (tmp_path / "ring.md").read_text(encoding="utf-8").splitlines()
