@@ -269,7 +269,7 @@ def test_cells_at_random_come_from_the_ranges_evenly_in_their_logarithm(asked, m
         ({"random": 3}, "no 3 different cells"),
         ({"random": 0}, "must be a positive integer"),
         ({"vary": {"hidden": ",".join(map(str, range(1, 200))), "batch_size": ",".join(map(str, range(2, 300, 2)))}},
-         "at most 10,000 cells"),
+         "at most 1,000 cells"),
         ({"settings": {"hidden": 4}}, "cannot both vary and be 4"),
         ({"settings": {"batch_size": 3}}, "hidden=5: batch_size=3 is not possible"),
         ({"seeds": []}, "seeds must be"),
@@ -283,6 +283,7 @@ def test_cells_at_random_come_from_the_ranges_evenly_in_their_logarithm(asked, m
         ({"dtype": "float16"}, "must be float32 or float64"),
         ({"source": "full"}, "takes no --data"),
         ({"executor": print}, "must be an Executor"),
+        ({"settings": "steps=3"}, "settings must be a mapping"),
         ({"recipe": "cosine"}, "no recipe 'cosine'"),
     ],
 )  # fmt: skip

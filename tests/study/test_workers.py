@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from numgan import Error
@@ -48,9 +49,12 @@ def alive(number):
 
 
 def models(directory):
-    """Every run's model and history, to the bit."""
-    files = [*directory.rglob("model.npz"), *directory.rglob("history.csv")]
-    return {str(path.relative_to(directory)): path.read_bytes() for path in files}
+    """The contents of every run's model and history, to the bit."""
+    found = {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("history.csv")}
+    for path in directory.rglob("model.npz"):
+        with np.load(path) as arrays:
+            found |= {f"{path.relative_to(directory)}/{name}": arrays[name].tobytes() for name in arrays.files}
+    return found
 
 
 # ------------------------------------------------------------------------------------------------------- the executor

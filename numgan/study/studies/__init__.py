@@ -1,7 +1,8 @@
 """Studies: a recipe under many settings, each with several seeds, trained, evaluated and compared.
 
     space     what varies: a grid of cells, or cells at random
-    course    `study`, from the question to the answer, resumed wherever it was stopped
+    question  what is asked for, checked and kept
+    course    `study`, from there to the answer, resumed wherever it was stopped
     results   what was found, as a table and as a file
     pictures  and as pictures
     command   `numgan study`
@@ -10,7 +11,8 @@ What does the work stands beside this package: `jobs`, a run as plain values; `w
 any executor.
 """
 
-from numgan.study.studies.course import StudyError, study
+from numgan.study.studies.course import study
+from numgan.study.studies.question import StudyError
 from numgan.study.studies.results import Result, Study
 from numgan.study.studies.space import Range
 

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from tqdm import tqdm
 
-from numgan import __version__
-from numgan.errors import ArgumentError, Error, instance, whole
-from numgan.files import locked, remove_leftovers, shown
+from numgan.errors import instance
 from numgan.hints import DType, FileName
-from numgan.study import recipes, runs
-from numgan.study.jobs import Job, Outcome, length
-from numgan.study.settings import SettingError, brief, with_overrides
-from numgan.study.studies import pictures, space
+from numgan.study.jobs import Outcome, length
+from numgan.study.studies import pictures
+from numgan.study.studies.question import Question
 from numgan.study.studies.results import Result, Study, shortfall, write_csv
 from numgan.study.team import Team
 from numgan.study.workers import Processes, cores
 from numgan.tables import figure
-
-
-class StudyError(Error, ValueError):
-    """A directory that cannot hold the study, or a study that cannot be; the message says why."""
 
 
 def study(
@@ -78,11 +69,15 @@ def study(
     On KeyboardInterrupt (Ctrl-C, or `numgan.study.signals.stopping_signals`) workers of its own keep their state before
     it is raised on; those of another executor finish what they have begun.
     """
-    asked = _Question(recipe, vary, seeds, settings, random, search_seed, halving, by, dtype, source)
+    asked = Question(recipe, vary, seeds, settings, random, search_seed, halving, by, dtype, source)
     if executor is not None:
         instance("study: executor", executor, Executor)
     with asked.held_by(out) as directory:
-        own = contextlib.nullcontext(executor) if executor is not None else Processes(min(cores(), asked.most_at_once))
+        own = (
+            contextlib.nullcontext(executor)
+            if executor is not None
+            else Processes(min(cores(), len(asked.cells) * len(asked.seeds)))
+        )
         with own as hands, _Progress(asked, say) as progress:
             try:
                 found = _played(asked, directory, Team(hands), progress)
@@ -95,131 +90,6 @@ def study(
             pictures.overview(found, directory / "study.png")
             pictures.samples(found, directory / "samples.png")
     return found
-
-
-class _Question:
-    """What a study is asked for, checked.
-
-    cells    every `Cell` of it.
-    lengths  (how many cells, for how many steps or epochs) of each round; one, unless cells are halved.
-    """
-
-    def __init__(self, recipe, vary, seeds, settings, random, search_seed, halving, by, dtype, source):
-        self.recipe = recipes.get(recipe)
-        self.seeds = _seeds(seeds)
-        self.dtype, self.by = dtype, by
-        if dtype not in ("float32", "float64"):
-            raise ArgumentError(f"study: dtype must be float32 or float64, got {brief(dtype)}")
-        own = self.recipe.settings
-        varied = space.axes(own, vary)
-        if both := [name for name in varied if name in settings]:
-            raise SettingError(f"{both[0]} cannot both vary and be {brief(settings[both[0]])}")
-        if random is None:
-            self.cells = space.grid(own, settings, varied)
-        else:
-            seed = whole("study: search_seed", search_seed, 0, most=runs.SEEDS - 1)
-            self.cells = space.draw(own, settings, varied, whole("study: random", random), seed)
-        self.varied = list(varied)
-        first = self.settings_of(self.cells[0])
-        self.source = source if source in (None, "full") else str(Path(source).resolve())
-        self.rounds = self._rounds(halving)
-        data, held_out = self.recipe.load(self.source, first)  # so that what cannot be read is said once, and now
-        if by is not None:
-            self._check_measure(first.for_data(data), data, held_out)
-
-    def settings_of(self, cell):
-        return with_overrides(self.recipe.settings, cell.asked)
-
-    def _rounds(self, halving):
-        n, lengths = len(self.cells), [length(self.settings_of(cell)) for cell in self.cells]
-        self.unit = lengths[0][0]
-        if halving is None:
-            return [(n, None)]
-        eta = whole("study: halving", halving, 2, most=100)
-        if len(set(lengths)) > 1:
-            raise SettingError("cells of different lengths cannot be halved")
-        for cell in self.cells:
-            if (decay := self.settings_of(cell).decay) != "none":
-                raise SettingError(
-                    f"{cell.name} cannot be halved, which makes a run longer: its learning rates fall to 0 by its end "
-                    f"(decay={decay}), and would have been others"
-                )
-        counts = [n]
-        while counts[-1] >= eta:
-            counts.append(counts[-1] // eta)
-        total = lengths[0][1]
-        parts = [round(total / eta**k) for k in reversed(range(len(counts)))]
-        if parts[0] < 1 or len(set(parts)) < len(parts):
-            raise SettingError(f"{n} cells take {len(parts)} rounds, for which {total} {self.unit} are too few")
-        return list(zip(counts, parts, strict=True))
-
-    def _check_measure(self, settings, data, held_out):
-        """That there is such a measure: a fresh GAN has it too."""
-        gan = self.recipe.build(settings, runs.streams(0)[0], self.dtype)
-        names = [m.name for m in runs.measured(self.recipe, gan, data, held_out)[0].measures]
-        if self.by not in names:
-            raise SettingError(f"no measure {brief(self.by)!r}; {self.recipe.name} has {', '.join(names)}")
-
-    @property
-    def runs(self):
-        """How many there are, a cell that goes on counted anew."""
-        return sum(n for n, _ in self.rounds) * len(self.seeds)
-
-    @property
-    def most_at_once(self):
-        return len(self.cells) * len(self.seeds)
-
-    def job(self, directory, cell, seed, part):
-        """A cell's run of one seed; `part` is its length, None for all of it."""
-        settings = cell.asked | ({} if part is None else {self.unit: part})
-        place = str(directory.resolve() / cell.name / f"seed-{seed}")
-        return Job(self.recipe.name, settings, seed, place, self.dtype, self.source)
-
-    @contextlib.contextmanager
-    def held_by(self, out) -> Iterator[Path]:
-        """The directory `out`, locked: new, empty, or one that holds this very study."""
-        directory = Path(out)
-        if directory.exists() and not directory.is_dir():
-            raise StudyError(f"{shown(out)} exists and is not a directory")
-        directory.mkdir(parents=True, exist_ok=True)
-        with locked(directory):
-            remove_leftovers(directory)
-            self._compare(directory)
-            yield directory
-
-    def _compare(self, directory):
-        asked = {
-            "recipe": self.recipe.name,
-            "data": self.source,
-            "dtype": self.dtype,
-            "seeds": self.seeds,
-            "cells": [cell.asked for cell in self.cells],
-            "rounds": self.rounds,
-        }
-        if len(self.rounds) > 1:
-            asked["by"] = self.by  # which decides who goes on
-        asked, file = json.loads(json.dumps(asked)), directory / "study.json"
-        if not file.exists():
-            if any(directory.iterdir()):
-                raise StudyError(f"{shown(directory)} is not empty and holds no study; give another directory")
-            runs.write_json(file, {"numgan": __version__, "asked": asked})
-            return
-        try:
-            before = runs.read_json(file)["asked"]
-            other = [key for key in (before | asked) if before.get(key) != asked.get(key)]
-        except (Error, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise StudyError(f"{shown(file)} is not readable ({brief(str(error), 200)})") from None
-        if other:
-            was, now = (brief(json.dumps(q.get(other[0])), 150) for q in (before, asked))
-            raise StudyError(
-                f"{shown(directory)} holds another study, whose {other[0]} are {was}, not {now}; give another directory"
-            )
-
-
-def _seeds(seeds):
-    if isinstance(seeds, str) or not isinstance(seeds, Sequence) or not seeds:
-        raise ArgumentError(f"study: seeds must be some whole numbers, got {brief(seeds)}")
-    return list(dict.fromkeys(whole("study: a seed", seed, 0, most=runs.SEEDS - 1) for seed in seeds))
 
 
 class _Progress:

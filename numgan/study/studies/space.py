@@ -14,7 +14,7 @@ import numpy as np
 
 from numgan.study.settings import SettingError, brief, with_overrides
 
-MOST = 10_000  # cells
+MOST = 1_000  # cells
 LONGEST = 200  # characters of a directory's name, less than file systems take
 PLACES = 3  # of a number drawn at random, so that people can read it and type it again
 
