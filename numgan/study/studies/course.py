@@ -73,12 +73,8 @@ def study(
     if executor is not None:
         instance("study: executor", executor, Executor)
     with asked.held_by(out) as directory:
-        own = (
-            contextlib.nullcontext(executor)
-            if executor is not None
-            else Processes(min(cores(), len(asked.cells) * len(asked.seeds)))
-        )
-        with own as hands, _Progress(asked, say) as progress:
+        own = Processes(min(cores(), len(asked.cells) * len(asked.seeds))) if executor is None else None
+        with own or contextlib.nullcontext(executor) as hands, _Progress(asked, say) as progress:
             try:
                 found = _played(asked, directory, Team(hands), progress)
             except KeyboardInterrupt as stop:

@@ -1,4 +1,4 @@
-"""What a study is asked for: checked before anything is written, and kept in its directory, which then takes no other."""
+"""What a study is asked for: checked before anything is written, and kept in its directory, which takes no other."""
 
 from __future__ import annotations
 
