@@ -6,10 +6,12 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from numgan import __version__
 from numgan.errors import ArgumentError, ArgumentTypeError, Error, whole
 from numgan.files import locked, remove_leftovers, shown
+from numgan.hints import DType, FileName
 from numgan.study import recipes, runs
 from numgan.study.jobs import Job, length
 from numgan.study.settings import SettingError, brief, with_overrides
@@ -29,7 +31,19 @@ class Question:
             are halved.
     """
 
-    def __init__(self, recipe, vary, seeds, settings, random, search_seed, halving, by, dtype, source):
+    def __init__(
+        self,
+        recipe: str,
+        vary: Mapping[str, str | Sequence[Any]],
+        seeds: Sequence[int],
+        settings: Mapping[str, Any],
+        random: int | None,
+        search_seed: int,
+        halving: int | None,
+        by: str | None,
+        dtype: DType,
+        source: FileName | None,
+    ) -> None:
         self.recipe = recipes.get(recipe)
         self.seeds = _seeds(seeds)
         self.dtype, self.by = dtype, by
@@ -54,7 +68,8 @@ class Question:
         if by is not None:
             self._check_measure(first.for_data(data), data, held_out)
 
-    def settings_of(self, cell):
+    def settings_of(self, cell: space.Cell) -> Any:
+        """The settings of a cell's runs."""
         return with_overrides(self.recipe.settings, cell.asked)
 
     def _halved(self, halving):
@@ -86,18 +101,18 @@ class Question:
             raise SettingError(f"no measure {brief(self.by)!r}; {self.recipe.name} has {', '.join(names)}")
 
     @property
-    def runs(self):
+    def runs(self) -> int:
         """How many there are, a cell that goes on counted anew."""
         return sum(n for n, _ in self.rounds) * len(self.seeds)
 
-    def job(self, directory, cell, seed, part):
+    def job(self, directory: Path, cell: space.Cell, seed: int, part: int | None) -> Job:
         """A cell's run of one seed; `part` is its length, None for all of it."""
         settings = cell.asked | ({} if part is None else {self.unit: part})
         place = str(directory.resolve() / cell.name / f"seed-{seed}")
         return Job(self.recipe.name, settings, seed, place, self.dtype, self.source)
 
     @contextlib.contextmanager
-    def held_by(self, out) -> Iterator[Path]:
+    def held_by(self, out: FileName) -> Iterator[Path]:
         """The directory `out`, locked: new, empty, or one that holds this very study."""
         directory = Path(out)
         if directory.exists() and not directory.is_dir():
