@@ -109,8 +109,7 @@ def train(study, arm, missing, directory):
         shutil.rmtree(directory / f"seed-{seed}", ignore_errors=True)
     directory.mkdir(parents=True, exist_ok=True)
     recipe, own = split(study, arm["settings"])
-    options = [recipe, *(f"--set={name}={value}" for name, value in own.items())]
-    trained, stopped = seeds.train(options, missing, directory, quiet=True)
+    trained, stopped = seeds.train(recipe, own, missing, directory, quiet=True)
     arm["seeds"] |= {str(one.seed): figures(one) for one in trained if one.evaluation or not stopped}
     return stopped
 

@@ -35,6 +35,7 @@ from numgan.study import checks, event_log, explain, plots, profiling, recipes, 
 from numgan.study.exercises import command as exercise
 from numgan.study.settings import SettingError, brief, setting_rows, with_overrides
 from numgan.study.signals import stop_status, stopping_signals
+from numgan.study.studies import command as studies
 from numgan.tables import figure
 
 LONGEST = 500  # characters of a message
@@ -64,7 +65,7 @@ def _run(argv):
         return _fail("numgan", error, 2)
     who = f"numgan {arguments.command}"
     try:
-        if arguments.command == "train":
+        if arguments.command in ("train", "study"):
             new_figure()  # so that what keeps matplotlib from drawing is said now, not after the training
         return arguments.run(arguments) or 0
     except NonFiniteError as error:
@@ -244,6 +245,9 @@ def _parser():
     sub.add_argument("--quiet", action="store_true", help="print nothing but errors")
     _add_set(sub)
 
+    sub = command("study", studies.run, "train a recipe under many settings with several seeds each, and compare them")
+    studies.add_arguments(sub)
+
     sub = command("sample", _sample, "draw new samples from a trained run")
     sub.add_argument("directory", metavar="RUN", help="a run directory")
     sub.add_argument("-n", type=_positive, metavar="N", help="how many (default: as many as the run's own picture)")
@@ -377,6 +381,11 @@ def _seeds(text):
 
 def _settings(recipe, arguments):
     """The recipe's settings with --steps, --batch-size and every --set applied."""
+    return with_overrides(recipe.settings, _overrides(recipe, arguments))
+
+
+def _overrides(recipe, arguments):
+    """name -> text of the settings that --steps, --batch-size and --set give."""
     overrides = {name: getattr(arguments, name, None) for name in ("steps", "epochs", "batch_size")}
     overrides = {name: value for name, value in overrides.items() if value is not None}
     if "epochs" in overrides and not hasattr(recipe.settings, "epochs"):
@@ -386,7 +395,7 @@ def _settings(recipe, arguments):
         if not equals:
             raise SettingError(f"--set {brief(pair)}: expected NAME=VALUE")
         overrides[name.strip().replace("-", "_")] = value.strip()
-    return with_overrides(recipe.settings, overrides)
+    return overrides
 
 
 def _recipes(arguments):
@@ -476,20 +485,19 @@ def _train_seeds(recipe, arguments):
     recipe.load(arguments.data, _settings(recipe, arguments))
     for seed in arguments.seeds if arguments.log_dir else ():
         event_log.check(Path(arguments.log_dir, f"seed-{seed}"), new=True)
-    passed_on = ("steps", "epochs", "batch_size", "data", "until_equilibrium", "checkpoint_every")
-    given = {name: getattr(arguments, name) for name in passed_on}
-    options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
-    options += ["--watch"] if arguments.watch else []
-    options = [recipe.name, f"--dtype={arguments.dtype}", *options, *(f"--set={pair}" for pair in arguments.set)]
+    how = {name: getattr(arguments, name) for name in ("dtype", "until_equilibrium", "checkpoint_every")}
+    how["source"] = arguments.data if arguments.data in (None, "full") else str(Path(arguments.data).resolve())
+    how |= {"watch": arguments.watch, "log_dir": arguments.log_dir and str(Path(arguments.log_dir).resolve())}
     with runs.claimed(arguments.out, f"{recipe.name}-seeds") as directory:
-        trained, stopped = seeds.train(options, arguments.seeds, directory, arguments.quiet, arguments.log_dir)
+        settings = _overrides(recipe, arguments)
+        trained, stop = seeds.train(recipe.name, settings, arguments.seeds, directory, arguments.quiet, **how)
     if not arguments.quiet:
         print(f"{seeds.table(trained)}\n{directory}: " + ", ".join(sorted(path.name for path in directory.iterdir())))
     failed = [run for run in trained if run.error]
     for run in failed:
         _fail("numgan train", f"seed {run.seed} failed: {run.error}", 1)
-    if stopped:
-        return 128 + stopped
+    if stop:
+        return stop_status(stop)
     return 1 if failed else 0
 
 
@@ -500,21 +508,12 @@ def _sample(arguments):
 
 
 def _evaluate(arguments):
-    recipe, config, gan = runs.open_run(arguments.directory)
-    data, held_out = recipe.load(config["data_from"], config["settings"])
-    sample_rng, rng = np.random.default_rng(arguments.seed).spawn(2)
-    n = arguments.n or recipe.evaluation_count(data, held_out)
-    asked = recipe.asked(n, held_out, sample_rng)
-    samples = runs.finite_samples(gan, n, sample_rng, asked)
-    with np.errstate(all="ignore"):  # finite samples may still be too large for what is worked out from them
-        evaluation = recipe.evaluate(samples, gan, data, held_out, rng, asked)
+    evaluation, gan, about = runs.evaluate(arguments.directory, arguments.n, arguments.seed)
     if arguments.json:
-        about = {"run": arguments.directory, "recipe": recipe.name, "samples": len(samples), "seed": arguments.seed}
-        about |= {"average": gan.average and gan.average.decay}
         print(json.dumps(about | evaluation.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
     else:
-        of = f"{arguments.directory} ({recipe.name}, seed {arguments.seed}){runs.of_average(gan, ', ')}"
-        print(f"{len(samples):,} samples of {of}")
+        of = f"{arguments.directory} ({about['recipe']}, seed {arguments.seed}){runs.of_average(gan, ', ')}"
+        print(f"{about['samples']:,} samples of {of}")
         _print_evaluation(evaluation)
 
 

@@ -19,11 +19,11 @@ ARMS = {"plain": {}, "minimax": {"objective": "minimax"}, "unknown": {"objective
 
 @pytest.fixture
 def trained(monkeypatch):
-    """[(options, seeds)] of every call that would train; seed s has s modes, and seed 3 fails."""
+    """[(recipe and settings, seeds)] of every call that would train; seed s has s modes, and seed 3 fails."""
     asked = []
 
-    def train(options, wanted, directory, quiet):
-        asked.append((options, wanted))
+    def train(recipe, settings, wanted, directory, quiet):
+        asked.append(((recipe, settings), wanted))
         found = [seeds.SeedRun(seed, str(directory), evaluated(seed) if seed != 3 else None, None) for seed in wanted]
         for one in found:
             one.error = "it is a three" if one.seed == 3 else None
@@ -50,8 +50,8 @@ def call(out, names=None, seeds=3, **settings):
 def test_every_arm_is_trained_with_its_settings_and_those_of_all(trained, tmp_path):
     result = call(tmp_path, steps=50)
     assert trained == [
-        (["ring", "--set=steps=50"], [0, 1, 2]),
-        (["ring", "--set=objective=minimax", "--set=steps=50"], [0, 1, 2]),
+        (("ring", {"steps": "50"}), [0, 1, 2]),
+        (("ring", {"objective": "minimax", "steps": "50"}), [0, 1, 2]),
     ]
     assert result["arms"]["minimax"]["settings"] == {"objective": "minimax", "steps": "50"}
     assert [row["measures"]["modes"] for row in result["arms"]["plain"]["seeds"].values()] == [0, 1, 2]
@@ -82,8 +82,9 @@ def test_an_arm_of_new_settings_is_trained_anew(trained, tmp_path, monkeypatch):
 def test_a_stopped_benchmark_keeps_what_is_done_and_goes_on(trained, tmp_path, monkeypatch):
     right = arms.seeds.train
 
-    def stopped(options, wanted, directory, quiet):
-        return [*right(options, wanted[:1], directory, quiet)[0], seeds.SeedRun(1, "", None, "not started")], 2
+    def stopped(recipe, settings, wanted, directory, quiet):
+        trained, _ = right(recipe, settings, wanted[:1], directory, quiet)
+        return [*trained, seeds.SeedRun(1, "", None, "not begun")], KeyboardInterrupt()
 
     with monkeypatch.context() as patch:
         patch.setattr(arms.seeds, "train", stopped)
@@ -127,8 +128,8 @@ def test_an_arm_of_another_recipe_is_trained_as_that_and_says_its_settings(train
     own = {"other": {"recipe": "sine", "steps": 70}, "plain": {}, "gone": {"recipe": "telepathy"}}
     monkeypatch.setitem(STUDIES, "ring", dataclasses.replace(RING, arms=own, told=("steps", "batch_size")))
     result = call(tmp_path, batch_size=30)
-    assert [options for options, _ in trained] == [
-        ["sine", "--set=steps=70", "--set=batch_size=30"], ["ring", "--set=batch_size=30"]
+    assert [asked for asked, _ in trained] == [
+        ("sine", {"steps": "70", "batch_size": "30"}), ("ring", {"batch_size": "30"})
     ]  # fmt: skip
     assert result["arms"]["gone"]["refused"].startswith("no recipe 'telepathy'")
     heading, _, other, plain, _ = (tmp_path / "ring.md").read_text(encoding="utf-8").splitlines()

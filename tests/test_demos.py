@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 from numgan import GAN, Adam, Dense, ReLU, Sequential, Sigmoid, check_gradients
+from numgan.study.jobs import Outcome
+from numgan.study.studies import Result, Study
 from tests.helpers import near
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +33,7 @@ REDUCED = {
     "minimax_game": ["--steps", "30", "--out", "pictures"],
     "port_one_optimizer": ["--steps", "20"],
     "port_train_on_batch": ["--steps", "20"],
+    "rate_and_batch": ["--rates", "1e-4", "--batches", "32,128", "--epochs", "1", "--seeds", "1", "--out", "pictures"],
     "sine_article": ["--steps", "300", "--out", "pictures"],
 }
 
@@ -48,7 +51,7 @@ def assert_is_a_picture(path):
     assert (picture.min(axis=-1) < 0.9).mean() > 0.01 and picture.std() > 0.05
 
 
-LONG = ("broken_on_purpose", "dirac_gan", "fifty_epochs", "minimax_game")
+LONG = ("broken_on_purpose", "dirac_gan", "fifty_epochs", "minimax_game", "rate_and_batch")
 
 
 @pytest.mark.parametrize(
@@ -63,7 +66,7 @@ def test_a_demo_runs(demo, tmp_path):
         return assert_asks_for_pytorch(done)
     assert done.returncode == 0, done.stderr
     assert done.stdout and "Traceback" not in done.stderr and "Warning" not in done.stderr
-    pictures = list(tmp_path.glob("pictures/*"))
+    pictures = list(tmp_path.glob("pictures/*.png"))
     assert bool(pictures) == ("--out" in REDUCED[demo.stem])
     assert sorted(tmp_path.iterdir()) == [tmp_path / "pictures"] * bool(pictures)
     for picture in pictures:
@@ -95,6 +98,8 @@ def test_without_pytorch_the_exchange_says_so(tmp_path):
     ("dirac_gan", ["--steps", "1"], "expected --steps from 2"),
     ("fifty_epochs", ["--epochs", "0"], "expected --epochs from 1"),
     ("fifty_epochs", ["--data", "nowhere"], "nowhere does not exist"),
+    ("rate_and_batch", ["--seeds", "0"], "expected --epochs and --seeds from 1, got 50 and 0"),
+    ("rate_and_batch", ["--out", "file"], "file exists and is not a directory"),
     ("keras_listing", ["--steps", "0"], "expected --steps from 1, got 0"),
     ("keras_listing", ["--out", "file"], "file"),
     ("keras_listing", ["--data", "nowhere"], "nowhere does not exist"),
@@ -348,3 +353,28 @@ def test_a_fault_is_given_away_by_its_number_and_caught_by_its_check(name, broke
     assert seen in sentence and failure.told(failure.healthy) == []
     first, other = (game.history[game.history.objective.columns[0]][0] for game in (failure.healthy, failure.broken))
     assert first == other  # from the same start
+
+
+# ---------------------------------------------------------------- rate and batch
+
+
+def test_the_answer_says_which_setting_helps_and_whether_by_more_than_a_seed():
+    def cell(rate, batch, distances):
+        row = {"name": "frechet_distance", "real": 1.17, "better": "lower: it is nearer"}
+        outcomes = {seed: Outcome({"measures": [row | {"value": d}]}) for seed, d in enumerate(distances)}
+        return Result({"learning_rate": rate, "batch_size": batch}, 50, outcomes, Path())
+
+    cells = [cell(1e-4, 32, (20, 21, 22)), cell(1e-4, 16, (19, 20.5, 25)), cell(4e-4, 32, (8, 9, 19.5)),
+             cell(4e-4, 16, (5, 6, 7)), cell(1e-4, 64, (90, 91, 92))]  # fmt: skip
+    found = Study("mnist-epochs", None, "epochs", cells, Path())
+    assert list(module_of("rate_and_batch").answer(found)) == [
+        "as it is        rate 0.0001, batches of 32: 21 (seeds from 20 to 22)",
+        "the rate alone  rate 0.0004, batches of 32: 9 (seeds from 8 to 19.5); "
+        "better in every seed than any seed of the recipe",
+        "batches alone   rate 0.0001, batches of 16: 20.5 (seeds from 19 to 25); seeds differ as much as that",
+        "both            rate 0.0004, batches of 16: 6 (seeds from 5 to 7); "
+        "better in every seed than any seed of the recipe",
+        "real digits     1.17",
+    ]
+    found.cells[2:4] = []
+    assert "the rate alone  no better than as it is" in list(module_of("rate_and_batch").answer(found))

@@ -8,7 +8,9 @@ Read in this order:
     watch, signals   what goes on beside a training, and what stops it from outside
     live, event_log  what is watched, as a table in the terminal, and as files for TensorBoard
     ends         how a training is lost without a number that stops it
+    jobs, workers, team   runs as plain values, processes for them, and any executor
     seeds        several of them side by side
+    studies/     many settings, several seeds each
     plots        pictures
     metrics, classifier, evaluation   how good samples are, beside real data; scenes, translations: and what was asked
     profiling    where a step's time goes

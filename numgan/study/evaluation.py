@@ -67,6 +67,19 @@ class Measure:
     input: float | None = None
 
 
+def falls_short(value: float, real: float | None, better: str) -> float:
+    """How far a value is from good, by the words of its `Measure`: less is better.
+
+    Where it should be "higher", −value; where "lower", the value; where "not above real", what it is above it; of any
+    other words its distance from real data's value. Infinite where that is not known.
+    """
+    if better.startswith(("higher", "lower")):
+        return -value if better.startswith("higher") else value
+    if real is None:
+        return math.inf
+    return max(0.0, value - real) if better.startswith("not above real") else abs(value - real)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """The measures of a set of samples.

@@ -41,6 +41,7 @@ from numgan.tables import RED, html_lines, html_picture
 if TYPE_CHECKING:
     from numgan.gan.average import Average
     from numgan.gan.history import History
+    from numgan.study.evaluation import Evaluation
 
 JUDGED = 1_000  # of these, beside as many real rows, to see whether the training is lost
 PICTURED = 100_000  # samples in a picture at most
@@ -196,7 +197,7 @@ def train(
         "settings": dataclasses.asdict(game.settings),
     }
     with claimed(out, recipe.name) as directory:
-        _write_json(directory / "config.json", config)
+        write_json(directory / "config.json", config)
         try:
             return game.play(directory, checkpoint_every, None if quiet else say, live, log_dir)
         except BaseException:  # not a single state was kept
@@ -250,16 +251,16 @@ def resume(
         )
         if game.data.source != config["data"]:
             raise RunError(f"{directory} was trained on {config['data']}; there are now {game.data.source}")
-        file, before = directory / "config.json", _read_json(directory / "config.json")
+        file, before = directory / "config.json", read_json(directory / "config.json")
         now = {"settings": dataclasses.asdict(settings)} if length else {}
         if log_dir != config["log_dir"]:
             now["log_dir"] = log_dir
         if now:
-            _write_json(file, before | now)
+            write_json(file, before | now)
         try:
             return game.play(directory, checkpoint_every, None if quiet else say, live, log_dir)
         except Error:
-            _write_json(file, before)
+            write_json(file, before)
             raise
 
 
@@ -365,7 +366,7 @@ def read_config(path: FileName) -> dict[str, Any]:
     """
     file = Path(path) / "config.json"
     try:
-        config = _read_json(file)
+        config = read_json(file)
         recipe = recipes.get(_field(config, "recipe", lambda v: isinstance(v, str), "a name"))
         return {
             "recipe": recipe,
@@ -395,7 +396,7 @@ def read_config(path: FileName) -> dict[str, Any]:
         raise RunError(f"{brief(str(file), 200)} is not readable ({brief(str(error), 250)})") from None
 
 
-def _read_json(file):
+def read_json(file: Path) -> dict[str, Any]:
     """The object in a JSON file of sane size, or ValueError."""
     if "\0" in str(file) or not stat.S_ISREG(file.stat().st_mode):  # before it is opened: a pipe would wait for ever
         raise RunError("it is no file")
@@ -498,6 +499,32 @@ def _usual(recipe, config, n, rng):
     return recipe.pictured(n, held_out, rng)
 
 
+def evaluate(path: FileName, n: int | None = None, seed: int = 0) -> tuple[Evaluation, GAN, dict[str, Any]]:
+    """Measure n new samples of a run beside real data; returns (`Evaluation`, GAN, what `numgan evaluate --json` says
+    of the run before that).
+
+    n defaults to the recipe's own count, `seed` is of the noise and of the real data. NonFiniteError for a generator
+    that makes infinities or NaNs.
+    """
+    recipe, config, gan = open_run(path)
+    data, held_out = recipe.load(config["data_from"], config["settings"])
+    evaluation, count = measured(recipe, gan, data, held_out, n, seed)
+    about = {"run": str(path), "recipe": recipe.name, "samples": count, "seed": seed}
+    return evaluation, gan, about | {"average": gan.average and gan.average.decay}
+
+
+def measured(
+    recipe: Any, gan: GAN, data: Any, held_out: Any, n: int | None = None, seed: int = 0
+) -> tuple[Evaluation, int]:
+    """The `Evaluation` of a recipe's GAN, and how many samples it is of."""
+    sample_rng, rng = np.random.default_rng(seed).spawn(2)
+    n = n or recipe.evaluation_count(data, held_out)
+    asked = recipe.asked(n, held_out, sample_rng)
+    samples = finite_samples(gan, n, sample_rng, asked)
+    with np.errstate(all="ignore"):  # finite samples may still be too large for what is worked out from them
+        return recipe.evaluate(samples, gan, data, held_out, rng, asked), len(samples)
+
+
 def finite_samples(gan: GAN, n: int, rng: Rng, asked: Asked) -> Array:
     """n samples of a GAN, or NonFiniteError: finite weights too can make infinities and NaNs."""
     with np.errstate(all="ignore"):
@@ -508,7 +535,8 @@ def finite_samples(gan: GAN, n: int, rng: Rng, asked: Asked) -> Array:
     return samples
 
 
-def _write_json(path, value):
+def write_json(path: FileName, value: Any) -> None:
+    """A JSON file, written whole or not at all."""
     with atomic_write(path) as temporary:
         text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
         Path(temporary).write_bytes(text.encode("utf-8", "backslashreplace"))  # a file's name need not be UTF-8

@@ -72,7 +72,7 @@ def test_two_seeds_are_trained_evaluated_and_compared(train, tmp_path):
 def test_failed_and_collapsed_seeds_are_shown_as_such(train):
     options = ("--steps", "500", "--set", "learning_rate=1e30", "--seeds", "0")
     status, _, error = train("sine-discriminator", *options)
-    assert status == 1 and "seed 0 failed: numgan train: not finite" in error
+    assert status == 1 and "seed 0 failed: not finite" in error
 
     status, printed, _ = train("sine", "--steps", "500", "--set", "learning_rate=1", "--seeds", "1")
     assert status == 0 and "seed 1 collapsed: " in printed and "1 of 1 seeds collapsed" in printed

@@ -82,6 +82,8 @@ from numgan.data import (
     load_scenes_split,
 )
 from numgan.data.scenes import Piece, decode, encode, parse
+from numgan.study.studies import Range, Result, Study, study
+from numgan.study.workers import Processes
 
 Array = NDArray[Any]
 
@@ -277,3 +279,23 @@ def data(rng: np.random.Generator) -> None:
     print(len(conditional.fit(labelled, steps=3, rng=rng)))
     print(Pairs(images, images, "themselves").labels, colours[0].inputs, outlined.targets, labelled.rows)
     print(len(held_out), len(images), len(parts), emoji[0].names, batch.shape, modes.shape)
+
+
+def a_study(out: Path) -> None:
+    with Processes(2) as hands:
+        rates: Study = study(
+            "mnist",
+            {"learning_rate": Range(1e-4, 1e-3), "batch_size": [64, 128], "hidden": "128,256;256,512"},
+            range(3),
+            out,
+            settings={"steps": 100},
+            random=8,
+            search_seed=1,
+            halving=2,
+            by="coverage",
+            executor=hands,
+            say=print,
+        )
+    best: Result | None = rates.best
+    figures: list[float | None] = rates.ranked[-1].figures("coverage")
+    print(best and best.values, figures, rates.cells[0].count("collapsed"), rates.measures[0].better)
