@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 from matplotlib.image import imread
@@ -61,7 +62,7 @@ def asked(tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "samples", lambda *_: None)
 
     def ask(answer, vary, seeds=(0,), out="study", **how):
-        hands = Answers(answer)
+        hands = how.pop("executor", None) or Answers(answer)
         found = study("sine", vary, seeds, tmp_path / out, executor=hands, **how)
         return found, [({k: j.settings[k] for k in vary}, j.seed, j.settings.get("steps")) for j in hands.jobs]
 
@@ -202,6 +203,23 @@ def test_a_picture_for_every_number_of_settings(asked):
         assert picture[..., :3].std() > 0.05
         sizes[len(vary)] = picture.shape
     assert len(set(sizes.values())) == 3
+
+
+def test_an_executor_that_breaks_loses_nothing_that_is_done(asked):
+    """As the standard library's pool does when one of its processes is killed: it takes no more."""
+
+    class Breaks(Answers):
+        def submit(self, fn, /, batch):
+            if self.jobs:
+                raise BrokenProcessPool("a process in the pool was terminated abruptly")
+            return super().submit(fn, batch)
+
+    hands = Breaks(lambda *_: measured(1.0))
+    found, _ = asked(None, {"hidden": "5,6,7"}, executor=hands)
+    assert [cell.outcomes[0].error for cell in found.cells] == [
+        None, *["BrokenProcessPool: a process in the pool was terminated abruptly"] * 2
+    ]  # fmt: skip
+    assert found.best.values == {"hidden": 5} and "1 of 1" in table(found)
 
 
 # ------------------------------------------------------------------------------------------------- halving and random
