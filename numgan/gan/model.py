@@ -81,6 +81,9 @@ class GAN:
         (Where two neighbours have one condition, the pair is right and counts as a fake all the same.) Default False.
     l1_weight   λ: the generator also minimises λ·mean |G − target|, see `L1`. Default None: it does not.
 
+    With replicas, `average`, `l1_weight` and the numbers of objective, penalty and optimisers may each be a list of R,
+    one for each; see `stack`.
+
     The rows generated for the discriminator are made in inference mode, as Keras's `predict` makes them, by the
     generator as it is.
 
