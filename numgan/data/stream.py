@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from numgan.errors import ArgumentError
+from numgan.errors import ArgumentError, whole
 from numgan.hints import Array, DType, Named, Numbers, Rng, Shape, Source
 
 from .noise import NORMAL, UNIFORM, fill_normal, fill_uniform
@@ -101,8 +101,15 @@ class StreamApart(Stream):
         return [self._next, self._begun[r] if left else None]
 
     def go_on(self, r: int, mark: list[Any]) -> None:
-        """Have replica r's block as it was at a `mark`; all replicas have to be put to the same count."""
-        self._next, state = mark
+        """Have replica r's block as it was at a `mark`; all replicas have to be put to the same count. An error unless
+        it can be one of this stream.
+        """
+        (count, state), most = mark, len(self._batches)
+        self._next = whole("a stream: the batches that it has handed out", count, 1, f"from 1 to {most}", most)
+        if (state is None) == (self._next < most):
+            raise ArgumentError(
+                f"a stream that has handed out {count} of {most} batches must say where it began, or not"
+            )
         self._begun[r] = state
         if state is not None:
             bits = type(self._rngs[r].bit_generator)()

@@ -31,13 +31,14 @@ from numgan.gan.parts import Part, RandomState
 from numgan.gan.replicas import arenas, taken
 from numgan.gan.team import how_many
 from numgan.hints import Array, ConditionalSource, Named, Numbers, Rng, Source
+from numgan.nn.model_file import ModelFileError
 from numgan.nn.replicas import of_replicas
 
 if TYPE_CHECKING:
     from numgan.gan.fit import Callback
     from numgan.gan.model import GAN
 
-BLOCK_BYTES = 4 << 20  # of what all calls of both steps work on, of which each needs a part
+BLOCK_BYTES = 8 << 20  # of all that both steps of a block touch; at any time they are at a part of it
 ALONE = sys.platform == "darwin" or "fork" not in multiprocessing.get_all_start_methods()
 
 
@@ -92,6 +93,8 @@ class Block:
         self._done, self._stopped = done, self._own(stopped)
         for r, (rng, mark) in enumerate(zip(self._rngs, marks[self.rows], strict=True)):
             rng.bit_generator.state, drawn = mark
+            if len(drawn) != len(self._streams):
+                raise ArgumentError(f"{len(drawn)} streams of batches, expected {len(self._streams)}")
             for stream, place in zip(self._streams, drawn, strict=True):
                 stream.go_on(r, place)
         for order, left in zip(self._orders, orders[self.rows], strict=False):
@@ -210,7 +213,7 @@ class Workers:
 
     def close(self) -> None:
         for pipe, process in self._workers:
-            process.terminate()
+            process.kill()
             process.join()
             pipe.close()
         self._workers = []
@@ -333,6 +336,7 @@ class StackTraining(Training):
         with threadpoolctl.threadpool_limits(1, user_api="blas"):
             self._start()
             try:
+                self._resume_blocks(checkpoint)
                 super().run(callback, checkpoint)
                 self._progress.set_generators()
             finally:
@@ -345,9 +349,15 @@ class StackTraining(Training):
         self._shared = self._own if processes == 1 else shared_copies(self._own)
         edges = [len(self.rngs) * i // count for i in range(count + 1)]
         self._workers = Workers(lambda i: Block(self, slice(edges[i], edges[i + 1]), self._shared), count, processes)
+
+    def _resume_blocks(self, checkpoint):
+        """Put the blocks to where the last look of a checkpoint found them, if there is one."""
         if self.good is not None:
             progress = self._progress
-            self._workers.tell("resume", self.good.done, self.history.stopped, progress.marks, progress.orders)
+            try:
+                self._workers.tell("resume", self.good.done, self.history.stopped, progress.marks, progress.orders)
+            except ArgumentError as error:
+                raise ModelFileError(f"{checkpoint.path}: {error}") from None
 
     def _cut(self):
         """(how many blocks, how many processes): as many blocks for each."""

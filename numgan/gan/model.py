@@ -95,6 +95,9 @@ class GAN(SaysOurs):
         makes its own, and those for the discriminator are made in inference mode, as Keras's `predict` makes them, by
         the generator as it is.
 
+    With replicas, `average`, `l1_weight` and the numbers of objective, penalty and optimisers may each be a list of R,
+    one for each; see `stack`.
+
     parts   all that training changes: the `Part`s that saving, loading, copying and resuming read.
     """
 

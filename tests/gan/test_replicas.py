@@ -1,5 +1,6 @@
 """Many GANs at once: replica r of a stack, trained with a generator of its own, is the run of seed r, to the bit."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -27,6 +28,7 @@ from numgan import (
     Join,
     Label,
     LeakyReLU,
+    ModelFileError,
     NonFiniteError,
     NonSaturating,
     OneHot,
@@ -43,6 +45,7 @@ from numgan import (
 from numgan.data import RingPoints, SinePoints
 from numgan.gan import blocks, objectives, team
 from numgan.gan.fit import Request
+from numgan.nn.model_file import write_model
 from tests.helpers import POINTS, rng
 
 REPLICAS = 2
@@ -561,6 +564,54 @@ def test_a_training_stopped_and_resumed_ends_as_one_that_ran_through(length, pro
     assert ended.stopped == history.stopped and list(history.stopped) == [1]
     for r in range(3):
         assert bits_of(resumed, ended, r) == bits_of(through, history, r)
+
+
+def spoil(state, what):
+    """A checkpoint's state with one thing wrong."""
+    marks = json.loads(state["run.replicas.marks"].tobytes())
+    if what == "stopped":
+        return state | {"run.replicas.stopped": np.frombuffer(b'{"7": "no such"}', np.uint8)}
+    if what == "no JSON":
+        return state | {"run.replicas.marks": state["run.replicas.marks"][1:]}
+    if what == "one replica":
+        marks.pop()
+    if what == "one stream":
+        marks[0][1].pop(), marks[1][1].pop()
+    if what == "count":
+        for mark in marks:
+            mark[1][0][0] = 10**6
+    if what == "out of step":
+        marks[0][1][0][0] -= 1
+    if what == "no beginning":
+        marks[0][1][0][1] = None
+    if what == "generator":
+        marks[0][0]["state"]["state"] = "x"
+    return state | {"run.replicas.marks": np.frombuffer(json.dumps(marks).encode(), np.uint8)}
+
+
+SPOILT = {
+    "no JSON": "replicas: where they stand is not said in the way that it is written",
+    "stopped": "replicas: where they stand is said of 2, expected 2 in step",
+    "one replica": "replicas: where they stand is said of 1, expected 2 in step",
+    "out of step": "replicas: where they stand is said of 2, expected 2 in step",
+    "one stream": "2 streams of batches, expected 3",
+    "count": "a stream: the batches that it has handed out must be at most 1638, got 1000000",
+    "no beginning": "a stream that has handed out 9 of 1638 batches must say where it began, or not",
+    "generator": "a random generator's state is not that of a PCG64",
+}
+
+
+@pytest.mark.parametrize("spoilt", SPOILT)
+def test_a_checkpoint_that_cannot_be_is_refused_in_a_sentence_that_names_it(spoilt, tmp_path):
+    path = tmp_path / "training.npz"
+    trained(GAN.stack([points_gan(r) for r in range(2)]), NUMBERS, draws(), checkpoint=path, steps=9)
+    with np.load(path) as file:
+        state = dict(file)
+    write_model(path, json.loads(str(state.pop("settings"))), spoil(state, spoilt))
+    stack = GAN.stack([points_gan(r) for r in range(2)])
+    with pytest.raises(ModelFileError) as error:
+        trained(stack, NUMBERS, draws(), checkpoint=path, resume=True)
+    assert str(error.value).removeprefix(f"{path}: ") == SPOILT[spoilt]
 
 
 @every_share
