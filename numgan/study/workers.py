@@ -103,12 +103,15 @@ class Processes(Executor):
                 raise LostError("not begun")
             pool = ProcessPoolExecutor(1, self._context, _begin, (self._reading,))
             with _starting, _spawning():
+                others = multiprocessing.active_children()
                 number = pool.submit(os.getpid)
+                started = [p for p in multiprocessing.active_children() if p not in others]
             self._pools.append(pool)
             try:
-                process = next(p for p in multiprocessing.active_children() if p.pid == number.result())
-            except (BrokenProcessPool, StopIteration):
-                raise LostError("its process did not start") from None
+                process = next(p for p in started if p.pid == number.result())
+            except BrokenProcessPool:
+                started[0].join()
+                raise LostError(_death(started[0].exitcode)) from None
             self._own.pool = pool, process
         return pool, process
 

@@ -68,11 +68,12 @@ def test_so_many_processes_are_refused(most):
 
 
 @pytest.mark.slow
-def test_a_process_that_is_killed_takes_its_own_call_with_it():
+def test_a_process_that_is_killed_takes_its_own_call_with_it(tmp_path):
     with Processes(2) as hands:
-        for call in [hands.submit(time.sleep, 0.5) for _ in range(2)]:
-            call.result()
-        calls = [hands.submit(time.sleep, 3) for _ in range(2)] + [hands.submit(os.getenv, "OPENBLAS_NUM_THREADS")]
+        begun = [tmp_path / "one", tmp_path / "other"]
+        calls = [hands.submit(os.system, f"touch {path}; sleep 2") for path in begun]
+        calls.append(hands.submit(os.getenv, "OPENBLAS_NUM_THREADS"))
+        wait_until(lambda: all(path.exists() for path in begun))
         multiprocessing.active_children()[0].kill()
         ends = [call.exception() for call in calls[:2]]
         assert sorted(map(str, ends)) == ["None", "killed by SIGKILL"]
