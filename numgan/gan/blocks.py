@@ -120,15 +120,15 @@ class Block:
         columns = {name: a.reshape(len(a), -1) for name, a in columns.items()}
         steps = len(next(iter(columns.values())))
         self._done += steps
-        finite = np.all([np.isfinite(a).all(axis=1) for a in self._arenas], axis=0)
-        for r in range(len(self._rngs)):
-            bad = self._history.first_bad({name: a[:, r] for name, a in columns.items()})
-            if r not in self._stopped and (bad or not finite[r]):
-                self._stopped[r] = self._reason(r, bad, steps)
-            if r in self._stopped:
-                for a in columns.values():
-                    a[:, r] = np.nan
-                self._copy(r, self._kept, self._arenas)
+        watched = [columns[name] for name in self.gan.objective.columns if name in columns]
+        finite = np.all([*(np.isfinite(a).all(axis=0) for a in watched), self._sound()], axis=0)
+        for r in np.flatnonzero(~finite).tolist():
+            if r not in self._stopped:
+                self._stopped[r] = self._reason(r, {name: a[:, r] for name, a in columns.items()}, steps)
+        for r in self._stopped:
+            for a in columns.values():
+                a[:, r] = np.nan
+            self._copy(r, self._kept, self._arenas)
         self._keep()
         for own, shared in zip(self._arenas, self._shared, strict=True):
             np.copyto(shared, own)
@@ -151,8 +151,9 @@ class Block:
         """Of the stack's replicas those of this block, as this block counts them."""
         return {r - self.rows.start: what for r, what in stopped.items() if self.rows.start <= r < self.rows.stop}
 
-    def _reason(self, r, bad, steps):
-        """What is not finite of a replica, in words."""
+    def _reason(self, r, columns, steps):
+        """What is not finite of a replica, in words; `columns` are its own of the last `steps`."""
+        bad = self._history.first_bad(columns)
         what = [f"{bad[1]} at step {self._done - steps + bad[0]}"] if bad else []
         state = self.gan.state_dict().items()
         wrong = (name for name, a in state if not np.isfinite(a[r] if self._lead and a.ndim else a).all())
@@ -160,9 +161,12 @@ class Block:
 
     def _keep(self):
         """What is finite is what a replica would be set back to."""
-        finite = np.all([np.isfinite(a).all(axis=1) for a in self._arenas], axis=0)
-        for r in np.flatnonzero(finite):
+        for r in np.flatnonzero(self._sound()):
             self._copy(r, self._arenas, self._kept)
+
+    def _sound(self):
+        """For each replica, whether all that it consists of is finite."""
+        return np.all([np.isfinite(a).all(axis=1) for a in self._arenas], axis=0)
 
     @staticmethod
     def _copy(r, sources, targets):

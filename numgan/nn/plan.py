@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from numgan.nn.network import Sequential
 
 
+NARROW = 32  # samples; OpenBLAS's kernels for narrow matrices without longer strides end at 8
+
+
 class Plan:
     """One network at one batch size: its buffers, and the calls that run it forward and backward.
 
@@ -119,12 +122,13 @@ def boundaries(network: Sequential, shapes: Sequence[Shape], batch: int, times: 
     In the memory of a stack without images a feature of all replicas comes before the next one: then what is without
     the ones is one piece, through which elementwise passes run without a step aside at each replica. (NumPy runs them
     through a buffer otherwise, at four times the time of the sine GAN's 16 × 25 × 64.) To a product a replica's matrix
-    is one with longer strides. Of an image a channel's positions and samples have to lie together.
+    is one with longer strides, which changes no bit of it unless it is so narrow that BLAS has a kernel of its own.
+    (Of an image a channel's positions and samples have to lie together.)
     """
     held = sum(math.prod(shape) + 1 for shape in shapes) * times
     held *= batch * math.prod(network.replicas) * network.dtype.itemsize
     affordable(f"{network.name}: {batch:,} rows and what its layers make of them", held)
-    if network.replicas and batch > 1 and all(len(shape) == 1 for shape in shapes):
+    if network.replicas and batch >= NARROW and all(len(shape) == 1 for shape in shapes):
         return lambda i: np.zeros((math.prod(shapes[i]) + 1, *network.replicas, batch), network.dtype).swapaxes(0, 1)
     return lambda i: np.zeros((*network.replicas, math.prod(shapes[i]) + 1, batch), network.dtype)
 

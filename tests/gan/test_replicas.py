@@ -118,6 +118,7 @@ CASES = {
     "plain": (points_gan, NUMBERS, {}),
     "sine": (points_gan, SinePoints(), {}),
     "ring": (lambda seed: points_gan(seed, optimizer=SGD), RingPoints(), {}),
+    "many rows": (points_gan, NUMBERS, {"batch_size": 32}),
     "float64": (lambda seed: points_gan(seed, dtype="float64"), POINTS, {}),
     "batch norm, dropout, average": (
         lambda seed: points_gan(seed, middle=[(BatchNorm, 0.9)], critic=[(Dropout, 0.3)], average=0.9), NUMBERS, {},
@@ -139,7 +140,15 @@ CASES = {
     "pictures": (picture_gan, PICTURES, {}),
     "spectral norm": (lambda seed: picture_gan(seed, "hinge", SpectralNorm), PICTURES, {}),
 }  # fmt: skip
-FEW = "plain", "batch norm, dropout, average", "lazy penalty between pairs", "conditions", "epochs", "pictures"
+FEW = (
+    "plain",
+    "many rows",
+    "batch norm, dropout, average",
+    "lazy penalty between pairs",
+    "conditions",
+    "epochs",
+    "pictures",
+)
 every_case = pytest.mark.parametrize("case", [*FEW, *(rare(case) for case in CASES if case not in FEW)])
 
 
