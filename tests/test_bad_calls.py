@@ -342,7 +342,7 @@ CALLS = {
     "fit": (
         lambda **more: gan(dtype="float64").fit(**more)["g_loss"],
         {"data": X, "steps": 2, "batch_size": 4, "rng": rng(), "every": 2, "callback": None, "discriminator_steps": 1,
-         "generator_steps": 1, "checkpoint": None, "resume": False, "parts": {}},
+         "generator_steps": 1, "checkpoint": None, "resume": False, "parts": {}, "processes": 1},
     ),
     "fit in epochs": (lambda epochs: len(gan().fit(X, rng=rng(), batch_size=4, epochs=epochs)), {"epochs": 1}),
     "Equilibrium": (
