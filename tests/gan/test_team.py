@@ -18,6 +18,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from numgan import GAN, Adam, Dense, Error, Layer, LeakyReLU, Sequential, Sigmoid
+from numgan.files import locked
 from numgan.gan import team as team_module
 from numgan.gan.steps import GeneratorStep
 from numgan.nn.crew import Crew, CrewError
@@ -284,6 +285,14 @@ def test_a_child_that_is_killed_is_one_error_and_the_last_good_look(number, fork
 
 
 @forks
+def test_children_are_deaf_to_what_asks_a_training_to_stop(forked, in_step):
+    one = bits(*trained(1))
+    in_step(3, lambda: [os.kill(forked[0], number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)])
+    assert bits(*trained(2)) == one
+    assert len(forked) == 1
+
+
+@forks
 def test_an_interrupt_leaves_the_last_good_look_and_no_child(forked, in_step):
     in_step(13, lambda: os.kill(os.getpid(), signal.SIGINT))
     gan = CREW_GANS["dropout"]()
@@ -496,6 +505,8 @@ def test_a_training_that_is_killed_leaves_no_child_and_no_lock(training, tmp_pat
     process, both = training
     process.kill()
     process.wait()
-    resumed = resume(tmp_path, 1)  # at once
+    with locked(tmp_path / "run"):  # at once
+        pass
+    resumed = resume(tmp_path, 1)
     assert "in use" not in resumed.stderr, resumed.stderr
     wait_until(lambda: not alive(both), 2)
