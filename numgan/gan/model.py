@@ -344,8 +344,9 @@ class GAN:
                     bit: weights, moments, statistics, random numbers, order of the rows, history. Default False.
         parts       name -> `Part`: more that changes with the training, such as what the callback gathers.
         processes   how many make a step together, see `Crew`: their number changes no bit of what comes of it. Default:
-                    as many as BLAS has threads, four at most. Small networks, and stacks of replicas, are trained
-                    by this process alone; so is any with processes=1, where BLAS keeps its threads.
+                    as many as BLAS has threads, four at most. Small networks, stacks of replicas, layers of one's own
+                    and whatever trains beside other threads are trained by this process alone, where BLAS keeps its
+                    threads; so is all with processes=1. One that is killed is a `CrewError`.
 
         Whatever stops a training (numbers that are not finite, a KeyboardInterrupt, an exception in the callback)
         leaves every part in the state of the last good look, with error.history up to there. NonFiniteError says at
