@@ -357,7 +357,8 @@ CALLS = {
     "fit": (
         lambda **more: gan(dtype="float64").fit(**more)["g_loss"],
         {"data": X, "steps": 2, "batch_size": 4, "rng": rng(), "every": 2, "callback": None, "discriminator_steps": 1,
-         "generator_steps": 1, "checkpoint": None, "resume": False, "parts": {}, "insides": False},
+         "generator_steps": 1, "checkpoint": None, "resume": False, "parts": {}, "insides": False,
+         "processes": 1},
     ),
     "GAN.stack": (lambda gans: GAN.stack(gans).generator.replicas, {"gans": [gan(), gan()]}),
     "GAN.replica": (lambda r: stacked().replica(r).generator.values, {"r": 1}),

@@ -1,7 +1,8 @@
 """numgan: `GAN.fit` on the recipe's networks, with the looks at the losses that `numgan train` takes.
 
-One training goes on in a thread as long as the worker lives, and waits at a look until more steps are asked for: what
-it takes to begin a training is no part of a step's time.
+A training goes on until one of another recipe is asked for, and waits at a look until more steps are: what it takes to
+begin one is no part of a step's time. It has the main thread, as several processes can share in it there alone; commands
+are read in another.
 """
 
 import dataclasses
@@ -17,6 +18,7 @@ from numgan.nn.joining import Join, Skip
 from numgan.study import recipes
 
 ENDLESS = 10**9  # steps
+ORDERS = queue.Queue()  # (whose, so many steps); (None, 0) is the last
 
 
 class Trainer:
@@ -30,7 +32,7 @@ class Trainer:
         )
         self.gan = recipe.build(settings, self.rng, "float32")
         self.data = recipe.load(None, settings)[0]
-        self._training, self._left, self._asked, self._done = None, 0, queue.Queue(), queue.Queue()
+        self._left, self._done = 0, queue.Queue()
         for network, arrays in zip((self.gan.generator, self.gan.discriminator), job.weights, strict=True):
             network.load_state_dict(network.state_dict() | turned(dict(zip(entries(network), arrays, strict=True))))
 
@@ -39,27 +41,30 @@ class Trainer:
 
     def run(self, n):
         steps = -(-n // self.every) * self.every  # a look at the losses belongs to so many steps, no fewer
-        if self._training is None:
-            self._training = threading.Thread(target=self._train, daemon=True)
-            self._training.start()
-        self._asked.put(steps)
+        ORDERS.put((self, steps))
         if error := self._done.get():
             raise error
         return steps
 
-    def _train(self):
+    def go_on(self, steps):
+        """So many steps, and more as they are asked for."""
+        self._left = steps
         try:
             self.gan.fit(self.data, ENDLESS, self.batch_size, self.rng, self.every, self._look)
         except Exception as error:
             self._done.put(error)
 
     def _look(self, done, history):
-        """Wait, where all the steps that were asked for are done, for more."""
+        """Wait, where all the steps that were asked for are done, for more; True where another training is to begin."""
         self._left -= self.every if done else 0
-        if self._left <= 0:
-            if done:
-                self._done.put(None)
-            self._left = self._asked.get()
+        if self._left > 0:
+            return False
+        self._done.put(None)
+        trainer, self._left = order = ORDERS.get()
+        if trainer is self:
+            return False
+        ORDERS.put(order)
+        return True
 
     def weights(self):
         networks = self.gan.generator, self.gan.discriminator
@@ -109,5 +114,15 @@ def turned(named):
     return {name: array.T if name.endswith(".weight") and array.ndim == 2 else array for name, array in named.items()}
 
 
+def read_commands():
+    """Serve, and then have the main thread end."""
+    try:
+        serve(Trainer)
+    finally:
+        ORDERS.put((None, 0))
+
+
 if __name__ == "__main__":
-    serve(Trainer)
+    threading.Thread(target=read_commands, daemon=True).start()
+    while (order := ORDERS.get())[0]:
+        order[0].go_on(order[1])

@@ -429,9 +429,10 @@ class GAN(SaysOurs):
                     every layer and its dead units, which are columns of the history then; see `measure` in
                     `numgan.gan.insides`. The training is the same, to the bit. Default False.
         processes   how many share the work; their number changes no bit of what comes of it. They make a step together,
-                    see `Crew`, where it is worth it: not that of small networks, nor of a stack with one generator.
-                    With a list of generators they share the replicas. Default: as many as BLAS has threads, four at
-                    most; 1 leaves BLAS its threads, and so the numbers to it.
+                    see `Crew`, where that is worth it: not that of small networks, of layers of one's own, of a stack
+                    with one generator, or beside other threads. With a list of generators they share the replicas.
+                    Default: as many as BLAS has threads, four at most. Where this process is alone with one GAN, BLAS
+                    keeps its threads, and the numbers are up to it. One that is killed is a `CrewError`.
 
         Whatever stops a training (numbers that are not finite, a KeyboardInterrupt, an exception in the callback)
         leaves every part in the state of the last good look, with error.history up to there. NonFiniteError says at

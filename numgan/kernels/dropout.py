@@ -43,8 +43,8 @@ def dropout_follow(key, random, following):
 
 
 def seed(random, key, skip=0):
-    """Set a Generator on a Philox to the stream that a key (4,) names, behind `skip` numbers of float32: it makes
-    eight of them at a time.
+    """Set a Generator on a Philox to the stream that a key (4,) names, behind its first `skip` float32 numbers. It
+    makes them eight at a time.
     """
     high, low = ((int(a) % KEY << 16) + int(b) % KEY for a, b in key.reshape(2, 2))
     random.bit_generator.state = {

@@ -212,7 +212,7 @@ def a_game(rng: np.random.Generator, path: Path) -> History:
     rows = rng.standard_normal((40, 1, 2, 2))
     try:
         history: History = gan.fit(rows, steps=20, batch_size=8, rng=rng, every=5, callback=callback, insides=True)
-        history = gan.fit(rows, epochs=2, batch_size=8, rng=rng, discriminator_steps=2, generator_steps=1)
+        history = gan.fit(rows, epochs=2, batch_size=8, rng=rng, discriminator_steps=2, generator_steps=1, processes=2)
         history = gan.fit(rows, steps=20, rng=rng, callback=ProgressBar(20))
     except (NonFiniteError, Error) as error:
         raise SystemExit(str(error)) from error
