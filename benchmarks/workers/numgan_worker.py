@@ -1,8 +1,8 @@
 """numgan: `GAN.fit` on the recipe's networks, with the looks at the losses that `numgan train` takes.
 
 A training goes on until one of another recipe is asked for, and waits at a look until more steps are: what it takes to
-begin one is no part of a step's time. It has the main thread, as several processes can share in it there alone; commands
-are read in another.
+begin one is no part of a step's time. It has the main thread, since only there several processes can share in it;
+commands are read in another.
 """
 
 import dataclasses
