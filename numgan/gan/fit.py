@@ -21,7 +21,7 @@ from numgan.gan.checkpoint import Checkpoint, Look, NoCheckpoint
 from numgan.gan.conditions import together
 from numgan.gan.history import History, ScoreLog
 from numgan.gan.parts import Part, Parts, RandomState
-from numgan.gan.stretches import endless, epoch, stretches
+from numgan.gan.stretches import Portion, endless, epoch, stretches
 from numgan.hints import Array, ConditionalSource, FileName, Numbers, Rng, Source
 from numgan.nn.model_file import ModelFileError
 
@@ -183,7 +183,13 @@ class Training:
         self._logs = {step: step.log(self.log_length) for step, _ in self._repeated}
         return run | {f"drawn_{i}": step.drawn for i, (step, _) in enumerate(self._repeated)}
 
-    def bound(self, gan, data, rng, order):
+    def bound(
+        self,
+        gan: GAN,
+        data: Source | ConditionalSource,
+        rng: Rng | list[Rng],
+        order: Shuffled | list[Shuffled] | None,
+    ) -> list[tuple[TrainingStep, Portion]]:
         """[(TrainingStep, Portion)] of a GAN, of this one or of a part of it."""
         generator_steps = self._request.generator_steps
         return [
