@@ -222,7 +222,13 @@ class Training:
             run["insides"] = self.history.insides = Insides(columns, self.gan.generator.replicas)
         return run | {f"drawn_{i}": step.drawn for i, (step, _) in enumerate(self._repeated)}
 
-    def bound(self, gan: GAN, data: Any, rng: Any, order: Any) -> list[tuple[TrainingStep, Portion]]:
+    def bound(
+        self,
+        gan: GAN,
+        data: Source | ConditionalSource,
+        rng: Rng | list[Rng],
+        order: Shuffled | list[Shuffled] | None,
+    ) -> list[tuple[TrainingStep, Portion]]:
         """[(TrainingStep, Portion)] of a GAN, of this one or of a part of it."""
         generator_steps = self._request.generator_steps
         return [

@@ -1,4 +1,7 @@
-"""Optimisers: SGD with momentum, RMSprop, and Adam, on flat arrays; and the average of the weights that they leave."""
+"""Optimisers: SGD with momentum, RMSprop, and Adam, on flat arrays; and the average of the weights that they leave.
+
+Of replicas that have numbers of their own the arrays are (R, n), and the numbers (R, 1).
+"""
 
 import numpy as np
 

@@ -132,7 +132,6 @@ class Optimizer(SaysOurs, ABC):
         if apart:
             names = self._constants
             self._constants = {name: np.array([[single._constants[name]] for single in self._each]) for name in names}
-        self._before = self._before_step_of_each if apart else self._before_step
         length = max(1, CHUNK // math.prod(lead))
         temp = np.empty((*lead, min(length, size)), self.network.dtype)
         chunks = [slice(start, min(start + length, size)) for start in range(0, size, length)]
@@ -168,7 +167,10 @@ class Optimizer(SaysOurs, ABC):
     def _begin(self):
         """Count the step, and set the constants that go with it."""
         self.steps += 1
-        self._before()
+        if self._each:
+            self._before_step_of_each()
+        else:
+            self._before_step()
 
     def _check_attached(self):
         if self.network is None:
