@@ -166,7 +166,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser():
-    parser = _Parser(prog="numgan", description=numgan.__doc__)
+    parser = _Parser(prog="numgan", description=numgan.__doc__.splitlines()[0])
     parser.add_argument("--version", action="version", version=f"numgan {numgan.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 

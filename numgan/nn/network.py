@@ -70,6 +70,12 @@ class Sequential(SaysOurs):
     Threads: calls that give new arrays or numbers (`predict`, `train_on_batch`, `copy`, `state_dict` …) wait for one
     another. `forward` and `backward` hand out buffers, which two threads cannot share: StateError. So is a call while
     `GAN.fit` trains the network in another thread. Copies share nothing.
+
+    >>> network = Sequential([Dense(3), ReLU(), Dense(1)], shape=2, rng=rng)
+    >>> network.predict(np.ones((4, 2))).shape
+    (4, 1)
+    >>> {name: a.shape for name, a in network.parameters().items()}
+    {'dense_1.weight': (3, 2), 'dense_1.bias': (3,), 'dense_2.weight': (1, 3), 'dense_2.bias': (1,)}
     """
 
     def __init__(
