@@ -192,20 +192,26 @@ def _parser():
         metavar="RUN",
         help="go on with a run that was stopped, from its last checkpoint; --steps or --epochs make it longer",
     )
+    sub.add_argument(
+        "--config",
+        metavar="FILE",
+        help="train as a run was trained whose config.json this is: its recipe, settings, seed, dtype, data, "
+        "--until-equilibrium and --watch; what is given besides holds in place of the file's",
+    )
     sub.add_argument("--steps", metavar="N", help="training steps; the same as --set steps=N")
     sub.add_argument(
         "--epochs", metavar="N", help="passes over a recipe's data set in place of steps; the same as --set epochs=N"
     )
     sub.add_argument("--batch-size", metavar="N", help="the same as --set batch_size=N")
     which = sub.add_mutually_exclusive_group()
-    which.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of everything random (default 0)")
+    which.add_argument("--seed", type=_natural, metavar="N", help="seed of everything random (default 0)")
     which.add_argument(
         "--seeds",
         type=_seeds,
         metavar="0-4",
         help="several seeds, as 0-4 or 0,3,7: trained side by side, a run directory each, evaluated and compared",
     )
-    sub.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="default float32")
+    sub.add_argument("--dtype", choices=("float32", "float64"), help="default float32")
     sub.add_argument(
         "--data",
         metavar="DIR|full",
@@ -418,12 +424,15 @@ def _summary(arguments):
 
 
 def _train(arguments):
-    if (arguments.recipe is None) == (arguments.resume is None):
-        raise SettingError("numgan train takes a recipe, or --resume and a run to go on with")
+    if [arguments.recipe, arguments.config, arguments.resume].count(None) != 2:
+        raise SettingError(
+            "numgan train takes a recipe, or --resume and a run to go on with, or --config and a file; one of them"
+        )
     with stopping_signals():
         if arguments.resume:
             run = _resume(arguments)
         else:
+            _fill_in(arguments, _from_config(arguments) if arguments.config else {"seed": 0, "dtype": "float32"})
             recipe = recipes.get(arguments.recipe)
             settings = _settings(recipe, arguments)
             if arguments.seeds:
@@ -448,10 +457,36 @@ def _train(arguments):
     return _fail("numgan train", run.stopped, run.status) if run.stopped else 0
 
 
+def _given(arguments, name):
+    """Whether an argument is on the command line: 0 is one."""
+    value = getattr(arguments, name)
+    return not (value is None or value is False or value == [])
+
+
+def _fill_in(arguments, values):
+    """Arguments that were not given, as they are to be."""
+    for name, value in values.items():
+        if not _given(arguments, name):
+            setattr(arguments, name, value)
+
+
+def _from_config(arguments):
+    """What --config says of arguments; of the settings those that are not given, in front of those of --set."""
+    config = runs.config_in(arguments.config)
+    recipe, given = config["recipe"], {pair.partition("=")[0].strip().replace("-", "_") for pair in arguments.set}
+    given |= {name for name in ("steps", "epochs", "batch_size") if _given(arguments, name)}
+    given |= {"steps", "epochs"} if given & {"steps", "epochs"} else set()  # two ways to say one thing
+    usual = {name: value for name, value, _ in setting_rows(recipe.settings)}
+    rows = [(name, value) for name, value, _ in setting_rows(config["settings"]) if value != usual[name]]
+    arguments.set = [*(f"{name}={value}" for name, value in rows if name not in given), *arguments.set]
+    same = {name: config[name] for name in ("seed", "dtype", "until_equilibrium", "watch")}
+    return same | {"recipe": recipe.name, "data": config["data_from"]}
+
+
 def _resume(arguments):
     """`numgan train --resume RUN`: what the run was asked for stands in the run."""
     own = ("seeds", "data", "until_equilibrium", "watch", "out", "batch_size", "set", "seed", "dtype")
-    given = [name for name in own if getattr(arguments, name) not in (None, [], 0, "float32")]
+    given = [name for name in own if _given(arguments, name)]
     if given:
         raise SettingError(f"--{given[0].replace('_', '-')} cannot be given with --resume: the run has its own")
     length = {name: getattr(arguments, name) for name in ("steps", "epochs") if getattr(arguments, name) is not None}
