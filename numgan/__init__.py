@@ -1,4 +1,12 @@
-"""numgan: generative adversarial networks in pure NumPy, every gradient derived and coded by hand."""
+"""numgan: generative adversarial networks in pure NumPy, every gradient derived and coded by hand.
+
+Examples in docstrings take as given
+
+    import numpy as np
+    from numgan import *
+    from numgan.data import *
+    rng = np.random.default_rng(0)
+"""
 
 from typing import TYPE_CHECKING, Any
 

@@ -36,7 +36,7 @@ from numgan.study.exercises import command as exercise
 from numgan.study.settings import SettingError, brief, setting_rows, with_overrides
 from numgan.study.signals import stop_status, stopping_signals
 from numgan.study.studies import command as studies
-from numgan.tables import figure
+from numgan.tables import as_json, figure
 
 LONGEST = 500  # characters of a message
 CONDITIONS = {  # of `numgan sample`, where the run has one
@@ -167,7 +167,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser():
-    parser = _Parser(prog="numgan", description=numgan.__doc__)
+    parser = _Parser(prog="numgan", description=numgan.__doc__.splitlines()[0])
     parser.add_argument("--version", action="version", version=f"numgan {numgan.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -176,7 +176,8 @@ def _parser():
         sub.set_defaults(run=run)
         return sub
 
-    command("recipes", _recipes, "list the recipes and their settings")
+    sub = command("recipes", _recipes, "list the recipes and their settings")
+    _add_json(sub, "them")
 
     sub = command("summary", _summary, "print the networks of a recipe, layer by layer")
     sub.add_argument("recipe", metavar="RECIPE")
@@ -185,6 +186,7 @@ def _parser():
     )
     sub.add_argument("--batch-size", metavar="N", help="the same as --set batch_size=N")
     _add_set(sub)
+    _add_json(sub, "them")
 
     sub = command("train", _train, "train a recipe and leave a run directory with the model, its history and pictures")
     sub.add_argument("recipe", metavar="RECIPE", nargs="?", help="one of: " + ", ".join(recipes.RECIPES))
@@ -193,20 +195,26 @@ def _parser():
         metavar="RUN",
         help="go on with a run that was stopped, from its last checkpoint; --steps or --epochs make it longer",
     )
+    sub.add_argument(
+        "--config",
+        metavar="FILE",
+        help="train as a run was trained whose config.json this is: its recipe, settings, seed, dtype, data, "
+        "--until-equilibrium and --watch; what is given besides holds in place of the file's",
+    )
     sub.add_argument("--steps", metavar="N", help="training steps; the same as --set steps=N")
     sub.add_argument(
         "--epochs", metavar="N", help="passes over a recipe's data set in place of steps; the same as --set epochs=N"
     )
     sub.add_argument("--batch-size", metavar="N", help="the same as --set batch_size=N")
     which = sub.add_mutually_exclusive_group()
-    which.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of everything random (default 0)")
+    which.add_argument("--seed", type=_natural, metavar="N", help="seed of everything random (default 0)")
     which.add_argument(
         "--seeds",
         type=_seeds,
         metavar="0-4",
         help="several seeds, as 0-4 or 0,3,7: trained side by side, a run directory each, evaluated and compared",
     )
-    sub.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="default float32")
+    sub.add_argument("--dtype", choices=("float32", "float64"), help="default float32")
     sub.add_argument(
         "--data",
         metavar="DIR|full",
@@ -268,7 +276,7 @@ def _parser():
     sub.add_argument(
         "--seed", type=_natural, default=0, metavar="N", help="seed of the noise and of the real data (default 0)"
     )
-    sub.add_argument("--json", action="store_true", help="print the evaluation as JSON")
+    _add_json(sub, "the evaluation")
 
     sub = command("profile", _profile, "show where a training step's time goes, kernel call by kernel call")
     sub.add_argument("recipe", metavar="RECIPE", help="one of: " + ", ".join(recipes.RECIPES))
@@ -277,6 +285,7 @@ def _parser():
     )
     sub.add_argument("--batch-size", metavar="N", help="the same as --set batch_size=N")
     _add_set(sub)
+    _add_json(sub, "the profile")
 
     sub = command("explain", _explain, "tell one training step call by call: the formulas, with the step's numbers")
     sub.add_argument("what", metavar="RECIPE|RUN", help="a recipe with fresh weights of seed 0, or a run directory")
@@ -322,7 +331,7 @@ def _parser():
     )
     sub.add_argument("--tol", type=_between(1), default=TOLERANCE, metavar="X", help="relative (default 1e-07)")
     sub.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of inputs and directions (default 0)")
-    sub.add_argument("--json", action="store_true", help="print the reports as JSON")
+    _add_json(sub, "the reports")
 
     sub = command("exercise", exercise.run, "write a kernel's backward pass yourself, and have it checked")
     exercise.add_arguments(sub)
@@ -336,6 +345,7 @@ def _parser():
     sub.add_argument(
         "--out", default="mnist.png", metavar="FILE.png", help="the picture of the set (default mnist.png)"
     )
+    _add_json(sub, "the description")
     return parser
 
 
@@ -347,6 +357,10 @@ def _add_set(sub):
         metavar="NAME=VALUE",
         help="override a setting of the recipe; may be repeated",
     )
+
+
+def _add_json(sub, what):
+    sub.add_argument("--json", action="store_true", help=f"print {what} as JSON")
 
 
 def _natural(text):
@@ -399,6 +413,9 @@ def _overrides(recipe, arguments):
 
 
 def _recipes(arguments):
+    if arguments.json:
+        print(as_json([_described(recipe) for recipe in recipes.RECIPES.values()]))
+        return
     for recipe in recipes.RECIPES.values():
         print(f"{recipe.name}: {recipe.title}")
         for name, value, help in setting_rows(recipe.settings):
@@ -406,11 +423,24 @@ def _recipes(arguments):
         print()
 
 
+def _described(recipe):
+    values = dataclasses.asdict(recipe.settings)
+    rows = {name: {"value": values[name], "help": help} for name, _, help in setting_rows(recipe.settings)}
+    return {"name": recipe.name, "title": recipe.title, "settings": rows}
+
+
 def _summary(arguments):
     recipe = recipes.get(arguments.recipe)
     settings = _settings(recipe, arguments)
     settings = dataclasses.replace(settings, warm_up=0, decay="none")  # not shown, and by epochs a matter of the data
     gan = recipe.build(settings, runs.streams(0)[0], "float32")
+    steps = _steps_of(gan, settings) if arguments.step else []
+    if arguments.json:
+        listed = [{"title": step.title, "calls": [call.to_dict() for call in step.calls]} for step in steps]
+        about = {"recipe": recipe.name, "average": gan.average and gan.average.decay}
+        networks = {"generator": gan.generator.to_dict(), "discriminator": gan.discriminator.to_dict()}
+        print(as_json(about | networks | ({"steps": listed} if arguments.step else {})))
+        return
     print(f"{gan.generator.summary()}\n\n{gan.discriminator.summary()}\n")
     trained = [network.values.shape[-1] for network in (gan.generator, gan.discriminator)]
     print(
@@ -419,20 +449,26 @@ def _summary(arguments):
     )
     if gan.average:
         print(f"samples: of the {gan.average}")
-    if arguments.step:
-        if settings.discriminator_steps:
-            print(f"\n{gan.discriminator_step(gan.rows_per_step(settings.batch_size))}")
-        if settings.generator_steps:
-            print(f"\n{gan.generator_step(settings.batch_size)}")
+    for step in steps:
+        print(f"\n{step}")
+
+
+def _steps_of(gan, settings):
+    """The steps of the sides that play."""
+    steps = [gan.discriminator_step(gan.rows_per_step(settings.batch_size))] if settings.discriminator_steps else []
+    return steps + ([gan.generator_step(settings.batch_size)] if settings.generator_steps else [])
 
 
 def _train(arguments):
-    if (arguments.recipe is None) == (arguments.resume is None):
-        raise SettingError("numgan train takes a recipe, or --resume and a run to go on with")
+    if [arguments.recipe, arguments.config, arguments.resume].count(None) != 2:
+        raise SettingError(
+            "numgan train takes a recipe, or --resume and a run to go on with, or --config and a file; one of them"
+        )
     with stopping_signals():
         if arguments.resume:
             run = _resume(arguments)
         else:
+            _fill_in(arguments, _from_config(arguments) if arguments.config else {"seed": 0, "dtype": "float32"})
             recipe = recipes.get(arguments.recipe)
             settings = _settings(recipe, arguments)
             if arguments.seeds:
@@ -457,10 +493,36 @@ def _train(arguments):
     return _fail("numgan train", run.stopped, run.status) if run.stopped else 0
 
 
+def _given(arguments, name):
+    """Whether an argument is on the command line: 0 is one."""
+    value = getattr(arguments, name)
+    return not (value is None or value is False or value == [])
+
+
+def _fill_in(arguments, values):
+    """Arguments that were not given, as they are to be."""
+    for name, value in values.items():
+        if not _given(arguments, name):
+            setattr(arguments, name, value)
+
+
+def _from_config(arguments):
+    """What --config says of arguments; of the settings those that are not given, in front of those of --set."""
+    config = runs.config_in(arguments.config)
+    recipe, given = config["recipe"], {pair.partition("=")[0].strip().replace("-", "_") for pair in arguments.set}
+    given |= {name for name in ("steps", "epochs", "batch_size") if _given(arguments, name)}
+    given |= {"steps", "epochs"} if given & {"steps", "epochs"} else set()  # two ways to say one thing
+    usual = {name: value for name, value, _ in setting_rows(recipe.settings)}
+    rows = [(name, value) for name, value, _ in setting_rows(config["settings"]) if value != usual[name]]
+    arguments.set = [*(f"{name}={value}" for name, value in rows if name not in given), *arguments.set]
+    same = {name: config[name] for name in ("seed", "dtype", "until_equilibrium", "watch")}
+    return same | {"recipe": recipe.name, "data": config["data_from"]}
+
+
 def _resume(arguments):
     """`numgan train --resume RUN`: what the run was asked for stands in the run."""
     own = ("seeds", "data", "until_equilibrium", "watch", "out", "batch_size", "set", "seed", "dtype")
-    given = [name for name in own if getattr(arguments, name) not in (None, [], 0, "float32")]
+    given = [name for name in own if _given(arguments, name)]
     if given:
         raise SettingError(f"--{given[0].replace('_', '-')} cannot be given with --resume: the run has its own")
     length = {name: getattr(arguments, name) for name in ("steps", "epochs") if getattr(arguments, name) is not None}
@@ -546,7 +608,8 @@ def _profile(arguments):
     weights_rng, training_rng, _ = runs.streams(0)
     rows = recipe.load(None, settings)[0]
     gan = recipe.build(settings.for_data(rows), weights_rng, "float32")
-    print(profiling.table(*profiling.profile(gan, rows, settings.batch_size, training_rng, arguments.repeats)))
+    profile = profiling.profile(gan, rows, settings.batch_size, training_rng, arguments.repeats)
+    print(as_json(profiling.to_dict(*profile)) if arguments.json else profiling.table(*profile))
 
 
 def _explain(arguments):
@@ -606,7 +669,7 @@ def _gradcheck(arguments):
             {"chapter": c.fault.chapter, "fault": c.fault.name, "caught_by": c.by and c.by.subject, "saw": c.what}
             for c in caught
         ]
-        print(json.dumps({"reports": [r.to_dict() for r in reports], "faults": hunted}, indent=2))
+        print(as_json({"reports": [r.to_dict() for r in reports], "faults": hunted}))
     else:
         print("\n\n".join(map(str, reports)))
         _print_hunt(caught)
@@ -653,11 +716,15 @@ def _print_verdict(reports, caught):
 def _data(arguments):
     if arguments.download:
         directory = data.download_mnist(**({"mirrors": arguments.mirror} if arguments.mirror else {}))
-        print(f"{directory}: the full MNIST set; use it with --data full")
+        at = {"directory": str(directory)}
+        print(as_json(at) if arguments.json else f"{directory}: the full MNIST set; use it with --data full")
         return
     target = _png(arguments.out)
     digits = data.load_mnist(arguments.data)
     plots.data_set(digits, np.random.default_rng(arguments.seed), target)
+    if arguments.json:
+        print(as_json(_about(digits) | {"picture": str(target)}))
+        return
     _print_data(digits)
     print(f"{'picture':<12}{target}")
 
@@ -670,6 +737,15 @@ def _png(text):
     if not target.parent.is_dir():
         raise SettingError(f"--out {brief(text)}: {brief(str(target.parent))} is not a directory")
     return target
+
+
+def _about(digits):
+    """What a set of digits holds, as JSON-ready values."""
+    images, labels = digits.images, digits.labels
+    classes = None if labels is None else np.bincount(labels, minlength=10).tolist()
+    about = {"source": digits.source, "images": len(digits), "shape": [28, 28], "dtype": images.dtype.name}
+    ink = {"lowest": int(images.min()), "highest": int(images.max()), "mean_ink": float(images.mean() / 255)}
+    return about | ink | {"classes": classes}
 
 
 def _print_data(digits):

@@ -14,7 +14,14 @@ import numpy as np
 
 
 class Error(Exception):
-    """The base of everything that numgan raises by intent."""
+    """The base of everything that numgan raises by intent.
+
+    >>> try:
+    ...     Dense(0)
+    ... except Error as error:
+    ...     print(error)
+    Dense(units) must be a positive integer, got 0
+    """
 
 
 class ArgumentError(Error, ValueError):

@@ -1,10 +1,13 @@
-"""Tables as text, columns as wide as their widest cell, and as HTML for notebooks."""
+"""Tables as text, columns as wide as their widest cell, and as HTML for notebooks; and what `--json` prints."""
 
 from __future__ import annotations
 
 import base64
 import html
+import json
+import math
 from collections.abc import Container, Iterable, Sequence
+from typing import Any
 
 GREEN, RED = "rgba(46, 160, 67, 0.25)", "rgba(248, 81, 73, 0.25)"  # tints, behind text in the colour of its theme
 
@@ -19,6 +22,19 @@ def aligned(rows: Sequence[Sequence[str]], left: Iterable[int]) -> list[str]:
         ).rstrip()
         for row in rows
     ]
+
+
+def as_json(value: Any) -> str:
+    """JSON as all commands print it: indented, Unicode as it is, null for numbers that are not finite."""
+    return json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def html_table(rows: Sequence[Sequence[str]], left: Container[int], tints: Sequence[str] = ()) -> str:

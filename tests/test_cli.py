@@ -7,6 +7,7 @@ import gzip
 import io
 import itertools
 import json
+import math
 import os
 import re
 import shutil
@@ -26,7 +27,9 @@ from numgan import GAN, Error, cli
 from numgan.gan.objectives import OBJECTIVES
 from numgan.gan.steps import SCHEDULES
 from numgan.study import recipes, runs
+from numgan.study.exercises.catalogue import EXERCISES
 from numgan.study.settings import with_overrides
+from numgan.tables import as_json
 
 COLUMNS = ["d_loss_real", "d_loss_fake", "d_accuracy_real", "d_accuracy_fake", "g_loss", "g_accuracy",
            "d_real", "d_fake", "value"]  # fmt: skip
@@ -1044,3 +1047,44 @@ def test_the_model_of_another_recipe_is_refused(mnist_run, sine, call):
     shutil.copytree(mnist_run, "run")
     shutil.copy(sine[0] / "model.npz", "run")
     assert_refused(call("sample", "run"), "model.npz")
+
+
+# ---------------------------------------------------------------- --json
+
+
+REPORTS = {  # command with what it reports on, as JSON -> what has to be in there, by way of keys and positions
+    "recipes": lambda found: [recipe["name"] for recipe in found] == list(recipes.RECIPES),
+    "summary sine": lambda found: found["generator"]["layers"][0] == {
+        "name": "dense_1", "kind": "Dense", "shape": [25], "parameters": 150},
+    "summary captions": lambda found: found["generator"]["trained"] + found["generator"]["kept"] == sum(
+        layer["parameters"] or 0 for layer in found["generator"]["layers"]),
+    "summary sine --step": lambda found: [len(step["calls"]) for step in found["steps"]] == [24, 18],
+    "profile sine --steps 2": lambda found: 0 < found["seconds"] < 1 and found["calls"][2]["kernel"] == "dense_forward",
+    "gradcheck dense": lambda found: found["reports"][0]["passed"] is True and found["faults"] == [],
+    "data mnist": lambda found: found["classes"] == [500] * 10 and found["picture"] == "mnist.png",
+    "exercise": lambda found: found[0]["name"] == next(iter(EXERCISES)) and found[0]["solved"] is False,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("command", REPORTS)
+@pytest.mark.usefixtures("unrendered")
+def test_what_a_command_reports_is_also_there_as_json(command, call):
+    status, out, err = call(*command.split(), "--json")
+    assert (status, err) == (0, "")
+    assert REPORTS[command](json.loads(out)), out
+    assert out == json.dumps(json.loads(out), indent=2, ensure_ascii=False) + "\n"
+
+
+def test_every_command_that_reports_has_json():
+    """All but those that make something: a run, samples, a page or a file to fill in."""
+    commands = next(action.choices for action in cli._parser()._actions if action.dest == "command")
+    without = {name for name, sub in commands.items() if "--json" not in sub.format_help()}
+    assert without <= {"train", "study", "sample", "explain"}
+    assert {command.split()[0] for command in REPORTS} | {"evaluate"} == commands.keys() - without
+
+
+def test_numbers_that_are_not_finite_are_null_in_json():
+    assert json.loads(as_json({"a": [math.nan, (math.inf, 1.5)], "b": -math.inf})) == {
+        "a": [None, [None, 1.5]],
+        "b": None,
+    }

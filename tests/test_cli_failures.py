@@ -43,6 +43,17 @@ def test_a_failing_surrounding_ends_in_a_sentence(command, status, says, tmp_pat
     assert says in error
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [
+    "recipes", "summary captions --step", "explain sine", "exercise adam --solution", "gradcheck dense", "data mnist",
+    "profile sine", "evaluate --help", "gradcheck --faults rates", "exercise --json",
+])  # fmt: skip
+def test_a_reader_that_leaves_is_no_error(command, tmp_path):
+    """As in `numgan … | head`."""
+    status, _, error = shell(tmp_path, f"{NUMGAN} {command} | true; exit ${{PIPESTATUS[0]}}")
+    assert (status, error) in [(0, ""), (128 + signal.SIGPIPE, "")]
+
+
 def test_nothing_warns(tmp_path):
     strict = f"{sys.executable} -W error -m numgan"
     assert shell(tmp_path, f"{strict} train sine --steps 50 --quiet --out run && {strict} evaluate run -n 200")[0] == 0

@@ -47,7 +47,11 @@ def test_the_metadata_says_what_it_is_and_for_whom(built):
     metadata = wheel.read(next(name for name in wheel.namelist() if name.endswith("METADATA"))).decode()
     for line in (
         "Requires-Python: >=3.10",
-        "License: MIT",
+        "Author: The numgan authors",
+        "License-Expression: MIT AND CC-BY-SA-3.0 AND CC-BY-4.0",
+        "License-File: LICENSE",
+        "License-File: numgan/data/mnist_5k/README.md",
+        "License-File: numgan/data/emoji_64/README.md",
         "Project-URL: Generative Adversarial Nets",
         "Classifier: Programming Language :: Python :: 3.10",
         "Classifier: Typing :: Typed",
@@ -58,10 +62,34 @@ def test_the_metadata_says_what_it_is_and_for_whom(built):
     assert "Keywords: GAN" in metadata
 
 
-def test_the_sdist_holds_licence_and_readme(built):
+@pytest.fixture(scope="module")
+def unpacked(built, tmp_path_factory):
+    """The sdist's own directory, unpacked away from the checkout."""
+    away = tmp_path_factory.mktemp("sdist")
     with tarfile.open(built[1]) as sdist:
-        names = {Path(name).name for name in sdist.getnames()}
-    assert {"LICENSE", "README.md", "setup.cfg", "py.typed"} <= names
+        sdist.extractall(away, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+    (directory,) = away.iterdir()
+    return directory
+
+
+def test_the_sdist_holds_all_that_the_checkout_does(unpacked):
+    assert {"LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md"} <= {path.name for path in unpacked.iterdir()}
+    for folder in ("numgan", "tests", "benchmarks", "demos", ".ci"):
+        wanted = {path.relative_to(ROOT) for path in (ROOT / folder).rglob("*") if path.is_file()}
+        wanted = {path for path in wanted if not {"__pycache__", "results", ".ipynb_checkpoints"} & {*path.parts}}
+        assert wanted and wanted <= {path.relative_to(unpacked) for path in unpacked.rglob("*")}, folder
+
+
+def test_the_sdist_runs_its_own_tests(unpacked):
+    """With its own package, conftest, helpers, references, demos, benchmarks and README."""
+    alone = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYTEST"))}
+    here = run(sys.executable, "-c", "import numgan; print(numgan.__file__)", cwd=unpacked, env=alone)
+    assert Path(here.strip()).is_relative_to(unpacked.resolve())
+    tests = ["nn/test_spectral_norm.py", "test_structure.py", "test_demos.py::test_bare_kernels_take_the_steps_of_gan",
+             "test_arms_benchmark.py", "test_readme.py::test_links_lead_to_files"]  # fmt: skip
+    tests = [f"tests/{name}" for name in tests]
+    done = run(sys.executable, "-m", "pytest", "-q", "-n", "0", "--no-header", *tests, cwd=unpacked, env=alone)
+    assert " passed" in done
 
 
 def test_the_installed_wheel_trains_away_from_the_checkout(built, tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import numgan
 from numgan import cli
 from numgan.gradcheck import faults
 from numgan.nn.registry import LAYERS
@@ -18,6 +19,7 @@ from numgan.study.exercises.catalogue import EXERCISES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SUBCOMMANDS = next(action.choices for action in cli._parser()._actions if action.dest == "command")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -48,11 +50,22 @@ def test_the_other_examples_run():
     assert "gradient norm" in printed and "(16, 784)" in printed
 
 
-def test_links_lead_to_files():
-    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+@pytest.mark.parametrize("document, least", [("README.md", 15), ("CONTRIBUTING.md", 10)])
+def test_links_lead_to_files(document, least):
+    prose = re.sub(r"```.*?```", "", (ROOT / document).read_text(encoding="utf-8"), flags=re.DOTALL)
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", prose) if "://" not in link]
-    assert len(links) > 15
+    assert len(links) > least
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_changelog_names_only_what_there_is():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    names, options = set(re.findall(r"`([A-Z]\w+)`", text)), set(re.findall(r"`(--[a-z-]+)`", text))
+    commands = set(re.findall(r"`numgan ([a-z]+)", text))
+    assert len(names) > 20 and names <= {*numgan.__all__}
+    # every command shows its own options in its help
+    helps = "".join(sub.format_help() for sub in SUBCOMMANDS.values())
+    assert options and commands <= SUBCOMMANDS.keys() and all(option in helps for option in options)
 
 
 def test_the_number_of_faults_is_right():

@@ -42,6 +42,11 @@ def cache_dir() -> Path:
 
     It is $NUMGAN_CACHE if set; else ~/Library/Caches/numgan on macOS, %LOCALAPPDATA%\\numgan\\Cache on
     Windows, and $XDG_CACHE_HOME/numgan or ~/.cache/numgan elsewhere. An empty variable counts as unset.
+
+    >>> import os
+    >>> os.environ["NUMGAN_CACHE"] = "my-cache"
+    >>> cache_dir().name
+    'my-cache'
     """
     if chosen := os.environ.get("NUMGAN_CACHE"):
         return Path(chosen).expanduser()
@@ -71,6 +76,12 @@ def download_mnist(
 
     Returns the directory as a Path. A file appears under its name only when size and SHA-256 are right.
     Raises DataError when all mirrors fail for a file, naming each and its reason.
+
+    >>> try:
+    ...     download_mnist("mnist", mirrors=["http://localhost:9/"], progress=False, report=lambda line: None)
+    ... except DataError as error:
+    ...     print(error)
+    could not download train-images-idx3-ubyte.gz from any mirror: http://localhost:9/: ...
     """
     directory = cache_dir() if directory is None else Path(directory)
     if not mirrors:

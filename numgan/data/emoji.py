@@ -31,6 +31,10 @@ class Emoji(Images):
     source: a description for people.
 
     Raises DataError when an array has another shape or dtype, or there are not as many names as images.
+
+    >>> emoji = Emoji(np.full((2, 3, 16, 16), 255, dtype=np.uint8), ["snow", "a polar bear in snow"])
+    >>> len(emoji), emoji.shape, emoji.names[1]
+    (2, (3, 16, 16), 'a polar bear in snow')
     """
 
     def __init__(self, images: Array, names: Sequence[str], source: str = "emoji") -> None:
@@ -49,6 +53,10 @@ def load_emoji(size: int = 32) -> Emoji:
     size: 64 as they are stored; 32 or 16 by the averages of blocks of 2x2 or 4x4 pixels, rounded to the nearest.
 
     Raises ArgumentError for another size, DataError when the files are missing or damaged.
+
+    >>> emoji = load_emoji(16)
+    >>> len(emoji), emoji.shape, emoji.names[:3]
+    (1176, (3, 16, 16), ('alien', 'alien monster', 'anger symbol'))
     """
     size = whole("load_emoji: size", size, 1, "64, 32 or 16")
     if size not in SIZES:
@@ -61,6 +69,10 @@ def load_emoji_split(size: int = 32, flip: bool = False) -> tuple[Emoji, Emoji]:
     """(training, held-out) emoji of `load_emoji(size)`: every tenth is held out.
 
     flip: whether the training set also has its pictures mirrored, which doubles it; what is held out never comes back.
+
+    >>> training, held_out = load_emoji_split(16)
+    >>> len(training), len(held_out)
+    (1059, 117)
     """
     flip = flag("load_emoji_split: flip", flip)
     training, held_out = load_emoji(size).split(HOLD_OUT)

@@ -28,7 +28,14 @@ CHUNK = 1 << 18  # bytes
 
 
 class DataError(Error, ValueError):
-    """Data is missing, damaged or not what was expected; the message says what and where."""
+    """Data is missing, damaged or not what was expected; the message says what and where.
+
+    >>> try:
+    ...     load_mnist("nowhere")
+    ... except DataError as error:
+    ...     print(error)
+    the MNIST directory nowhere does not exist
+    """
 
 
 def read_images(path: FileName) -> Array:

@@ -115,6 +115,12 @@ class Images(ByteRows):
     `shape` is that of a row, (channels, height, width); rows are delivered scaled from 0..255 to [-1, 1].
 
     Raises DataError when an array has another shape or dtype.
+
+    >>> images = Images(rng.integers(0, 256, (100, 3, 16, 16), dtype=np.uint8), source="noise")
+    >>> batch = np.empty((5, *images.shape))
+    >>> images.sample(5, rng, batch)
+    >>> len(images), images.shape, bool(np.abs(batch).max() <= 1)
+    (100, (3, 16, 16), True)
     """
 
     def __init__(self, images: Array, labels: Array | None = None, source: str = "images") -> None:

@@ -20,6 +20,12 @@ class Labelled:
 
     `shape` is that of a row, `conditions` {"label": (1,)}, `labels` the uint8 array (N,). Raises ArgumentTypeError for
     other objects, DataError for rows without labels.
+
+    >>> data = Labelled(load_mnist())
+    >>> rows, label = np.empty((5, 784)), np.empty((5, 1))
+    >>> data.take(np.array([0, 1, 2, 4998, 4999]), rows, label=label)
+    >>> label.ravel().tolist()
+    [0.0, 0.0, 0.0, 9.0, 9.0]
     """
 
     def __init__(self, rows: ByteRows) -> None:

@@ -26,6 +26,12 @@ class Digits(ByteRows):
     source: a description for people, such as "5,000 embedded MNIST digits".
 
     Raises DataError when an array has another shape or dtype.
+
+    >>> digits = Digits(rng.integers(0, 256, (100, 784), dtype=np.uint8))
+    >>> batch = np.empty((5, 784))
+    >>> digits.sample(5, rng, batch)
+    >>> len(digits), digits.labels, bool(np.abs(batch).max() <= 1)
+    (100, None, True)
     """
 
     shape = (SIDE * SIDE,)
@@ -49,6 +55,10 @@ def load_mnist(source: FileName | None = None, *, kind: str = "train") -> Digits
 
     Returns Digits; `labels` is None when there is no labels file.
     Raises DataError when the files are missing or damaged.
+
+    >>> digits = load_mnist()
+    >>> digits.images.shape, digits.images.dtype.name, np.bincount(digits.labels).tolist()
+    ((5000, 784), 'uint8', [500, 500, 500, 500, 500, 500, 500, 500, 500, 500])
     """
     if kind not in _PREFIXES:
         raise DataError(f'load_mnist: kind is {kind!r}, expected "train" or "test"')
@@ -73,6 +83,10 @@ def load_mnist_split(source: FileName | None = None) -> tuple[Digits, Digits]:
 
     Held out is the test set (the t10k files) where the source has one, else every fifth training image: 1,000 of
     the 5,000 embedded digits, 100 of each class.
+
+    >>> training, held_out = load_mnist_split()
+    >>> len(training), len(held_out)
+    (4000, 1000)
     """
     digits = load_mnist(source)
     if source is not None and _find(_directory(source), f"{_PREFIXES['test']}-images", "idx3-ubyte"):

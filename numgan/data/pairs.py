@@ -30,6 +30,12 @@ class Pairs:
 
     `shape` is that of a target, `conditions` {"image": the shape of an input}, `labels` are those of the targets, or
     None. Raises ArgumentTypeError for what are no Images, DataError unless there are as many of either.
+
+    >>> images = Images(rng.integers(0, 256, (100, 3, 16, 16), dtype=np.uint8))
+    >>> grey = Images(images.images.mean(axis=1, keepdims=True).astype(np.uint8))
+    >>> pairs = Pairs(targets=images, inputs=grey)
+    >>> len(pairs), pairs.shape, pairs.conditions
+    (100, (3, 16, 16), {'image': (1, 16, 16)})
     """
 
     def __init__(self, targets: Images, inputs: Images, source: str = "pairs of pictures") -> None:
@@ -90,6 +96,10 @@ def load_outline_pairs_split(source: FileName | None = None) -> tuple[Pairs, Pai
     source: as for `load_mnist_split`, which also says what is held out.
 
     The digits stand in the middle of 32x32 dark pixels; their labels are kept, for judging. See `outlines`.
+
+    >>> training, held_out = load_outline_pairs_split()
+    >>> training.shape, training.conditions, len(held_out)
+    ((1, 32, 32), {'image': (1, 32, 32)}, 1000)
     """
     training, held_out = (_outlined(digits.as_images()) for digits in load_mnist_split(source))
     return training, held_out
@@ -102,6 +112,10 @@ def load_emoji_pairs_split(size: int = 32, flip: bool = True) -> tuple[Pairs, Pa
     flip: whether the training set also has its pairs mirrored, which doubles it; what is held out never comes back.
 
     Grey is `luma`.
+
+    >>> training, held_out = load_emoji_pairs_split(16, flip=False)
+    >>> training.shape, training.conditions
+    ((3, 16, 16), {'image': (1, 16, 16)})
     """
     flip = flag("load_emoji_pairs_split: flip", flip)
     training, held_out = (

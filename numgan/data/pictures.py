@@ -49,6 +49,12 @@ def load_pictures(directory: FileName, size: int = 32) -> Images:
 
     Raises DataError, which names the file, for one that is missing, damaged, no PNG, or larger than 4096 x 4096
     pixels; and for a directory without two of them.
+
+    >>> from matplotlib.image import imsave
+    >>> for name in ("one.png", "two.png"):
+    ...     imsave(name, rng.random((40, 60)), cmap="gray")
+    >>> load_pictures(".", size=16).images.shape
+    (2, 1, 16, 16)
     """
     size = whole("load_pictures: size", size, most=MAX_SIDE)
     if not isinstance(directory, str | os.PathLike):  # os.scandir takes None for the current directory
@@ -68,6 +74,13 @@ def load_pictures_split(directory: FileName, size: int = 32, flip: bool = False)
 
     Held out is every tenth, or the last of fewer than ten.
     flip: whether the training set also has its pictures mirrored, which doubles it; what is held out never comes back.
+
+    >>> from matplotlib.image import imsave
+    >>> for number in range(10):
+    ...     imsave(f"{number}.png", rng.random((20, 20, 3)))
+    >>> training, held_out = load_pictures_split(".", size=16, flip=True)
+    >>> len(training), len(held_out), training.shape
+    (18, 1, (3, 16, 16))
     """
     flip = flag("load_pictures_split: flip", flip)
     images = load_pictures(directory, size)
@@ -80,6 +93,11 @@ def load_grey_picture(file: FileName, size: int = 32) -> Array:
     colours as in `pairs.luma`. For a picture to be translated, which is not to be cut or shrunk unasked.
 
     Raises DataError, which names the file, for one of another size and as `load_pictures` does.
+
+    >>> from matplotlib.image import imsave
+    >>> imsave("outline.png", rng.random((32, 32)), cmap="gray")
+    >>> load_grey_picture("outline.png").shape
+    (1, 32, 32)
     """
     size = whole("load_grey_picture: size", size, most=MAX_SIDE)
     if not isinstance(file, str | os.PathLike):

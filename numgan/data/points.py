@@ -11,7 +11,13 @@ from .images import Draws
 
 
 class SinePoints:
-    """Draws (t, sin t), t ~ N(0, 1); a fresh sample every time, so there is no last epoch."""
+    """Draws (t, sin t), t ~ N(0, 1); a fresh sample every time, so there is no last epoch.
+
+    >>> points = np.empty((1000, 2))
+    >>> SinePoints().sample(1000, rng, points)
+    >>> np.allclose(points[:, 1], np.sin(points[:, 0]))
+    True
+    """
 
     shape = (2,)
     source = "points (t, sin t), t standard normal"
@@ -38,6 +44,11 @@ class RingPoints:
     deviation  0.02, the standard deviation of either coordinate about them.
 
     A fresh sample every time, so there is no last epoch.
+
+    >>> ring, points = RingPoints(), np.empty((1000, 2))
+    >>> ring.sample(1000, rng, points)
+    >>> bool(np.abs(np.linalg.norm(points, axis=1) - 2).max() < 0.1)
+    True
     """
 
     shape = (2,)

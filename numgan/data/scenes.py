@@ -153,6 +153,12 @@ class Scenes:
     conditions   {"text": (8,)}: a caption's word numbers, 0 after the last one.
 
     Raises ArgumentTypeError for anything but Digits, DataError for Digits without labels.
+
+    >>> scenes = Scenes(load_mnist(), combinations="seen")
+    >>> scene, text = np.empty((1, 3, 32, 32)), np.empty((1, 8))
+    >>> scenes.sample(1, rng, scene, text=text)
+    >>> " ".join(scenes.words[int(number)] for number in text[0] if number)
+    'a blue two right of a purple zero'
     """
 
     shape: Shape = (3, SCENE, SCENE)
@@ -226,6 +232,10 @@ class Scenes:
 def load_scenes_split(source: FileName | None = None) -> tuple[Scenes, Scenes]:
     """(training, held-out) scenes of the digits of `load_mnist_split(source)`: no digit is in both. Training has the
     combinations that are seen; held out are all combinations, of which one in five is never trained on.
+
+    >>> training, held_out = load_scenes_split()
+    >>> training.shape, training.conditions
+    ((3, 32, 32), {'text': (8,)})
     """
     training, held_out = load_mnist_split(source)
     return Scenes(training, "seen"), Scenes(held_out)

@@ -26,6 +26,11 @@ class StackedDigits:
     Combinations are drawn afresh every time, so there is no last epoch. The mode of a picture with the digits r, g
     and b is 100 r + 10 g + b: the number that one reads from red to blue. Raises ArgumentTypeError for anything but
     Digits.
+
+    >>> stacks, picture = StackedDigits(load_mnist()), np.empty((1, 3, 28, 28))
+    >>> stacks.sample(1, rng, picture)
+    >>> stacks.shape, bool(np.abs(picture).max() <= 1)
+    ((3, 28, 28), True)
     """
 
     shape = (3, SIDE, SIDE)
@@ -86,6 +91,11 @@ class StackedDigits:
 
 
 def load_stacked_split(source: FileName | None = None) -> tuple[StackedDigits, StackedDigits]:
-    """(training, held-out) stacks of the digits of `load_mnist_split(source)`: no digit is in both."""
+    """(training, held-out) stacks of the digits of `load_mnist_split(source)`: no digit is in both.
+
+    >>> training, held_out = load_stacked_split()
+    >>> training.shape
+    (3, 28, 28)
+    """
     training, held_out = load_mnist_split(source)
     return StackedDigits(training), StackedDigits(held_out)

@@ -28,6 +28,13 @@ class Stream:
     batches   the block as a list of batches.
 
     Its state is the batches that it has not handed out yet; the random generator behind it has its own.
+
+    >>> block = np.empty((4, 2))
+    >>> def refill():
+    ...     block[:] = rng.normal(size=block.shape)
+    >>> stream = Stream(refill, [block[:2], block[2:]])
+    >>> stream.next().shape
+    (2, 2)
     """
 
     def __init__(self, refill: Callable[[], None], batches: list[Array]) -> None:
@@ -35,6 +42,7 @@ class Stream:
         self._next = len(batches)
 
     def next(self) -> Array:
+        """The next batch, which is good until the block is used up."""
         if self._next == len(self._batches):
             self._refill()
             self._next = 0
@@ -154,6 +162,11 @@ def noise_stream(rng: Rng | list[Rng], batch: Shape, shape: Shape, dtype: DType,
     """Batches (*batch, *shape) of noise, one of NOISES, batch (*replicas, n); samples are columns in their memory.
 
     rng  a generator for all, or a list of one for each replica; as for the streams below.
+
+    >>> stream = noise_stream(rng, (32,), (100,), "float32", kind="uniform")
+    >>> batch = stream.next()
+    >>> batch.shape, bool(np.abs(batch).max() <= 1)
+    ((32, 100), True)
     """
     lead, n = _drawn_at_once(rng, batch)
     count = _batches_per_block((*lead, n, *shape))
@@ -178,6 +191,10 @@ def uniform_stream(rng: Rng | list[Rng], batch: Shape, dtype: DType) -> Stream:
 def data_stream(data: Source, rng: Rng | list[Rng], batch: Shape, dtype: DType) -> Stream:
     """Batches (*batch, *shape) drawn from a data source, an object with a shape and sample(n, rng, out); batch is
     (*replicas, n).
+
+    >>> stream = data_stream(SinePoints(), rng, (32,), "float32")
+    >>> stream.next().shape
+    (32, 2)
     """
     lead, n = _drawn_at_once(rng, batch)
     block = (_batches_per_block((*lead, n, *data.shape)), *lead, n, *data.shape)

@@ -73,7 +73,13 @@ class Choice(Condition):
 
 
 class Label(Choice):
-    """One of so many classes: a whole number from 0 to classes − 1."""
+    """One of so many classes: a whole number from 0 to classes − 1.
+
+    >>> generator = Sequential([Join("label", 1, [OneHot(10), Flatten()]), Dense(2)], 3, rng)
+    >>> discriminator = Sequential([Join("label", 1, [OneHot(10), Flatten()]), Dense(1), Sigmoid()], 2, rng)
+    >>> GAN(generator, discriminator, conditions={"label": Label(10)}).sample(5, rng, label=7).shape
+    (5, 2)
+    """
 
     shape = (1,)
     takes = ("classes",)
@@ -90,6 +96,10 @@ class Text(Choice):
     length  how many words a text has at most.
 
     Callers give a text, a list of them, or word numbers (…, rows, length).
+
+    >>> text = Text(["", "a", "red", "green", "four"], length=4)
+    >>> text.read("text", "a green four")
+    [1, 3, 4, 0]
     """
 
     takes = ("words", "length")
@@ -124,7 +134,14 @@ class Text(Choice):
 
 
 class Picture(Condition):
-    """An image (channels, height, width), pixels from −1 to 1, or any other array of numbers of one shape."""
+    """An image (channels, height, width), pixels from −1 to 1, or any other array of numbers of one shape.
+
+    >>> shape = (1, 8, 8)
+    >>> generator = Sequential([Join("image", shape), Conv2D(1, 3, padding="same")], shape, rng)
+    >>> discriminator = Sequential([Join("image", shape), Flatten(), Dense(1), Sigmoid()], shape, rng)
+    >>> GAN(generator, discriminator, conditions={"image": Picture(shape)}).sample(2, rng, image=np.ones(shape)).shape
+    (2, 1, 8, 8)
+    """
 
     takes = ("shape",)
 

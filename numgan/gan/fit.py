@@ -40,7 +40,15 @@ FINITE_EVERY = 100  # steps between two checks for an infinity or a NaN
 
 
 class NonFiniteError(Error, FloatingPointError):
-    """Training produced an infinity or a NaN; the message says at which step and in which tensor."""
+    """Training produced an infinity or a NaN; the message says at which step and in which tensor.
+
+    >>> gan = GAN(Sequential([Dense(2)], 3, rng), Sequential([Dense(1), Sigmoid()], 2, rng), SGD(1e38), SGD(1e38))
+    >>> try:
+    ...     gan.fit(SinePoints(), steps=100, batch_size=8, rng=rng)
+    ... except NonFiniteError as error:
+    ...     print(error)
+    not finite: ...; kept the last good state, after step 0
+    """
 
 
 class Request(NamedTuple):

@@ -90,6 +90,11 @@ class History:
     stopped  replica -> what was not finite, and when: of those that a training with a generator for each has stopped.
 
     `print` shows how it ended, a notebook its curves.
+
+    >>> gan = GAN(Sequential([Dense(2)], 3, rng), Sequential([Dense(1), Sigmoid()], 2, rng))
+    >>> history = gan.fit(SinePoints(), steps=100, batch_size=8, rng=rng)
+    >>> len(history), history["d_loss"].shape, history.columns[-1]
+    (100, (100,), 'value')
     """
 
     def __init__(

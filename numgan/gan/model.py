@@ -99,6 +99,11 @@ class GAN(SaysOurs):
     one for each; see `stack`.
 
     parts   all that training changes: the `Part`s that saving, loading, copying and resuming read.
+
+    >>> gan = GAN(Sequential([Dense(2)], 3, rng), Sequential([Dense(16), ReLU(), Dense(1), Sigmoid()], 2, rng))
+    >>> history = gan.fit(SinePoints(), steps=20, batch_size=32, rng=rng)
+    >>> gan.sample(5, rng).shape
+    (5, 2)
     """
 
     def __init__(

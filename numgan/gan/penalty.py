@@ -108,6 +108,12 @@ class WassersteinPenalty(Penalty):
     """WGAN-GP, λ·mean (‖∇f(x̂)‖ − 1)² at points x̂ = fake + u·(real − fake), u uniform in [0, 1): Gulrajani et al. 2017,
     arXiv:1704.00028, eq. 3. In place of clipping the weights: along the lines on which the best critic of the
     Wasserstein distance has slope 1.
+
+    >>> critic = Sequential([Dense(1)], 2, rng)  # w·x + b, whose slope is w everywhere
+    >>> gan = GAN(Sequential([Dense(2)], 3, rng), critic, objective=Wasserstein(clip=0), penalty=WassersteinPenalty(10))
+    >>> history = gan.fit(SinePoints(), steps=1, batch_size=8, rng=rng)
+    >>> round(float(history["penalty"][0] / (history["gradient_norm"][0] - 1) ** 2), 3)  # λ
+    10.0
     """
 
     name, where, ideal = "wgan-gp", (BETWEEN,), 1.0
@@ -139,19 +145,40 @@ class ZeroCentredPenalty(Penalty):
 
 
 class R1(ZeroCentredPenalty):
-    """γ/2·mean ‖∇f(x)‖² on real rows: Mescheder, Geiger & Nowozin 2018, arXiv:1801.04406, eq. 9."""
+    """γ/2·mean ‖∇f(x)‖² on real rows: Mescheder, Geiger & Nowozin 2018, arXiv:1801.04406, eq. 9.
+
+    >>> critic = Sequential([Dense(1)], 2, rng)  # w·x + b, whose slope is w everywhere
+    >>> gan = GAN(Sequential([Dense(2)], 3, rng), critic, objective="hinge", penalty=R1(weight=10))
+    >>> history = gan.fit(SinePoints(), steps=1, batch_size=8, rng=rng)
+    >>> round(float(history["penalty"][0] / history["gradient_norm"][0] ** 2), 4)  # γ/2
+    5.0
+    """
 
     name, where = "r1", (REAL,)
 
 
 class R2(ZeroCentredPenalty):
-    """γ/2·mean ‖∇f(x)‖² on generated rows: arXiv:1801.04406, eq. 10."""
+    """γ/2·mean ‖∇f(x)‖² on generated rows: arXiv:1801.04406, eq. 10.
+
+    >>> critic = Sequential([Dense(1)], 2, rng)
+    >>> gan = GAN(Sequential([Dense(2)], 3, rng), critic, objective="hinge", penalty=R2(weight=0.1, every=4))
+    >>> history = gan.fit(SinePoints(), steps=8, batch_size=8, rng=rng)
+    >>> (np.flatnonzero(~np.isnan(history["penalty"])) + 1).tolist()  # the steps that paid it, fourfold
+    [1, 5]
+    """
 
     name, where = "r2", (GENERATED,)
 
 
 class R1R2(ZeroCentredPenalty):
-    """R1 + R2, as R3GAN has them: Huang et al. 2024, arXiv:2501.05441."""
+    """R1 + R2, as R3GAN has them: Huang et al. 2024, arXiv:2501.05441.
+
+    >>> critic = Sequential([Dense(1)], 2, rng)  # w·x + b, whose slope is w everywhere
+    >>> gan = GAN(Sequential([Dense(2)], 3, rng), critic, objective="relativistic", penalty=R1R2(weight=10))
+    >>> history = gan.fit(SinePoints(), steps=1, batch_size=8, rng=rng)
+    >>> round(float(history["penalty"][0] / history["gradient_norm"][0] ** 2), 4)  # γ/2 for real and for generated rows
+    10.0
+    """
 
     name, where = "r1+r2", (REAL, GENERATED)
 

@@ -18,6 +18,9 @@ class ProgressBar:
 
     It is a line of text in a terminal, a widget in a notebook, and nothing where nobody looks on. Another training
     gets a bar of its own.
+
+    >>> gan = GAN(Sequential([Dense(2)], 3, rng), Sequential([Dense(1), Sigmoid()], 2, rng))
+    >>> history = gan.fit(SinePoints(), steps=20, batch_size=8, rng=rng, callback=ProgressBar(20))
     """
 
     def __init__(self, total: int) -> None:

@@ -74,6 +74,14 @@ def check_gradients(
     generator's through the frozen discriminator, of which not a bit may change.
 
     Raises ArgumentError for a function that gives two results for one input, ArgumentTypeError for an unknown subject.
+
+    >>> x = rng.normal(size=(4, 3))
+    >>> check_gradients(np.tanh, x, gradient=lambda x, dy: dy * (1 - np.tanh(x) ** 2)).passed
+    True
+    >>> check_gradients(np.tanh, x, gradient=lambda x, dy: dy * (1 - np.tanh(x))).passed
+    False
+    >>> check_gradients(Sequential([Dense(3), Tanh(), Dense(1)], 2, rng), rng.normal(size=(4, 2))).passed
+    True
     """
     tolerance, training = positive("check_gradients: tolerance", tolerance), flag("check_gradients: training", training)
     coordinates = None if coordinates is None else whole("check_gradients: coordinates", coordinates)
@@ -150,6 +158,11 @@ def check_adjoint(
     tolerance          relative to the sizes of the terms that are summed, Σ|A·x|·|y|; default 10⁻¹².
 
     Returns a `Report` with a row for each of the laws.
+
+    >>> check_adjoint(np.cumsum, lambda y: np.cumsum(y[::-1])[::-1], 5).passed
+    True
+    >>> check_adjoint(np.cumsum, np.cumsum, 5).passed
+    False
     """
     for name, function in (("apply", apply), ("transpose", transpose)):
         if not callable(function) or isinstance(function, type):

@@ -10,7 +10,15 @@ from numgan.tables import GREEN, RED, aligned, html_lines, html_table
 
 
 class GradientError(Error, AssertionError):
-    """Raised by `Report.raise_for_failure`."""
+    """Raised by `Report.raise_for_failure`.
+
+    >>> report = check_gradients(np.tanh, np.ones(3), gradient=lambda x, dy: dy)
+    >>> try:
+    ...     report.raise_for_failure()
+    ... except GradientError as error:
+    ...     print(str(error).splitlines()[-2])
+    x: everywhere, by the factor 2.3811
+    """
 
 
 PASSED = ("ok", "mostly", "zero")  # verdicts on a tensor that a passing report may have

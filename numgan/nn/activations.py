@@ -26,13 +26,17 @@ class Activation(Layer):
 
     The tangent pass ẏ = f'(x)·ẋ is the backward pass dx = f'(x)·dy, elementwise, on other numbers.
 
-    `formula` is the function of one number, in plain Python. `flat` says where it has stopped to bend: what a unit is
-    called dead by, see `numgan.gan.insides`.
+    `formula` is the function itself. `flat` says where it has stopped to bend: what a unit is called dead by, see
+    `numgan.gan.insides`.
     """
 
     in_place_forward = True
     in_place_backward = True
     featurewise = True
+
+    def formula(self, x: float) -> float:
+        """f(x) of one number, in plain Python."""
+        raise MissingMethodError(f"{type(self).__name__} must define formula(x)")
 
     def plain(self, rows: Rows, training: bool) -> Rows:
         return [[self.formula(x) for x in row] for row in rows]
@@ -46,7 +50,11 @@ class Activation(Layer):
 
 
 class ReLU(Activation):
-    """y = max(x, 0)."""
+    """y = max(x, 0).
+
+    >>> Sequential([ReLU()], 3, rng).predict([[-2.0, 0.0, 2.0]]).tolist()
+    [[0.0, 0.0, 2.0]]
+    """
 
     def bind(self, io: Buffers) -> None:
         io.forward(kernels.relu_forward, zeros=np.zeros_like(io.x))
@@ -66,6 +74,9 @@ class LeakyReLU(Activation):
     """y = x where x > 0, else slope·x. `slope` in [0, 1), default 0.3 as in Keras (where it was called alpha).
 
     PyTorch's default is 0.01.
+
+    >>> Sequential([LeakyReLU(0.25)], 3, rng).predict([[-2.0, 0.0, 2.0]]).tolist()
+    [[-0.5, 0.0, 2.0]]
     """
 
     def __init__(self, slope: float = 0.3) -> None:
@@ -93,7 +104,11 @@ class LeakyReLU(Activation):
 
 
 class Tanh(Activation):
-    """y = tanh x, in (−1, 1)."""
+    """y = tanh x, in (−1, 1).
+
+    >>> Sequential([Tanh()], 3, rng).predict([[-2.0, 0.0, 2.0]]).round(3)
+    array([[-0.964,  0.   ,  0.964]], dtype=float32)
+    """
 
     curved = True
 
@@ -118,6 +133,9 @@ class Sigmoid(Activation):
     """y = 1/(1 + e^−x), in (0, 1).
 
     At the end of a discriminator it serves `predict`; training takes the loss from the logit below it.
+
+    >>> Sequential([Sigmoid()], 3, rng).predict([[-2.0, 0.0, 2.0]]).round(3)
+    array([[0.119, 0.5  , 0.881]], dtype=float32)
     """
 
     curved = True
@@ -140,7 +158,11 @@ class Sigmoid(Activation):
 
 
 class SiLU(Activation):
-    """y = x·σ(x), also called swish. Smooth, and its backward pass reads the input, which is therefore kept."""
+    """y = x·σ(x), also called swish. Smooth, and its backward pass reads the input, which is therefore kept.
+
+    >>> Sequential([SiLU()], 3, rng).predict([[-2.0, 0.0, 2.0]]).round(3)
+    array([[-0.238,  0.   ,  1.762]], dtype=float32)
+    """
 
     in_place_forward = False
     reads_output = False

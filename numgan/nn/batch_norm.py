@@ -28,6 +28,11 @@ class BatchNorm(Layer):
     Training uses the batch's statistics and updates the running ones, inference uses the running ones. A frozen
     layer runs in inference mode: its output does not depend on who else is in the batch, and nothing moves.
     Parameters `gamma`, `beta` (n,) start at 1 and 0; state `running_mean`, `running_variance` at 0 and 1.
+
+    >>> network = Sequential([BatchNorm()], 2, rng)
+    >>> y = network.forward([[1.0, 10.0], [3.0, 30.0], [5.0, 50.0]], training=True)
+    >>> y.mean(axis=0).round(2).tolist(), y.std(axis=0).round(2).tolist()
+    ([0.0, 0.0], [1.0, 1.0])
     """
 
     in_place_forward = True

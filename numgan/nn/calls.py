@@ -83,6 +83,13 @@ class Call:
         largest = _shape(max(self.arrays, key=lambda a: a.size))
         return f"{largest}, {self.block}" if self.block else largest
 
+    def to_dict(self) -> dict[str, Any]:
+        """Its line of a listing as JSON-ready values; `skipped` is why it does not run, or null."""
+        about = {"network": self.network, "layer": self.layer, "direction": self.direction, "kernel": self.name}
+        if self.skipped:
+            return about | {"shapes": None, "flop": 0, "skipped": self.skipped}
+        return about | {"shapes": self.shapes, "flop": self.flop, "skipped": None}
+
 
 def in_order(kernel: Callable, named: dict[str, Any]) -> dict[str, Any]:
     """The arguments that a kernel asks for out of `named`, in its own order."""

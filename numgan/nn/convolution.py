@@ -218,6 +218,12 @@ class Conv2D(Convolution):
 
     Images are (batch, channels, height, width). Parameters `weight` (F, C, KH, KW), as PyTorch has it, and `bias` (F,):
     views of the one matrix [W b] of the kernels, (F, C·KH·KW + 1). (Keras's kernel is (KH, KW, C, F).)
+
+    >>> network = Sequential([Conv2D(8, 4, strides=2, padding="same")], (3, 32, 32), rng)
+    >>> network.predict(np.ones((5, 3, 32, 32))).shape
+    (5, 8, 16, 16)
+    >>> network.parameters()["conv2d_1.weight"].shape
+    (8, 3, 4, 4)
     """
 
     def build(self, shape: Shape) -> Shape:
@@ -292,6 +298,12 @@ class Conv2DTranspose(Convolution):
 
     Images are (batch, channels, height, width). Parameters `weight` (C, F, KH, KW), as PyTorch has it, and `bias` (F,).
     (Keras's kernel is (KH, KW, F, C).)
+
+    >>> network = Sequential([Conv2DTranspose(3, 4, strides=2, padding="same")], (8, 16, 16), rng)
+    >>> network.predict(np.ones((5, 8, 16, 16))).shape
+    (5, 3, 32, 32)
+    >>> network.parameters()["conv2d_transpose_1.weight"].shape
+    (8, 3, 4, 4)
     """
 
     def build(self, shape: Shape) -> Shape:

@@ -26,6 +26,11 @@ class Dense(Layer):
 
     Parameters `weight` (units, n_in), as PyTorch has it, and `bias` (units,): views of the one matrix [W b] of the
     kernels, (units, n_in + 1), which is what lies in the arena. (Keras's kernel is the transpose, (n_in, units).)
+
+    >>> network = Sequential([Dense(1)], 2, rng)
+    >>> network.load_state_dict({"dense_1.weight": [[3.0, 4.0]], "dense_1.bias": [0.5]})
+    >>> network.predict([[1.0, 1.0], [0.0, 2.0]]).tolist()  # 3 + 4 + ½, 8 + ½
+    [[7.5], [8.5]]
     """
 
     reads_output = False

@@ -26,6 +26,13 @@ class Dropout(Layer):
 
     State `key` (4,), numbers from 0 to 65,535, of which the next mask is a function: drawn at first from the network's
     generator, moved on by every training pass, saved, copied and resumed with the running statistics.
+
+    >>> network = Sequential([Dropout(0.5)], 1000, rng)
+    >>> y = network.forward(np.ones((1, 1000)), training=True)
+    >>> np.unique(y).tolist(), bool(0.9 < y.mean() < 1.1)
+    ([0.0, 2.0], True)
+    >>> np.unique(network.predict(np.ones((1, 1000)))).tolist()
+    [1.0]
     """
 
     in_place_forward = True

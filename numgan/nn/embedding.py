@@ -89,6 +89,10 @@ class Embedding(Indices):
 
     Parameter `weight` (count, features), as PyTorch and Keras have it: row i is the vector of index i. A view of the
     kernels' W (features, count), of which it is column i.
+
+    >>> network = Sequential([Embedding(10, 4), Flatten()], 3, rng)  # of three words, each one of ten
+    >>> network.predict([[7, 0, 7]]).shape
+    (1, 12)
     """
 
     initial = ("initializer",)
@@ -134,6 +138,9 @@ class OneHot(Indices):
     count  how many indices there are: 0 … count − 1; at most 2²⁴.
 
     Inputs are (batch, L), outputs (batch, count, 1, L).
+
+    >>> Sequential([OneHot(4), Flatten()], 1, rng).predict([[2], [0]]).tolist()
+    [[0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 0.0, 0.0]]
     """
 
     def __init__(self, count: int) -> None:

@@ -19,7 +19,12 @@ from numgan.hints import Array, DType, Initializer, Rng, Shape
 
 
 def normal(stddev: float) -> Initializer:
-    """Normal with mean 0 and the given standard deviation; Keras's RandomNormal. `stddev` must be positive."""
+    """Normal with mean 0 and the given standard deviation; Keras's RandomNormal. `stddev` must be positive.
+
+    >>> network = Sequential([Dense(100, initializer=normal(0.02))], 100, rng)
+    >>> round(float(network.parameters()["dense_1.weight"].std()), 3)
+    0.02
+    """
     return partial(_normal, positive("normal(stddev)", stddev))  # which can be pickled, other than a function in here
 
 

@@ -164,6 +164,11 @@ class Skip(Beside):
     has the next inside, and comes up again by a transposed one. (PyTorch's usual code puts x first.)
 
     ∂L/∂x = what comes to the rear of y, plus what comes down through f.
+
+    >>> network = Sequential([Skip([Dense(1), ReLU()])], 2, rng)
+    >>> y = network.predict([[3.0, 4.0]])
+    >>> y.shape, y[:, 1:].tolist()
+    ((1, 3), [[3.0, 4.0]])
     """
 
     def __init__(self, layers: Iterable[Any]) -> None:
@@ -218,6 +223,10 @@ class Join(Beside):
 
     Mirza & Osindero 2014, arXiv:1411.1784: both networks of a conditional GAN read the condition. No gradient goes to
     c; the parameters of the layers inside learn with the network's others, and are frozen with them.
+
+    >>> network = Sequential([Join("label", 1, [OneHot(3), Flatten()])], 2, rng)
+    >>> network.predict([[0.5, 0.25]], label=[2]).tolist()
+    [[0.0, 0.0, 1.0, 0.5, 0.25]]
     """
 
     def __init__(self, condition: str, shape: int | Sequence[int], layers: Iterable[Any] = ()) -> None:

@@ -29,6 +29,14 @@ class Layer(SaysOurs):
     constructor takes anything, or the layer could not be made again from a model file.
 
     The flags tell the network which buffers the layer can live with; their defaults are safe for any layer.
+
+    >>> class Cube(Layer):
+    ...     def forward(self, x, out):
+    ...         out[...] = x**3
+    ...     def backward_input(self, x, y, dy, out):
+    ...         out[...] = 3 * x**2 * dy
+    >>> check_gradients(Cube(), rng.normal(size=(4, 3))).passed
+    True
     """
 
     in_place_forward = False  # y may be written over x

@@ -138,6 +138,12 @@ class BinaryCrossEntropy(CrossEntropy):
                      1 − ε must not round to 1, which it does below 3·10⁻⁸.
 
     Accuracy: a prediction exactly on the threshold counts as "0", a target above ½ as "1", as in Keras.
+
+    >>> loss = BinaryCrossEntropy()
+    >>> round(float(loss.value([[0.5], [0.5]], [[0.0], [1.0]])), 4)  # log 2: a guess
+    0.6931
+    >>> loss.gradient([[0.5], [0.25]], [[0.0], [1.0]]).ravel().tolist()
+    [1.0, -2.0]
     """
 
     def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0, epsilon: float = 1e-7) -> None:
@@ -217,6 +223,12 @@ class SoftmaxCrossEntropy(CrossEntropy):
     not. Exact, and finite for any finite z. `elements` are those of the rows, (…, batch, 1).
 
     Accuracy: the share of rows whose largest logit is at the target's largest entry.
+
+    >>> logits, target = [[0.0, 0.0, 0.0]], [[1.0, 0.0, 0.0]]
+    >>> round(float(SoftmaxCrossEntropy().value(logits, target)), 4)  # log 3
+    1.0986
+    >>> SoftmaxCrossEntropy().gradient(logits, target).round(4).tolist()  # p − t
+    [[-0.6667, 0.3333, 0.3333]]
     """
 
     def for_logits(self) -> SoftmaxCrossEntropy:

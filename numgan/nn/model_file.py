@@ -57,7 +57,14 @@ HEADER = re.compile(
 
 
 class ModelFileError(Error, ValueError):
-    """A model file that is missing, damaged, or something else; the message says which."""
+    """A model file that is missing, damaged, or something else; the message says which.
+
+    >>> try:
+    ...     GAN.load("nowhere.npz")
+    ... except ModelFileError as error:
+    ...     print(error)
+    nowhere.npz: no such file
+    """
 
 
 def write_model(path: FileName, settings: Config, arrays: Mapping[str, Array]) -> None:

@@ -70,6 +70,12 @@ class Sequential(SaysOurs):
     Threads: calls that give new arrays or numbers (`predict`, `train_on_batch`, `copy`, `state_dict` …) wait for one
     another. `forward` and `backward` hand out buffers, which two threads cannot share: StateError. So is a call while
     `GAN.fit` trains the network in another thread. Copies share nothing.
+
+    >>> network = Sequential([Dense(3), ReLU(), Dense(1)], shape=2, rng=rng)
+    >>> network.predict(np.ones((4, 2))).shape
+    (4, 1)
+    >>> {name: a.shape for name, a in network.parameters().items()}
+    {'dense_1.weight': (3, 2), 'dense_1.bias': (3,), 'dense_2.weight': (1, 3), 'dense_2.bias': (1,)}
     """
 
     def __init__(
@@ -466,6 +472,14 @@ class Sequential(SaysOurs):
             f"{trained + kept:,} parameters: {trained:,} trained, {kept:,} kept",
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """The summary as JSON-ready values: of every layer, and of those inside it, name, kind, output shape and, where
+        it has none inside, how many parameters.
+        """
+        layers = [row for pair in zip(self.layers, self.shapes[1:], strict=True) for row in _described(*pair)]
+        about = {"name": self.name, "input": list(self.shapes[0]), "dtype": self.dtype.name, "layers": layers}
+        return about | {"trained": self.values.shape[-1], "kept": self.state.shape[-1]}
+
     def config(self) -> Config:
         """What `from_config` needs to build the same architecture, as JSON-ready values."""
         return {
@@ -536,6 +550,14 @@ def _rows(layer, shape, within=""):
     yield f"{within}{layer.name.rpartition('.')[2]} ({layer.kind})", _batch(shape), held
     for inner, made in layer.inside():
         yield from _rows(inner, made, within + "  ")
+
+
+def _described(layer, shape):
+    """The same as JSON-ready values."""
+    held = None if layer.inside() else _count(layer.shapes, layer.state_shapes)
+    yield {"name": layer.name, "kind": layer.kind, "shape": list(shape), "parameters": held}
+    for inner, made in layer.inside():
+        yield from _described(inner, made)
 
 
 def _is_float(dtype):

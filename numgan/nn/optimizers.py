@@ -82,6 +82,7 @@ class Optimizer(SaysOurs, ABC):
 
     @property
     def learning_rate(self) -> float | tuple[float, ...]:
+        """That of the next update; of each replica's, where they differ."""
         if isinstance(self._rate, tuple):
             return tuple(_at(rate, self.steps + 1) for rate in self._rate)
         return self._rate_at(self.steps + 1)
@@ -333,6 +334,12 @@ class SGD(Optimizer):
 
     learning_rate  positive, or a `Rate`; default 0.01. May be set at any time.
     momentum       in [0, 1); default 0.
+
+    >>> network = Sequential([Dense(1)], 1, rng)
+    >>> network.compile(SGD(0.5, momentum=0.9), BinaryCrossEntropy(from_logits=True))
+    >>> losses = [network.train_on_batch([[1.0], [-1.0]], [[1.0], [0.0]])[0] for _ in range(50)]
+    >>> bool(losses[-1] < 0.05 < losses[0])
+    True
     """
 
     state_names = ("velocity",)
@@ -372,6 +379,13 @@ class RMSprop(Optimizer):
     epsilon        ε; default 10⁻⁷ (PyTorch: 10⁻⁸).
 
     State `v` holds the mean square divided by (1 − ρ).
+
+    >>> network = Sequential([Dense(1)], 1, rng, dtype="float64")
+    >>> before = network.parameters()["dense_1.weight"].copy()
+    >>> network.compile(RMSprop(0.01, rho=0.75), BinaryCrossEntropy(from_logits=True))
+    >>> loss, accuracy = network.train_on_batch([[1.0]], [[1.0]])
+    >>> (network.parameters()["dense_1.weight"] - before).round(5).tolist()  # rate/√(1 − ρ)
+    [[0.02]]
     """
 
     state_names = ("v",)
@@ -409,6 +423,13 @@ class Adam(Optimizer):
            "paper": algorithm 1 itself, ε added after it, as PyTorch does.
 
     State `m` and `v` hold the moments divided by (1 − β₁) and (1 − β₂); `moments()` gives the paper's.
+
+    >>> network = Sequential([Dense(1)], 1, rng, dtype="float64")
+    >>> before = network.parameters()["dense_1.weight"].copy()
+    >>> network.compile(Adam(0.01), BinaryCrossEntropy(from_logits=True))
+    >>> loss, accuracy = network.train_on_batch([[1.0]], [[1.0]])
+    >>> (network.parameters()["dense_1.weight"] - before).round(5).tolist()  # whatever the gradient's size: the rate
+    [[0.01]]
     """
 
     state_names = ("m", "v")

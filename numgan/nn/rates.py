@@ -42,6 +42,12 @@ class Rate:
 
     These are updates of one network, not training steps: a discriminator makes `discriminator_steps` updates in a
     training step, twice as many in the "separate" schedule; see `numgan.gan.stretches.updates`.
+
+    >>> rate = Rate(0.1, warm_up=2, decay="linear", steps=6)
+    >>> [round(rate.at(update), 3) for update in range(1, 9)]
+    [0.05, 0.1, 0.1, 0.075, 0.05, 0.025, 0.0, 0.0]
+    >>> Adam(rate).learning_rate
+    0.05
     """
 
     peak: float

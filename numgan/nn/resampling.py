@@ -26,6 +26,9 @@ class UpSampling2D(Layer):
     default 2.
 
     Images are (batch, channels, height, width).
+
+    >>> Sequential([UpSampling2D(2)], (1, 1, 2), rng).predict([[[[1.0, 2.0]]]]).tolist()
+    [[[[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]]]
     """
 
     reads_output = False
@@ -67,6 +70,10 @@ class AveragePooling2D(Layer):
                (as in Keras; PyTorch: count_include_pad=False).
 
     Images are (batch, channels, height, width).
+
+    >>> x = np.arange(16.0).reshape(1, 1, 4, 4)
+    >>> Sequential([AveragePooling2D(2)], (1, 4, 4), rng).predict(x).tolist()
+    [[[[2.5, 4.5], [10.5, 12.5]]]]
     """
 
     reads_output = False

@@ -17,7 +17,12 @@ __all__ = ["Flatten", "Reshape"]
 
 
 class Reshape(Layer):
-    """The same numbers in another shape, in row-major order as in Keras. `shape` is a tuple of positive integers."""
+    """The same numbers in another shape, in row-major order as in Keras. `shape` is a tuple of positive integers.
+
+    >>> network = Sequential([Dense(784), Tanh(), Reshape((1, 28, 28))], 100, rng)
+    >>> network.predict(np.ones((5, 100))).shape
+    (5, 1, 28, 28)
+    """
 
     is_view = True
     linear = True
@@ -45,7 +50,11 @@ class Reshape(Layer):
 
 
 class Flatten(Layer):
-    """All axes as one axis of features."""
+    """All axes as one axis of features.
+
+    >>> Sequential([Flatten()], (3, 8, 8), rng).predict(np.ones((5, 3, 8, 8))).shape
+    (5, 192)
+    """
 
     is_view = True
     linear = True

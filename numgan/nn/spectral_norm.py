@@ -37,6 +37,10 @@ class SpectralNorm(Layer):
     of power iteration take both near the singular vectors; one more follows every update of the parameters, and what is
     done to them after it (clipping), none goes with a pass. So every pass between two updates, frozen or not, sees one
     and the same W̄, and a network that is not updated does not move. (PyTorch iterates in every pass in train mode.)
+
+    >>> network = Sequential([SpectralNorm(Dense(8))], 8, rng, dtype="float64")
+    >>> round(float(np.linalg.norm(network.predict(np.eye(8)), 2)), 1)  # the largest singular value of W̄
+    1.0
     """
 
     reads_output = False

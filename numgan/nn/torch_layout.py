@@ -59,6 +59,10 @@ def to_torch_layout(network: Sequential) -> Named:
 
     Returns {"0.weight": array, "0.bias": array, …} of new arrays in the network's dtype. To load them:
     module.load_state_dict({name: torch.from_numpy(a) for name, a in arrays.items()}).
+
+    >>> network = Sequential([Dense(3), ReLU(), Dense(1)], 2, rng)
+    >>> {name: a.shape for name, a in to_torch_layout(network).items()}
+    {'0.weight': (3, 2), '0.bias': (3,), '2.weight': (1, 3), '2.bias': (1,)}
     """
     entries, arrays = instance("to_torch_layout: network", network, Sequential).state_dict(), {}
     for torch_name, name in _pairs(network):
@@ -73,6 +77,11 @@ def from_torch_layout(network: Sequential, arrays: Mapping[str, Any]) -> None:
     """Set a `Sequential` from the `state_dict` of the same network in PyTorch; with a wrong name or shape, not at all.
 
     arrays  name -> array, or tensor in main memory: module.state_dict() as it is.
+
+    >>> network = Sequential([Dense(1)], 2, rng)
+    >>> from_torch_layout(network, {"0.weight": [[3.0, 4.0]], "0.bias": [0.5]})
+    >>> network.predict([[1.0, 1.0]]).tolist()
+    [[7.5]]
     """
     pairs = _pairs(instance("from_torch_layout: network", network, Sequential))
     given = {name for name in mapping(f"{network.name}: PyTorch's state", arrays) if not name.endswith("." + UNUSED)}

@@ -167,3 +167,11 @@ def table(rows: list[Row], whole: float) -> str:
         f"{flop / seconds / 1e9:.1f} GFLOP/s",
     ]
     return "\n".join(text)
+
+
+def to_dict(rows: list[Row], whole: float) -> dict[str, Any]:
+    """The profile as JSON-ready values: seconds of a whole step without the clock, and of every call."""
+    calls = [
+        {"phase": r.phase} | r.call.to_dict() | {"flop": r.flop, "bytes": r.bytes, "seconds": r.seconds} for r in rows
+    ]
+    return {"seconds": whole, "calls": calls}

@@ -364,7 +364,17 @@ def read_config(path: FileName) -> dict[str, Any]:
 
     Raises RunError with one sentence that names the file.
     """
-    file = Path(path) / "config.json"
+    try:
+        return config_in(Path(path) / "config.json")
+    except RunError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        raise RunError(f"{brief(str(path), 200)} is not a run directory: it has no config.json") from None
+
+
+def config_in(file: FileName) -> dict[str, Any]:
+    """The same of a run's config.json wherever it is, under whatever name."""
+    file = Path(file)
     try:
         config = read_json(file)
         recipe = recipes.get(_field(config, "recipe", lambda v: isinstance(v, str), "a name"))
@@ -388,10 +398,8 @@ def read_config(path: FileName) -> dict[str, Any]:
                 {"log_dir": None} | config, "log_dir", lambda v: v is None or _is_path(v), "null or a directory"
             ),
         }
-    except FileNotFoundError:
-        raise RunError(f"{brief(str(path), 200)} is not a run directory: it has no config.json") from None
     except OSError as error:
-        raise RunError(f"{brief(str(file), 200)} cannot be read: {error.strerror}") from None
+        raise RunError(f"{brief(str(file), 200)} cannot be read: {error.strerror}") from error
     except (Error, ValueError, RecursionError) as error:
         raise RunError(f"{brief(str(file), 200)} is not readable ({brief(str(error), 250)})") from None
 

@@ -39,7 +39,7 @@ def test_real_points_have_next_to_no_error(dtype):
 @settings(max_examples=60, deadline=None)
 def test_the_ks_distance_is_that_of_the_definition(x):
     quality = sine_quality(np.stack([x, np.sin(x)], axis=1))
-    assert quality["x_ks"] == pytest.approx(ks_distance(x), abs=2e-7)
+    assert quality["x_ks"] == pytest.approx(ks_distance(x), abs=1e-15)
 
 
 def test_planted_errors_are_measured():

@@ -207,8 +207,10 @@ def finished(tmp_path_factory):
 
 
 @pytest.mark.parametrize("arguments, phrase", [
-    ([], "numgan train takes a recipe, or --resume and a run to go on with"),
+    ([], "numgan train takes a recipe, or --resume and a run to go on with, or --config and a file; one of them"),
     (["sine", "--resume", "run"], "numgan train takes a recipe, or --resume and a run"),
+    (["--config", "run/config.json", "--resume", "run"], "numgan train takes a recipe, or --resume and a run"),
+    (["--resume", "run", "--seed", "0"], "--seed cannot be given with --resume: the run has its own"),
     (["--resume", "nowhere"], "nowhere is not a run directory: it has no config.json"),
     (["--resume", "run", "--seed", "3"], "--seed cannot be given with --resume: the run has its own"),
     (["--resume", "run", "--set", "slope=0.1"], "--set cannot be given with --resume"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from numgan import Error
+from numgan.cli import main
 from numgan.study import recipes, runs
 from numgan.study.settings import with_overrides
 from tests.helpers import png_files
@@ -213,3 +214,62 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "config.json").chmod(0)
     assert_refused(tmp_path, lambda: runs.read_config(tmp_path), "Permission denied")
+
+
+# ---------------------------------------------------------------- training by it
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch, capsys, unrendered):
+    """`numgan train ARGUMENTS --quiet` in tmp_path: (its config.json, or what it says, model.npz's bytes or None)."""
+    monkeypatch.chdir(tmp_path)
+    number = iter(range(10))
+
+    def train(*arguments):
+        out = tmp_path / f"trained-{next(number)}"
+        status = main(["train", *map(str, arguments), "--quiet", "--out", str(out)])
+        said = capsys.readouterr().err
+        if status:
+            assert status == 2 and said.count("\n") == 1 and not out.exists()
+            return said, None
+        return json.loads((out / "config.json").read_text(encoding="utf-8")), (out / "model.npz").read_bytes()
+
+    return train
+
+
+def test_a_run_s_config_trains_the_same_model_to_the_bit(train):
+    asked = ["--steps", 12, "--seed", 5, "--dtype", "float64", "--until-equilibrium", 0.01, "--watch"]
+    first = train("sine", *asked, "--set", "hidden=7", "--set", "objective=minimax", "--set", "penalty=r1")
+    assert train("--config", "trained-0/config.json") == first
+    assert first[0]["settings"]["hidden"] == 7 and first[0]["watch"] and first[0]["seed"] == 5
+
+
+def test_what_is_given_beside_a_config_holds_in_place_of_its_own(train):
+    config, model = train("sine", "--steps", 12, "--seed", 5, "--dtype", "float64", "--set", "hidden=3")
+    flags = ["--steps", 6, "--seed", 0, "--dtype", "float32", "--set", "batch-size=10", "--set", "latent_dim=2"]
+    other, another = train("--config", "trained-0/config.json", *flags)
+    assert (other["seed"], other["dtype"]) == (0, "float32") and another != model
+    expected = config["settings"] | {"steps": 6, "batch_size": 10, "latent_dim": 2}
+    assert other["settings"] == expected
+
+
+def test_epochs_given_beside_a_config_of_steps_hold(train):
+    train("mnist", "--steps", 2, "--batch-size", 2000, "--set", "hidden=3")
+    config, _ = train("--config", "trained-0/config.json", "--epochs", 1)
+    assert (config["settings"]["epochs"], config["settings"]["steps"]) == (1, 0)
+    assert config["settings"]["hidden"] == [3] and config["settings"]["batch_size"] == 2000
+
+
+@pytest.mark.parametrize("content, arguments, phrase", [
+    (None, [], "elsewhere.json cannot be read: No such file"),
+    ("{", [], "elsewhere.json is not readable"),
+    (config_of("faces"), [], "no recipe 'faces'"),
+    (config_of() | {"seed": -1}, [], "seed is -1, expected a whole number below"),
+    (config_of(), ["mnist"], "one of them"),
+    (config_of("sine", steps=5), ["--set", "slope=1"], "no setting 'slope'"),
+])  # fmt: skip
+def test_a_config_that_cannot_be_trained_by_is_refused_in_a_sentence(content, arguments, phrase, train, tmp_path):
+    if content is not None:
+        text = content if isinstance(content, str) else json.dumps(content)
+        (tmp_path / "elsewhere.json").write_text(text, encoding="utf-8")
+    assert phrase in train(*arguments, "--config", "elsewhere.json")[0]

@@ -27,6 +27,12 @@ class Wasserstein(Unpaired):
     clip  c: after every update the critic's parameters are clipped to [−c, c]. Default 0.01, as in algorithm 1. 0 is no
           clipping: f then needs some other bound, without which its scores grow for ever. Or a list of one for each
           replica, all of which are clipped then.
+
+    >>> critic = Sequential([Dense(1)], 2, rng)
+    >>> gan = GAN(Sequential([Dense(2)], 3, rng), critic, objective=Wasserstein(clip=0.05))
+    >>> history = gan.fit(SinePoints(), steps=1, batch_size=8, rng=rng)
+    >>> bool(max(np.abs(a).max() for a in critic.parameters().values()) <= np.float32(0.05))
+    True
     """
 
     name, takes = "wasserstein", ("clip",)
@@ -104,6 +110,12 @@ class LeastSquares(MeanLosses):
     wants c = 1. The best critic is D = p_data/(p_data + p_g) (eq. 5), as in the minimax game, and at the equilibrium
     D = ½, so that each mean is ⅛. But nothing keeps D within [0, 1]. Unlike a cross-entropy the generator's loss has a
     slope wherever D is not 1, for rows far on the right side too.
+
+    >>> scores = np.array([[0.0], [0.5], [2.0]])
+    >>> LeastSquares().real_losses(scores).ravel().tolist()  # ½(D − 1)²
+    [0.5, 0.125, 0.5]
+    >>> LeastSquares().fake_losses(scores).ravel().tolist()  # ½D²
+    [0.0, 0.125, 2.0]
     """
 
     name, undecided = "least-squares", 0.5
@@ -151,6 +163,12 @@ class Hinge(MeanLosses):
     Lim & Ye 2017, arXiv:1705.02894; Miyato et al. 2018, arXiv:1802.05957, eq. 16 and 17. Rows beyond their margin, at 1
     or −1, teach the critic nothing more. At the equilibrium the critic's loss is 2, whatever one value in [−1, 1] it
     gives to all rows: 1 − D and 1 + D. So theory names a value of the loss, but none of the scores.
+
+    >>> scores = np.array([[-1.0], [0.5], [2.0]])
+    >>> Hinge().real_losses(scores).ravel().tolist()
+    [2.0, 0.5, 0.0]
+    >>> Hinge().fake_losses(scores).ravel().tolist()
+    [0.0, 1.5, 3.0]
     """
 
     name = "hinge"
@@ -190,6 +208,12 @@ class Relativistic(Objective):
     Jolicoeur-Martineau 2018, arXiv:1807.00734, as Huang et al. 2024, arXiv:2501.05441, eq. 2, use it. Real row i is
     compared with generated row i, so that only differences count: whatever is added to all scores changes nothing, and
     a critic's last bias has no gradient. At the equilibrium D is the same for all rows, and either loss log 2.
+
+    >>> real, fake = np.array([[2.0], [0.0]]), np.array([[0.0], [0.0]])
+    >>> Relativistic().generator_losses(fake, real).ravel().round(4).tolist()  # log(1 + e²), log 2
+    [2.1269, 0.6931]
+    >>> Relativistic().generator_losses(fake + 5, real + 5).ravel().round(4).tolist()
+    [2.1269, 0.6931]
     """
 
     name, pairs = "relativistic", True

@@ -43,6 +43,7 @@ class DiscriminatorMetrics(NamedTuple):
 
     @property
     def accuracy(self) -> float:
+        """The mean of both."""
         return (self.accuracy_real + self.accuracy_fake) / 2
 
 
@@ -85,10 +86,12 @@ class _CrossEntropyGame(Unpaired):
 
     @property
     def derived(self) -> Mapping[str, Callable[[Any], Array]]:
+        """d_loss and d_accuracy, of both kinds of rows."""
         return {"d_loss": lambda h: self._whole(h, "loss"), "d_accuracy": lambda h: self._whole(h, "accuracy")}
 
     @property
     def summed(self) -> bool:
+        """Whether the discriminator's loss is the sum of both sides, not their mean."""
         return self.discriminator_loss == "sum"
 
     def _whole(self, history, what):
@@ -194,7 +197,14 @@ class _CrossEntropyGame(Unpaired):
 
 
 class NonSaturating(_CrossEntropyGame):
-    """The generator minimises −E[log D(G(z))], cross-entropy against label 1 (arXiv:1406.2661, section 3)."""
+    """The generator minimises −E[log D(G(z))], cross-entropy against label 1 (arXiv:1406.2661, section 3).
+
+    >>> logits = np.array([[-20.0], [0.0], [20.0]])
+    >>> NonSaturating().generator_losses(logits).ravel().round(4).tolist()
+    [20.0, 0.6931, 0.0]
+    >>> NonSaturating(label_smoothing=0.1).real_losses(logits).ravel().round(4).tolist()
+    [18.0, 0.6931, 2.0]
+    """
 
     name = "non-saturating"
 
@@ -204,6 +214,12 @@ class Minimax(_CrossEntropyGame):
 
     Its gradient −σ(score) vanishes where the discriminator is sure that a row is fake, which is where the generator
     needs it: it saturates.
+
+    >>> logits = np.array([[-5.0], [0.0]])  # of a discriminator that is sure of a fake, and of one that guesses
+    >>> Minimax().generator_losses(logits).ravel().round(4).tolist()
+    [-0.0067, -0.6931]
+    >>> NonSaturating().generator_losses(logits).ravel().round(4).tolist()
+    [5.0067, 0.6931]
     """
 
     name = "minimax"

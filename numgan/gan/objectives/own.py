@@ -27,22 +27,24 @@ class OwnLosses(MeanLosses):
     Each of the three takes scores z, an array of any shape and of the networks' dtype, and returns two arrays of that
     shape: the loss of every score, and its derivative.
 
-        class Exponential(OwnLosses):
-            name = "exponential"
-
-            def on_real(self, z):
-                return np.exp(-z), -np.exp(-z)
-
-            def on_fake(self, z):
-                return np.exp(z), np.exp(z)
-
-            def for_generator(self, z):
-                return np.exp(-z), -np.exp(-z)
-
-        gan = GAN(generator, discriminator, objective=Exponential())
-        check_gradients(gan, (real, noise))  # whether the derivatives are those of the losses
-        gan.save("gan.npz")
-        GAN.load("gan.npz", objectives=[Exponential])
+    >>> class Exponential(OwnLosses):
+    ...     name = "exponential"
+    ...
+    ...     def on_real(self, z):
+    ...         return np.exp(-z), -np.exp(-z)
+    ...
+    ...     def on_fake(self, z):
+    ...         return np.exp(z), np.exp(z)
+    ...
+    ...     def for_generator(self, z):
+    ...         return np.exp(-z), -np.exp(-z)
+    >>> gan = GAN(Sequential([Dense(2)], 3, rng), Sequential([Dense(1)], 2, rng), objective=Exponential())
+    >>> real, noise = rng.normal(size=(4, 2)), rng.normal(size=(4, 3))
+    >>> check_gradients(gan, (real, noise)).passed  # whether the derivatives are those of the losses
+    True
+    >>> gan.save("gan.npz")
+    >>> GAN.load("gan.npz", objectives=[Exponential]).objective
+    Exponential()
 
     The scores are those of a critic, which ends in Dense(1). Where `closing` returns [Sigmoid()], the discriminator
     ends in that, answers with probabilities, and z is the logit below.

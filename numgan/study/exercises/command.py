@@ -17,7 +17,7 @@ from numgan.study.exercises.catalogue import EXERCISES, after, get
 from numgan.study.exercises.exercise import Exercise
 from numgan.study.exercises.progress import ProgressError
 from numgan.study.settings import brief
-from numgan.tables import aligned
+from numgan.tables import aligned, as_json
 
 LONGEST = 500  # characters of a message
 WIDTH = 100  # of a line of hints
@@ -42,10 +42,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     what.add_argument("--hint", action="store_true", help="print the next hint, after those given before")
     what.add_argument("--solution", action="store_true", help="print the kernel itself; best after the hints")
+    what.add_argument("--json", action="store_true", help="print the list as JSON")
 
 
 def run(arguments: Namespace) -> int:
     """The exit status: 1 for an answer that is not right, or that cannot be checked."""
+    if arguments.json and arguments.name:
+        raise ArgumentError("--json is of the list of exercises, and goes without the name of one")
     if arguments.name is None:
         for option in ("check", "hint", "solution"):
             if getattr(arguments, option):
@@ -53,7 +56,7 @@ def run(arguments: Namespace) -> int:
     exercise, folder = arguments.name and get(arguments.name), Path()
     try:
         if exercise is None:
-            return _list(folder)
+            return _list_as_json(folder) if arguments.json else _list(folder)
         if arguments.check:
             return _check(exercise, folder)
         if arguments.hint:
@@ -77,6 +80,17 @@ def _list(folder):
     print(
         f"\n{len(solved)} of {len(EXERCISES)} solved in this folder{_next(after(list(EXERCISES.values())[-1], solved))}"
     )
+    return 0
+
+
+def _list_as_json(folder):
+    standings = progress.read(folder)
+    rows = [
+        {"name": name, "title": exercise.title, "solved": standings[name].solved}
+        | {"hints": len(exercise.hints), "hints_given": standings[name].hints}
+        for name, exercise in EXERCISES.items()
+    ]
+    print(as_json(rows))
     return 0
 
 
