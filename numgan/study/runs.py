@@ -327,7 +327,8 @@ class _Game:
         recipe.picture(samples, gan, title, directory / "samples.png", rng, asked)
         plots.evolution(moments, recipe.draw, directory / "evolution.png")
         if len(record):
-            plots.history(record, directory / "history.png")
+            title = f"{_plain(directory)}: {recipe.name}, seed {self.seed}, {len(record):,} steps"
+            plots.history(record, title, directory / "history.png")
         if record.insides:
             plots.gradients(record.insides, directory / "gradients.png")
         asked = recipe.asked(recipe.quality_count, self.held_out, rng)
@@ -338,6 +339,11 @@ class _Game:
         rows, given = data.split(drawn)
         judged = {name: c[:JUDGED] for name, c in asked.conditions.items()}
         return quality, ends.ends(gan, record, samples[:JUDGED], rows, judged, given)
+
+
+def _plain(directory):
+    """A directory's name as every font has it."""
+    return brief("".join(c if c.isascii() and c.isprintable() else "?" for c in directory.resolve().name), 60)
 
 
 def _plan_of_run(recipe, settings, data, gan):
