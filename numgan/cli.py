@@ -235,6 +235,11 @@ def _parser():
         "gradients.png; with --quiet kept and drawn alone",
     )
     sub.add_argument(
+        "--animate",
+        action="store_true",
+        help="leave evolution.gif too: the training as an animation, a frame for each moment that the run keeps",
+    )
+    sub.add_argument(
         "--log-dir",
         metavar="DIR",
         help="write event files for TensorBoard there (which takes: pip install 'numgan[tensorboard]'), in DIR/seed-N "
@@ -248,7 +253,13 @@ def _parser():
     sub.add_argument("directory", metavar="RUN", help="a run directory")
     sub.add_argument("-n", type=_positive, metavar="N", help="how many (default: as many as the run's own picture)")
     sub.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of the noise (default 0)")
-    sub.add_argument("--out", metavar="FILE", help=".png for a picture, .npy for the raw float32 array (n, *shape)")
+    where = sub.add_mutually_exclusive_group()
+    where.add_argument("--out", metavar="FILE", help=".png for a picture, .npy for the raw float32 array (n, *shape)")
+    where.add_argument(
+        "--walk",
+        metavar="FILE.gif",
+        help="an animation: the noise goes from point to point and back to the first, conditions stay",
+    )
     condition = sub.add_mutually_exclusive_group()
     for name, (metavar, help) in CONDITIONS.items():
         condition.add_argument(f"--{name}", metavar=metavar, help=help)
@@ -442,6 +453,7 @@ def _train(arguments):
                 watch=arguments.watch,
                 live=_in_place(),
                 log_dir=arguments.log_dir,
+                animate=arguments.animate,
             )
         if run.history is not None and not arguments.quiet and not isinstance(run.stop, OSError):
             print(f"\n{run.figures()}" if run.history else run.figures())
@@ -450,7 +462,7 @@ def _train(arguments):
 
 def _resume(arguments):
     """`numgan train --resume RUN`: what the run was asked for stands in the run."""
-    own = ("seeds", "data", "until_equilibrium", "watch", "out", "batch_size", "set", "seed", "dtype")
+    own = ("seeds", "data", "until_equilibrium", "watch", "animate", "out", "batch_size", "set", "seed", "dtype")
     given = [name for name in own if getattr(arguments, name) not in (None, [], 0, "float32")]
     if given:
         raise SettingError(f"--{given[0].replace('_', '-')} cannot be given with --resume: the run has its own")
@@ -479,7 +491,7 @@ def _train_seeds(recipe, arguments):
     passed_on = ("steps", "epochs", "batch_size", "data", "until_equilibrium", "checkpoint_every")
     given = {name: getattr(arguments, name) for name in passed_on}
     options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
-    options += ["--watch"] if arguments.watch else []
+    options += [f"--{name}" for name in ("watch", "animate") if getattr(arguments, name)]
     options = [recipe.name, f"--dtype={arguments.dtype}", *options, *(f"--set={pair}" for pair in arguments.set)]
     with runs.claimed(arguments.out, f"{recipe.name}-seeds") as directory:
         trained, stopped = seeds.train(options, arguments.seeds, directory, arguments.quiet, arguments.log_dir)
@@ -495,7 +507,11 @@ def _train_seeds(recipe, arguments):
 
 def _sample(arguments):
     conditions = {name: value for name in CONDITIONS if (value := getattr(arguments, name)) is not None}
-    target, samples = runs.sample(arguments.directory, arguments.n, arguments.seed, arguments.out, conditions)
+    if arguments.walk is not None:
+        how = arguments.n, arguments.seed, conditions
+        target, samples = runs.walk(arguments.directory, arguments.walk, *how)
+    else:
+        target, samples = runs.sample(arguments.directory, arguments.n, arguments.seed, arguments.out, conditions)
     print(f"{target}: {samples}")
 
 

@@ -13,6 +13,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from numgan.cli import main
 from numgan.files import locked
@@ -109,6 +110,22 @@ def test_a_run_stopped_again_and_again_is_the_run_that_went_through(name, call, 
         arguments = ["--resume", "run"]
     assert call("train", "--resume", "run", "--quiet") == (0, "", "")
     assert_same(tmp_path / "through/run", tmp_path / "run")
+
+
+def test_a_run_stopped_and_resumed_ends_in_the_animation_of_the_one_that_went_through(call, stop_after, tmp_path):
+    arguments = ["sine", "--steps", "90", "--set", "snapshot_every=40", "--animate", "--quiet", "--out"]
+    assert call("train", *arguments, "through/run") == (0, "", "")
+    stop_after(50, KeyboardInterrupt())
+    assert call("train", *arguments, "run", "--checkpoint-every", "7")[0] == 130
+    stopped = (tmp_path / "run" / "evolution.gif").read_bytes()
+    status, _, error = call("train", "--resume", "run", "--animate")
+    assert status == 2 and "--animate cannot be given with --resume" in error
+    assert call("train", "--resume", "run", "--quiet") == (0, "", "")
+    assert {path.name for path in (tmp_path / "run").iterdir()} == FILES | {"evolution.gif"}
+    assert_same(tmp_path / "through/run", tmp_path / "run")
+    assert stopped != (tmp_path / "run" / "evolution.gif").read_bytes()
+    with Image.open(tmp_path / "run" / "evolution.gif") as file:
+        assert file.n_frames == 4  # steps 0, 40, 80 and 90
 
 
 def test_a_finished_run_stays_as_it_is(call, tmp_path):
