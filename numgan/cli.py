@@ -31,7 +31,7 @@ from numgan.gan.equilibrium import TOLERANCE as TOLERANCE_OF_HALF
 from numgan.gan.fit import NonFiniteError
 from numgan.gradcheck import faults, own
 from numgan.gradcheck.check import TOLERANCE
-from numgan.study import checks, event_log, explain, plots, profiling, recipes, runs, seeds
+from numgan.study import checks, event_log, explain, neighbours, plots, profiling, recipes, runs, seeds
 from numgan.study.exercises import command as exercise
 from numgan.study.settings import SettingError, brief, setting_rows, with_overrides
 from numgan.study.signals import stop_status, stopping_signals
@@ -276,6 +276,12 @@ def _parser():
         "--seed", type=_natural, default=0, metavar="N", help="seed of the noise and of the real data (default 0)"
     )
     sub.add_argument("--json", action="store_true", help="print the evaluation as JSON")
+    sub.add_argument(
+        "--neighbours",
+        metavar="FILE.png",
+        help="of digits and pictures: draw the samples that repeat most, beside the samples and the training pictures "
+        "nearest to them",
+    )
 
     sub = command("profile", _profile, "show where a training step's time goes, kernel call by kernel call")
     sub.add_argument("recipe", metavar="RECIPE", help="one of: " + ", ".join(recipes.RECIPES))
@@ -516,6 +522,7 @@ def _sample(arguments):
 
 
 def _evaluate(arguments):
+    target = None if arguments.neighbours is None else _png(arguments.neighbours, "--neighbours")
     recipe, config, gan = runs.open_run(arguments.directory)
     data, held_out = recipe.load(config["data_from"], config["settings"])
     sample_rng, rng = np.random.default_rng(arguments.seed).spawn(2)
@@ -524,6 +531,9 @@ def _evaluate(arguments):
     samples = runs.finite_samples(gan, n, sample_rng, asked)
     with np.errstate(all="ignore"):  # finite samples may still be too large for what is worked out from them
         evaluation = recipe.evaluate(samples, gan, data, held_out, rng, asked)
+    if target:
+        title = f"{recipe.name}, seed {config['seed']}: samples that repeat{runs.of_average(gan, ', ')}"
+        neighbours.draw(samples, data, held_out, title, target)
     if arguments.json:
         about = {"run": arguments.directory, "recipe": recipe.name, "samples": len(samples), "seed": arguments.seed}
         about |= {"average": gan.average and gan.average.decay}
@@ -532,6 +542,10 @@ def _evaluate(arguments):
         of = f"{arguments.directory} ({recipe.name}, seed {arguments.seed}){runs.of_average(gan, ', ')}"
         print(f"{len(samples):,} samples of {of}")
         _print_evaluation(evaluation)
+        if evaluation.collapsed and neighbours.can_be_drawn(data) and not target:
+            print(f"look at it: numgan evaluate {arguments.directory} --neighbours collapse.png")
+        if target:
+            print(f"\n{target}: samples that repeat, beside their nearest neighbours")
 
 
 def _print_evaluation(evaluation):
@@ -672,20 +686,20 @@ def _data(arguments):
         directory = data.download_mnist(**({"mirrors": arguments.mirror} if arguments.mirror else {}))
         print(f"{directory}: the full MNIST set; use it with --data full")
         return
-    target = _png(arguments.out)
+    target = _png(arguments.out, "--out")
     digits = data.load_mnist(arguments.data)
     plots.data_set(digits, np.random.default_rng(arguments.seed), target)
     _print_data(digits)
     print(f"{'picture':<12}{target}")
 
 
-def _png(text):
+def _png(text, option):
     """Where to write a picture, checked before any work is done."""
     target = Path(text)
     if target.suffix != ".png":
-        raise SettingError(f"--out {brief(text)} should end in .png")
+        raise SettingError(f"{option} {brief(text)} should end in .png")
     if not target.parent.is_dir():
-        raise SettingError(f"--out {brief(text)}: {brief(str(target.parent))} is not a directory")
+        raise SettingError(f"{option} {brief(text)}: {brief(str(target.parent))} is not a directory")
     return target
 
 

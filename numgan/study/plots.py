@@ -31,6 +31,18 @@ SIDE = 28
 PANELS = 12  # evolution.png shows at most this many moments
 PER_SECOND, HELD = 5, 6  # frames of an animation; for how many more the end of a training stands still
 SINE_FRAME = (-3.8, 3.8, -1.7, 1.7)  # left, right, bottom, top of pictures of points
+PLAIN = {  # what measures are called where their names are no words
+    "frechet_distance": "Fréchet distance",
+    "class_frechet": "Fréchet distance within classes",
+    "kl_divergence": "KL divergence",
+    "curve_error": "mean distance from the curve",
+    "curve_error_median": "median distance from the curve",
+    "x_mean": "mean of x",
+    "x_std": "standard deviation of x",
+    "x_ks": "Kolmogorov–Smirnov distance of x",
+    "nearest_training_median": "median distance to the training data",
+    "l1": "L1 distance to the targets",
+}
 
 
 def as_png(draw: Callable[[Axes], Any]) -> bytes:
@@ -168,6 +180,19 @@ def image_rows(rows: Mapping[str, Array], title: str, path: FileName) -> None:
         axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
         axes.spines[:].set_visible(False)
     figure.suptitle(title)
+    save(figure, path)
+
+
+def side_by_side(blocks: Mapping[str, Array], rows: int, title: str, path: FileName) -> None:
+    """Blocks of pictures beside each other, of so many rows each: name -> uint8 (n, channels, height, width)."""
+    widths = [len(pixels) // rows for pixels in blocks.values()]
+    figure = new_figure(figsize=(0.4 + 0.75 * sum(widths), 1.2 + 0.75 * rows), layout="constrained")
+    panels = figure.subplots(1, len(blocks), width_ratios=widths, squeeze=False)[0]
+    for axes, width, (name, pixels) in zip(panels, widths, blocks.items(), strict=True):
+        axes.imshow(image_grid(pixels, width), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.set_title(name, fontsize=10)
+        axes.axis("off")
+    figure.suptitle(title, fontsize=11)
     save(figure, path)
 
 
@@ -348,25 +373,34 @@ def gradients(insides: Insides, path: FileName) -> None:
 
 
 def seeds(runs: Any, path: FileName) -> None:
-    """seeds.png: a panel per measure with a dot per seed, crossed out where it collapsed, and real data's value."""
+    """seeds.png: a panel per measure, which says what is better, with a dot per seed, crossed out where it collapsed,
+    and real data's value.
+    """
     evaluated = [run for run in runs if run.evaluation]
     measures = evaluated[0].evaluation["measures"]
     columns = min(len(measures), 3)
     rows = -(-len(measures) // columns)
-    figure = new_figure(figsize=(4.2 * columns, 2.8 * rows), layout="constrained")
+    figure = new_figure(figsize=(4.2 * columns, 0.3 + 3 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes[len(measures) :]:
         ax.axis("off")
     for i, (ax, measure) in enumerate(zip(axes, measures, strict=False)):
         for collapsed, marker, color in ((False, "o", GENERATED), (True, "x", "0.2")):
             shown = [x for x, run in enumerate(evaluated) if bool(run.evaluation["collapsed"]) == collapsed]
-            values = [evaluated[x].evaluation["measures"][i]["value"] for x in shown]
-            label = "collapsed" if collapsed else "a seed"
-            ax.scatter(shown, [np.nan if v is None else v for v in values], c=color, marker=marker, label=label)
+            if shown:
+                values = [evaluated[x].evaluation["measures"][i]["value"] for x in shown]
+                label = "collapsed" if collapsed else "a seed"
+                ax.scatter(shown, [np.nan if v is None else v for v in values], c=color, marker=marker, label=label)
         ax.set_xticks(range(len(evaluated)), [run.seed for run in evaluated])
         ax.axhline(np.nan if measure["real"] is None else measure["real"], color=REAL, label="real data")
-        ax.set_title(measure["name"], fontsize=10)
+        ax.set_title(f"{_plain(measure['name'])}\n", fontsize=11)
+        ax.text(0.5, 1.02, measure["better"], ha="center", va="bottom", fontsize=8, transform=ax.transAxes)
         ax.set_xlabel("seed")
         ax.margins(y=0.15)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=9)
     save(figure, path)
+
+
+def _plain(name):
+    """A measure's name as one would say it."""
+    return PLAIN.get(name, name.replace("_", " "))

@@ -1,12 +1,14 @@
 """Pictures: the discriminator's map of the plane."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image, ImageSequence
 
+from numgan.data import Digits
 from numgan.gan.objectives import OBJECTIVES
 from numgan.study import plots
 from tests.helpers import DTYPES, PROBABILITIES, every_game, make_gan, rng, sine_discriminator
@@ -147,3 +149,51 @@ def test_an_animation_is_whole_or_not_there(tmp_path):
     with pytest.raises(ValueError, match="a mistake"):
         plots.animation([(0, np.zeros((1, 784))), (1, None)], draw, tmp_path / "a.gif")
     assert not list(tmp_path.iterdir())
+
+
+# ----------------------------------------------------------------------------------------- pictures of numbers and sets
+
+
+def seed_runs(collapsed):
+    """Five seeds with two measures, these of which collapsed."""
+    names = [("x_ks", "lower: x spreads as t does"), ("good_share", "higher: near a centre")]
+    return [
+        SimpleNamespace(
+            seed=10 + i,
+            evaluation={
+                "collapsed": "why" if i in collapsed else None,
+                "measures": [{"name": n, "value": i / 10, "real": 0.05, "better": b} for n, b in names],
+            },
+        )
+        for i in range(5)
+    ]
+
+
+@pytest.mark.parametrize(
+    "collapsed, entries", [((), ["a seed", "real data"]), ((3,), ["a seed", "collapsed", "real data"])]
+)
+def test_seeds_say_plainly_what_is_measured_what_is_better_and_what_collapsed(collapsed, entries, shown):
+    figure = shown(plots.seeds, seed_runs(collapsed))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == entries
+    titles = ["Kolmogorov–Smirnov distance of x", "good share"]
+    assert [panel.get_title().strip() for panel in figure.axes] == titles
+    assert [panel.texts[0].get_text() for panel in figure.axes] == [
+        "lower: x spreads as t does",
+        "higher: near a centre",
+    ]
+    for panel in figure.axes:
+        dots, crosses = panel.collections[0], panel.collections[1:]
+        assert len(dots.get_offsets()) == 5 - len(collapsed) and len(crosses) == bool(collapsed)
+        assert [cross.get_offsets().tolist() for cross in crosses] == [[[i, i / 10]] for i in collapsed]
+        better, title = panel.texts[0].get_window_extent(), panel.title.get_window_extent()
+        assert panel.bbox.y1 < better.y0 < better.y1 < title.y1 - 12  # pixels, which the name has
+
+
+@pytest.mark.parametrize("counts, title", [
+    ([2] * 10, "random sample of 20 images, 2 of each class"), ([3, *[2] * 9], "random sample of 21 images"),
+])  # fmt: skip
+def test_classes_of_one_size_are_told_in_words_and_others_in_bars(counts, title, shown):
+    labels = np.repeat(np.arange(10), counts).astype(np.uint8)
+    axes, *bars = shown(plots.data_set, Digits(np.zeros((len(labels), 784), np.uint8), labels), rng()).axes
+    assert axes.get_title() == title
+    assert [[bar.get_height() for bar in chart.patches] for chart in bars] == ([counts] if counts[0] == 3 else [])
