@@ -97,7 +97,8 @@ def known_optimum(steps, seed, path):
         for density, color, label in ((p, REAL, "p_data"), (q, GENERATED, "p_g")):
             below.fill_between(GRID, density, color=color, alpha=0.35, linewidth=0, label=label)
         below.set(xlabel="x", xlim=GRID[inner][[0, -1]])
-    for axes in panels[:, 0]:
+    for axes, quantity in zip(panels[:, 0], ("D(x): probability of being real", "density"), strict=True):
+        axes.set_ylabel(quantity)
         axes.legend(fontsize=8)
     save(figure, path)
     verdict = f"not judged below {STEPS:,} steps" if steps < STEPS else "held" if within else "NOT held"

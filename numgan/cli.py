@@ -38,7 +38,7 @@ from numgan.study.signals import stop_status, stopping_signals
 from numgan.study.studies import command as studies
 from numgan.tables import as_json, figure
 
-LONGEST = 500  # characters of a message
+LONGEST = 800  # characters of a message
 CONDITIONS = {  # of `numgan sample`, where the run has one
     "label": ("CLASS", "of a run with classes: make this one, such as 7"),
     "text": ("WORDS", "of a run with captions: make what is described, such as 'a green four'"),
@@ -244,6 +244,11 @@ def _parser():
         "gradients.png; with --quiet kept and drawn alone",
     )
     sub.add_argument(
+        "--animate",
+        action="store_true",
+        help="leave evolution.gif too: the training as an animation, a frame for each moment that the run keeps",
+    )
+    sub.add_argument(
         "--log-dir",
         metavar="DIR",
         help="write event files for TensorBoard there (which takes: pip install 'numgan[tensorboard]'), in DIR/seed-N "
@@ -260,7 +265,13 @@ def _parser():
     sub.add_argument("directory", metavar="RUN", help="a run directory")
     sub.add_argument("-n", type=_positive, metavar="N", help="how many (default: as many as the run's own picture)")
     sub.add_argument("--seed", type=_natural, default=0, metavar="N", help="seed of the noise (default 0)")
-    sub.add_argument("--out", metavar="FILE", help=".png for a picture, .npy for the raw float32 array (n, *shape)")
+    where = sub.add_mutually_exclusive_group()
+    where.add_argument("--out", metavar="FILE", help=".png for a picture, .npy for the raw float32 array (n, *shape)")
+    where.add_argument(
+        "--walk",
+        metavar="FILE.gif",
+        help="an animation: the noise goes from point to point and back to the first, conditions stay",
+    )
     condition = sub.add_mutually_exclusive_group()
     for name, (metavar, help) in CONDITIONS.items():
         condition.add_argument(f"--{name}", metavar=metavar, help=help)
@@ -277,6 +288,12 @@ def _parser():
         "--seed", type=_natural, default=0, metavar="N", help="seed of the noise and of the real data (default 0)"
     )
     _add_json(sub, "the evaluation")
+    sub.add_argument(
+        "--neighbours",
+        metavar="FILE.png",
+        help="of digits and pictures: draw the samples that repeat most, beside the samples and the training pictures "
+        "nearest to them",
+    )
 
     sub = command("profile", _profile, "show where a training step's time goes, kernel call by kernel call")
     sub.add_argument("recipe", metavar="RECIPE", help="one of: " + ", ".join(recipes.RECIPES))
@@ -487,6 +504,7 @@ def _train(arguments):
                 watch=arguments.watch,
                 live=_in_place(),
                 log_dir=arguments.log_dir,
+                animate=arguments.animate,
             )
         if run.history is not None and not arguments.quiet and not isinstance(run.stop, OSError):
             print(f"\n{run.figures()}" if run.history else run.figures())
@@ -515,13 +533,13 @@ def _from_config(arguments):
     usual = {name: value for name, value, _ in setting_rows(recipe.settings)}
     rows = [(name, value) for name, value, _ in setting_rows(config["settings"]) if value != usual[name]]
     arguments.set = [*(f"{name}={value}" for name, value in rows if name not in given), *arguments.set]
-    same = {name: config[name] for name in ("seed", "dtype", "until_equilibrium", "watch")}
+    same = {name: config[name] for name in ("seed", "dtype", "until_equilibrium", "watch", "animate")}
     return same | {"recipe": recipe.name, "data": config["data_from"]}
 
 
 def _resume(arguments):
     """`numgan train --resume RUN`: what the run was asked for stands in the run."""
-    own = ("seeds", "data", "until_equilibrium", "watch", "out", "batch_size", "set", "seed", "dtype")
+    own = ("seeds", "data", "until_equilibrium", "watch", "animate", "out", "batch_size", "set", "seed", "dtype")
     given = [name for name in own if _given(arguments, name)]
     if given:
         raise SettingError(f"--{given[0].replace('_', '-')} cannot be given with --resume: the run has its own")
@@ -549,7 +567,8 @@ def _train_seeds(recipe, arguments):
         event_log.check(Path(arguments.log_dir, f"seed-{seed}"), new=True)
     how = {name: getattr(arguments, name) for name in ("dtype", "until_equilibrium", "checkpoint_every")}
     how["source"] = arguments.data if arguments.data in (None, "full") else str(Path(arguments.data).resolve())
-    how |= {"watch": arguments.watch, "log_dir": arguments.log_dir and str(Path(arguments.log_dir).resolve())}
+    how |= {"watch": arguments.watch, "animate": arguments.animate}
+    how |= {"log_dir": arguments.log_dir and str(Path(arguments.log_dir).resolve())}
     with runs.claimed(arguments.out, f"{recipe.name}-seeds") as directory:
         settings = _overrides(recipe, arguments)
         trained, stop = seeds.train(recipe.name, settings, arguments.seeds, directory, arguments.quiet, **how)
@@ -565,18 +584,29 @@ def _train_seeds(recipe, arguments):
 
 def _sample(arguments):
     conditions = {name: value for name in CONDITIONS if (value := getattr(arguments, name)) is not None}
-    target, samples = runs.sample(arguments.directory, arguments.n, arguments.seed, arguments.out, conditions)
+    if arguments.walk is not None:
+        how = arguments.n, arguments.seed, conditions
+        target, samples = runs.walk(arguments.directory, arguments.walk, *how)
+    else:
+        target, samples = runs.sample(arguments.directory, arguments.n, arguments.seed, arguments.out, conditions)
     print(f"{target}: {samples}")
 
 
 def _evaluate(arguments):
+    target = None if arguments.neighbours is None else _png(arguments.neighbours, "--neighbours")
     evaluation, gan, about = runs.evaluate(arguments.directory, arguments.n, arguments.seed)
+    if target:
+        runs.draw_neighbours(arguments.directory, arguments.n, arguments.seed, target)
     if arguments.json:
         print(json.dumps(about | evaluation.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
     else:
         of = f"{arguments.directory} ({about['recipe']}, seed {arguments.seed}){runs.of_average(gan, ', ')}"
         print(f"{about['samples']:,} samples of {of}")
         _print_evaluation(evaluation)
+        if evaluation.collapsed and not target and runs.has_neighbours(arguments.directory):
+            print(f"look at it: numgan evaluate {arguments.directory} --neighbours collapse.png")
+        if target:
+            print(f"\n{target}: samples that repeat, beside their nearest neighbours")
 
 
 def _print_evaluation(evaluation):
@@ -719,7 +749,7 @@ def _data(arguments):
         at = {"directory": str(directory)}
         print(as_json(at) if arguments.json else f"{directory}: the full MNIST set; use it with --data full")
         return
-    target = _png(arguments.out)
+    target = _png(arguments.out, "--out")
     digits = data.load_mnist(arguments.data)
     plots.data_set(digits, np.random.default_rng(arguments.seed), target)
     if arguments.json:
@@ -729,13 +759,13 @@ def _data(arguments):
     print(f"{'picture':<12}{target}")
 
 
-def _png(text):
+def _png(text, option):
     """Where to write a picture, checked before any work is done."""
     target = Path(text)
     if target.suffix != ".png":
-        raise SettingError(f"--out {brief(text)} should end in .png")
+        raise SettingError(f"{option} {brief(text)} should end in .png")
     if not target.parent.is_dir():
-        raise SettingError(f"--out {brief(text)}: {brief(str(target.parent))} is not a directory")
+        raise SettingError(f"{option} {brief(text)}: {brief(str(target.parent))} is not a directory")
     return target
 
 

@@ -7,6 +7,7 @@ first figure: that takes longer than all the rest of numgan, and much of what nu
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from numgan.errors import Error
@@ -32,29 +33,54 @@ def new_figure(**how: Any) -> Figure:
     return Figure(**how)
 
 
-def panels(
-    rows: int, columns: int, cell: tuple[float, float], margins: tuple[float, float, float, float]
-) -> tuple[Figure, Array]:
-    """A figure and its axes, row by row: each fills its cell (width, height) but for the margins (left, right, bottom,
-    top), all in inches. Laid out by hand: matplotlib's own layout takes half of the time of such a picture.
+def panels(rows: int, columns: int) -> tuple[Figure, Array]:
+    """A figure and its axes, row by row, to be laid out by `arrange`."""
+    figure = new_figure()
+    return figure, figure.subplots(rows, columns, squeeze=False).ravel()
+
+
+def arrange(
+    figure: Figure,
+    cell: tuple[float, float],
+    margins: tuple[float, float, float, float],
+    beside: tuple[float, float] = (0, 0),
+) -> None:
+    """Give the figure of `panels` its size: each panel fills its cell (width, height) but for the margins (left, right,
+    bottom, top), and right of all cells and above them so much is left free; all in inches. Laid out by hand:
+    matplotlib's own layout takes half of the time of such a picture.
     """
+    rows, columns = figure.axes[0].get_subplotspec().get_gridspec().get_geometry()
     (width, height), (left, right, bottom, top) = cell, margins
-    figure = new_figure(figsize=(width * columns, height * rows))
+    size = width * columns + beside[0], height * rows + beside[1]
+    figure.set_size_inches(size)
     figure.subplots_adjust(
-        left=left / (width * columns),
-        right=1 - right / (width * columns),
-        bottom=bottom / (height * rows),
-        top=1 - top / (height * rows),
+        left=left / size[0],
+        right=1 - (right + beside[0]) / size[0],
+        bottom=bottom / size[1],
+        top=1 - (top + beside[1]) / size[1],
         wspace=(left + right) / (width - left - right),
         hspace=(bottom + top) / (height - bottom - top),
     )
-    return figure, figure.subplots(rows, columns, squeeze=False).ravel()
 
 
 def save(figure: Figure, path: FileName) -> None:
     """Write a figure as PNG, whole or not at all."""
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", dpi=DPI)
+
+
+def gif(figure: Figure, frames: Iterable[None], path: FileName, per_second: int) -> None:
+    """Write an animated GIF that runs for ever, whole or not at all: what the figure shows at every turn of `frames`,
+    which draws it anew before each.
+    """
+    from matplotlib.animation import PillowWriter  # by now there is a figure
+
+    writer = PillowWriter(fps=per_second)
+    with atomic_write(path) as temporary:
+        writer.setup(figure, temporary, DPI)
+        for _ in frames:
+            writer.grab_frame()
+        writer.finish()
 
 
 def png(figure: Figure) -> bytes:

@@ -415,6 +415,7 @@ CALLS = {
     "class_shares": (metrics.class_shares, {"probabilities": ONE_HOT}),
     "confident_share": (metrics.confident_share, {"probabilities": ONE_HOT, "least": 0.9}),
     "nearest_distances": (metrics.nearest_distances, {"a": X, "b": X + 1}),
+    "nearest_rows": (metrics.nearest_rows, {"a": X, "b": X + 1, "k": 2}),
     "energy_distance": (metrics.energy_distance, {"a": X, "b": X + 1}),
     "mean_distance": (metrics.mean_distance, {"a": X, "b": X + 1}),
     "sine_quality": (metrics.sine_quality, {"points": X[:, :2]}),

@@ -359,7 +359,7 @@ def test_config_tells_what_was_run(mnist_run, sine):
     settings = config.pop("settings")
     assert config == {
         "recipe": "mnist", "seed": 0, "dtype": "float32", "data_from": None, "until_equilibrium": None,
-        "watch": False, "log_dir": None,
+        "watch": False, "animate": False, "log_dir": None,
         "data": "4,000 training images of 5,000 embedded MNIST digits",
         "held_out": "1,000 held-out images of 5,000 embedded MNIST digits",
     }  # fmt: skip

@@ -192,9 +192,34 @@ def recorded(n, objective="wasserstein", replicas=()):
 def test_a_long_history_is_averaged_down_and_no_longer_than_there_are_steps():
     n = 2 * picture.POINTS + 1
     history = recorded(n)
-    (line, *_) = curves(history).axes[0].get_lines()
-    np.testing.assert_allclose(line.get_ydata(), history["score_real"][:-1].reshape(-1, 2).mean(axis=1))
-    np.testing.assert_array_equal(line.get_xdata(), np.arange(2, n, 2))
+    (pale, line, *_) = curves(history).axes[0].get_lines()
+    means = history["score_real"][:-1].reshape(-1, 2).mean(axis=1)
+    np.testing.assert_allclose(pale.get_ydata(), means)
+    for drawn in (pale, line):
+        np.testing.assert_array_equal(drawn.get_xdata(), np.arange(2, n, 2))
+    for i in (25, 500, 974):  # over the values themselves lies the median of the 51 about each
+        assert line.get_ydata()[i] == pytest.approx(np.median(means[i - 25 : i + 26]), rel=1e-12)
+    assert line.get_ydata()[0] == pytest.approx(np.median([*means[:25], *means[:26]]), rel=1e-12)
+    assert line.get_color() == pale.get_color() and pale.get_alpha() < 0.5 and pale.zorder < line.zorder
+
+
+def test_the_first_values_may_run_out_of_the_frame_and_no_others():
+    history = recorded(1_000)
+    column = history["score_real"]
+    column[:20], column[990] = 50.0, 7.0
+    low, high = curves(history).axes[0].get_ylim()
+    assert -1 < low < column.min() and 7 < high < 8
+
+
+def test_a_legend_hides_no_curve_and_the_title_is_as_the_run_is_called():
+    figure = curves(recorded(100, "non-saturating"), "a$b$: sine, seed 3, 100 steps")
+    figure.draw_without_rendering()
+    assert figure.get_suptitle() == "a$b$: sine, seed 3, 100 steps"
+    for ax in figure.axes:
+        box = ax.get_window_extent()
+        legend, title = (artist.get_window_extent() for artist in (ax.get_legend(), ax.title))
+        assert box.y1 <= legend.y0 + 1 and legend.y1 <= title.y0 and legend.x1 <= box.x1
+        assert title.y1 < figure.bbox.y1 and not any(title.overlaps(other.bbox) for other in figure.axes)
 
 
 def test_each_replica_has_its_curve():

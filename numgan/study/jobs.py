@@ -42,6 +42,7 @@ class Job:
     until_equilibrium: float | None = None
     checkpoint_every: int | None = None
     watch: bool = False
+    animate: bool = False
     log_dir: str | None = None
 
 
@@ -151,5 +152,6 @@ def _trained(job):
         until_equilibrium=job.until_equilibrium,
         checkpoint_every=job.checkpoint_every,
         watch=job.watch,
+        animate=job.animate,
         log_dir=job.log_dir,
     )

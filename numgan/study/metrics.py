@@ -119,6 +119,22 @@ def nearest_distances(a: Array, b: Array) -> Array:
 
 
 @np.errstate(all="ignore")
+def nearest_rows(a: Array, b: Array, k: int) -> tuple[Array, Array]:
+    """(distances, indices), each (n, k): from every row of a (n, d) to the k nearest of b (m, d), nearest first."""
+    a, b = _both(a, b, dtype=None)
+    if not 0 < whole("k", k) <= len(b):
+        raise ArgumentError(f"the nearest rows are at least k={k} rows, got {len(b)}")
+    found = []
+    for rows in _blocks(a):
+        squares = _squares(rows, b)
+        index = np.argpartition(squares, k - 1, axis=1)[:, :k]
+        near = np.take_along_axis(squares, index, axis=1)
+        order = np.argsort(near, axis=1, kind="stable")
+        found.append([np.take_along_axis(x, order, axis=1) for x in (np.sqrt(near), index)])
+    return tuple(np.concatenate(x) for x in zip(*found, strict=True))
+
+
+@np.errstate(all="ignore")
 def energy_distance(a: Array, b: Array, within_b: float | None = None) -> float:
     """2·E|A − B| − E|A − A′| − E|B − B′| over the rows of a (n, d) and b (m, d), [SR]; in float64.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from numgan.data.mnist import to_pixels, to_unit_range
-from numgan.figures import new_figure, panels, png, save
+from numgan.figures import arrange, gif, new_figure, panels, png, save
 from numgan.gan.curves import curve, curves
 from numgan.gan.insides import GRADIENT, SIDES
 from numgan.hints import Array, FileName, Rng
@@ -28,8 +28,21 @@ if TYPE_CHECKING:
 
 REAL, GENERATED = "tab:blue", "tab:red"
 SIDE = 28
-PANELS = 21  # evolution.png shows at most this many moments: the Keras listing's 20, and the end
+PANELS = 12  # evolution.png shows at most this many moments
+PER_SECOND, HELD = 5, 6  # frames of an animation; for how many more the end of a training stands still
 SINE_FRAME = (-3.8, 3.8, -1.7, 1.7)  # left, right, bottom, top of pictures of points
+PLAIN = {  # what measures are called where their names are no words
+    "frechet_distance": "Fréchet distance",
+    "class_frechet": "Fréchet distance within classes",
+    "kl_divergence": "KL divergence",
+    "curve_error": "mean distance from the curve",
+    "curve_error_median": "median distance from the curve",
+    "x_mean": "mean of x",
+    "x_std": "standard deviation of x",
+    "x_ks": "Kolmogorov–Smirnov distance of x",
+    "nearest_training_median": "median distance to the training data",
+    "l1": "L1 distance to the targets",
+}
 
 
 def as_png(draw: Callable[[Axes], Any]) -> bytes:
@@ -74,7 +87,7 @@ def draw_points(axes: Axes, samples: Array, size: float = 6) -> None:
     t = np.linspace(-3.5, 3.5, 200)
     axes.plot(t, np.sin(t), color="0.75", linewidth=2, zorder=0)
     axes.scatter(samples[:, 0], samples[:, 1], s=size, color=GENERATED, alpha=0.5, linewidths=0)
-    axes.set(xlim=SINE_FRAME[:2], ylim=SINE_FRAME[2:])
+    axes.set(xlim=SINE_FRAME[:2], ylim=SINE_FRAME[2:], xlabel="x", ylabel="y")
 
 
 class Surface(NamedTuple):
@@ -103,17 +116,21 @@ def draw_game(axes: Axes, moment: Any) -> AxesImage:
     """Real and generated points on the discriminator's map: blue where it says real, red where fake, line at ½.
 
     A critic's scores have no zero of their own: they are shown from their lowest to their highest, without a line.
+    Returns the map, whose label says what its colours mean.
     """
     real, generated, (frame, answers, undecided) = moment
     low, high = (0, 1) if undecided is not None else (answers.min(), answers.max())
     image = axes.imshow(
         answers, origin="lower", extent=frame, aspect="auto", cmap="RdBu", vmin=low, vmax=high, alpha=0.6, zorder=-1
     )
-    if undecided is not None and answers.min() < undecided < answers.max():
-        axes.contour(answers, [undecided], origin="lower", extent=frame, colors="0.3", linewidths=0.8)
-    for points, color in ((real, REAL), (generated, GENERATED)):
-        axes.scatter(points[:, 0], points[:, 1], s=4, color=color, linewidths=0)
-    axes.set(xlim=frame[:2], ylim=frame[2:])
+    image.set_label("D(x, y): " + ("a critic's score" if undecided is None else "probability of being real"))
+    for points, color, label in ((real, REAL, "real"), (generated, GENERATED, "generated")):
+        axes.scatter(points[:, 0], points[:, 1], s=4, color=color, linewidths=0, label=label)
+    if undecided is not None:
+        if answers.min() < undecided < answers.max():
+            axes.contour(answers, [undecided], origin="lower", extent=frame, colors="0.3", linewidths=0.8)
+        axes.plot([], [], color="0.3", linewidth=0.8, label="D = ½")
+    axes.set(xlim=frame[:2], ylim=frame[2:], xlabel="x", ylabel="y")
     return image
 
 
@@ -129,14 +146,12 @@ def game(
     """One picture of `draw_game`, with its scale; the centres of a mixture marked where given."""
     figure = new_figure(figsize=(8, 6), layout="constrained")
     axes = figure.subplots()
-    meaning = "a critic's score" if surface.undecided is None else "probability of being real"
-    figure.colorbar(draw_game(axes, (real, generated, surface)), label=f"D(x, y): {meaning}")
-    for name, color in (("real", REAL), ("fake", GENERATED)):
-        axes.scatter([], [], s=12, color=color, label=name)
+    image = draw_game(axes, (real, generated, surface))
+    figure.colorbar(image, label=image.get_label())
     if centres is not None:
         draw_centres(axes, centres)
-    axes.set(title=title, xlabel="x", ylabel="y")
-    axes.legend(loc="upper left")
+    axes.set(title=title)
+    axes.legend(loc="upper left", markerscale=2)
     save(figure, path)
 
 
@@ -165,6 +180,19 @@ def image_rows(rows: Mapping[str, Array], title: str, path: FileName) -> None:
         axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
         axes.spines[:].set_visible(False)
     figure.suptitle(title)
+    save(figure, path)
+
+
+def side_by_side(blocks: Mapping[str, Array], rows: int, title: str, path: FileName) -> None:
+    """Blocks of pictures beside each other, of so many rows each: name -> uint8 (n, channels, height, width)."""
+    widths = [len(pixels) // rows for pixels in blocks.values()]
+    figure = new_figure(figsize=(0.4 + 0.75 * sum(widths), 1.2 + 0.75 * rows), layout="constrained")
+    panels = figure.subplots(1, len(blocks), width_ratios=widths, squeeze=False)[0]
+    for axes, width, (name, pixels) in zip(panels, widths, blocks.items(), strict=True):
+        axes.imshow(image_grid(pixels, width), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axes.set_title(name, fontsize=10)
+        axes.axis("off")
+    figure.suptitle(title, fontsize=11)
     save(figure, path)
 
 
@@ -201,29 +229,31 @@ def point_samples(samples: Array, real: Array | None, title: str, path: FileName
 
 
 def data_set(digits: Digits, rng: Rng, path: FileName) -> None:
-    """mnist.png: random images, ten of each class to a row, beside a bar chart of the classes.
+    """mnist.png: random images, ten of each class to a row, beside a bar chart of classes that differ in size.
 
     Images without labels: the grid alone, a hundred at random.
     """
-    if digits.labels is None:
-        figure = new_figure(figsize=(6.4, 6.8), layout="constrained")
-        axes = figure.subplots()
+    counts = None if digits.labels is None else np.bincount(digits.labels, minlength=10)
+    equal = counts is None or counts.min() == counts.max()
+    figure = new_figure(figsize=(6.4, 6.8) if equal else (12.4, 6.4), layout="constrained")
+    axes, *bars = figure.subplots(1, 1 if equal else 2, squeeze=False)[0]
+    title = f"random sample of {len(digits):,} images"
+    if counts is None:
         chosen = rng.permutation(len(digits))[:100]
         picture = digit_grid(to_unit_range(digits.images[chosen]), min(len(chosen), 10))
         axes.axis("off")
     else:
-        figure = new_figure(figsize=(12.4, 6.4), layout="constrained")
-        axes, bars = figure.subplots(1, 2)
         picture = np.concatenate([_class_row(digits, label, rng) for label in range(10)])
         middles = len(picture) / 10 * (np.arange(10) + 0.5)
         axes.set(xticks=[], yticks=middles, yticklabels=range(10), ylabel="class")
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        drawn = bars.bar(range(10), np.bincount(digits.labels, minlength=10), color=REAL)
-        bars.bar_label(drawn, fmt="{:,.0f}", fontsize=8, padding=2)
-        bars.set(xticks=range(10), xlabel="class", ylabel="images", title="class distribution")
+        title += f", {counts[0]:,} of each class" if equal else ""
+    for chart in bars:
+        chart.bar_label(chart.bar(range(10), counts, color=REAL), fmt="{:,.0f}", fontsize=8, padding=2)
+        chart.set(xticks=range(10), xlabel="class", ylabel="images", title="class distribution")
     axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    axes.set_title(f"random sample of {len(digits):,} images")
+    axes.set_title(title)
     save(figure, path)
 
 
@@ -238,25 +268,77 @@ def _class_row(digits, label, rng):
 def evolution(snapshots: Any, draw: Callable[..., Any], path: FileName) -> None:
     """evolution.png: [(step, moment)] in order, one panel a moment, `draw(axes, moment)` filling it.
 
-    At most PANELS moments are shown, each so many behind the one before, and the last.
+    At most PANELS moments are shown, each so many behind the one before, and the last. What `draw` returns is the map
+    behind the moment, which gets a scale, or None.
     """
     last = len(snapshots) - 1
     chosen = [*range(0, last, max(1, -(-last // (PANELS - 1)))), last]
-    columns = min(len(chosen), 7 if len(chosen) > 12 else 4)
-    rows = -(-len(chosen) // columns)
-    figure, axes = panels(rows, columns, (2.3 if columns > 4 else 3.2, 2.5), (0.38, 0.1, 0.22, 0.28))
-    for ax in axes[len(chosen) :]:
-        ax.axis("off")
-    for ax, i in zip(axes, chosen, strict=False):
-        draw(ax, snapshots[i][1])
-        ax.set_title(f"step {snapshots[i][0]:,}", fontsize=10)
-        ax.tick_params(labelsize=7)
+    figure = new_figure()
+    _draw_moments(figure, [(f"step {snapshots[i][0]:,}", snapshots[i][1]) for i in chosen], draw)
     save(figure, path)
 
 
-def history(record: History, path: FileName) -> None:
+def animation(snapshots: Any, draw: Callable[..., Any], path: FileName) -> None:
+    """evolution.gif: every one of these moments, a frame each, as `evolution` draws them; the last is held."""
+    titled = [(f"step {step:,}", moment) for step, moment in snapshots]
+    moving(titled, draw, path, HELD)
+
+
+def moving(titled: Any, draw: Callable[..., Any], path: FileName, held: int = 0) -> None:
+    """An animated GIF of moments [(title, moment)], a frame each; the last stands still for `held` more."""
+    figure = new_figure()
+
+    def frames():
+        for one in titled:
+            figure.clear()
+            yield _draw_moments(figure, [one], draw)
+        yield from [None] * held
+
+    gif(figure, frames(), path, PER_SECOND)
+
+
+def _draw_moments(figure, titled, draw):
+    """Moments [(title, moment)] in rows of four, x and y named at the outside alone; above them what all panels'
+    marks mean, and right of them the scale of their maps.
+    """
+    columns = min(len(titled), 4)
+    axes = figure.subplots(-(-len(titled) // columns), columns, squeeze=False).ravel()
+    images = []
+    for i, (ax, (title, moment)) in enumerate(zip(axes, titled, strict=False)):
+        images.append(draw(ax, moment))
+        ax.set_title(title, fontsize=10)
+        ax.tick_params(labelsize=8, labelleft=i % columns == 0, labelbottom=i + columns >= len(titled))
+        ax.set(
+            xlabel=ax.get_xlabel() if i + columns >= len(titled) else "", ylabel="" if i % columns else ax.get_ylabel()
+        )
+    for ax in axes[len(titled) :]:
+        ax.axis("off")
+    if not axes[0].axison:
+        arrange(figure, (3.1, 3.4), (0.05, 0.05, 0.05, 0.35))
+        return
+    marks, labels = axes[0].get_legend_handles_labels()
+    mapped = images[0] is not None
+    arrange(figure, (3.2, 2.7), (0.6, 0.1, 0.45, 0.25), (0.95 * mapped, 0.3 * bool(marks)))
+    if marks:
+        figure.legend(marks, labels, loc="upper center", ncols=len(marks), fontsize=9, frameon=False, markerscale=2)
+    if mapped:
+        _add_scale(figure, images)
+
+
+def _add_scale(figure, images):
+    """The maps' scale, right of them; where each has one of its own, as a critic's scores have, without numbers."""
+    width, height = figure.get_size_inches()
+    beside = figure.add_axes((1 - 0.87 / width, 0.45 / height, 0.15 / width, 1 - 1 / height))
+    bar = figure.colorbar(images[0], cax=beside)
+    bar.set_label(images[0].get_label(), fontsize=9)
+    bar.ax.tick_params(labelsize=8)
+    if len({image.get_clim() for image in images}) > 1:
+        bar.set_ticks(images[0].get_clim(), labels=["lowest", "highest"])
+
+
+def history(record: History, title: str, path: FileName) -> None:
     """history.png: the `curves` of a history."""
-    save(curves(record), path)
+    save(curves(record, title), path)
 
 
 def gradients(insides: Insides, path: FileName) -> None:
@@ -269,7 +351,8 @@ def gradients(insides: Insides, path: FileName) -> None:
     }
     names = 0.6 + 0.07 * max((len(layer) for named in norms.values() for layer in named), default=0)  # inches
     height = max(4.2, 1 + 0.165 * max(map(len, norms.values())))
-    figure, axes = panels(1, 2, (4.7 + names, height), (0.75, names, 0.5, 0.3))
+    figure, axes = panels(1, 2)
+    arrange(figure, (4.7 + names, height), (0.75, names, 0.5, 0.3))
     from matplotlib import colormaps  # which there is, now that there is a figure
 
     for ax, (side, named) in zip(axes, norms.items(), strict=True):
@@ -290,25 +373,34 @@ def gradients(insides: Insides, path: FileName) -> None:
 
 
 def seeds(runs: Any, path: FileName) -> None:
-    """seeds.png: a panel per measure with a dot per seed, crossed out where it collapsed, and real data's value."""
+    """seeds.png: a panel per measure, which says what is better, with a dot per seed, crossed out where it collapsed,
+    and real data's value.
+    """
     evaluated = [run for run in runs if run.evaluation]
     measures = evaluated[0].evaluation["measures"]
     columns = min(len(measures), 3)
     rows = -(-len(measures) // columns)
-    figure = new_figure(figsize=(4.2 * columns, 2.8 * rows), layout="constrained")
+    figure = new_figure(figsize=(4.2 * columns, 0.3 + 3 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax in axes[len(measures) :]:
         ax.axis("off")
     for i, (ax, measure) in enumerate(zip(axes, measures, strict=False)):
         for collapsed, marker, color in ((False, "o", GENERATED), (True, "x", "0.2")):
             shown = [x for x, run in enumerate(evaluated) if bool(run.evaluation["collapsed"]) == collapsed]
-            values = [evaluated[x].evaluation["measures"][i]["value"] for x in shown]
-            label = "collapsed" if collapsed else "a seed"
-            ax.scatter(shown, [np.nan if v is None else v for v in values], c=color, marker=marker, label=label)
+            if shown:
+                values = [evaluated[x].evaluation["measures"][i]["value"] for x in shown]
+                label = "collapsed" if collapsed else "a seed"
+                ax.scatter(shown, [np.nan if v is None else v for v in values], c=color, marker=marker, label=label)
         ax.set_xticks(range(len(evaluated)), [run.seed for run in evaluated])
         ax.axhline(np.nan if measure["real"] is None else measure["real"], color=REAL, label="real data")
-        ax.set_title(measure["name"], fontsize=10)
+        ax.set_title(f"{_plain(measure['name'])}\n", fontsize=11)
+        ax.text(0.5, 1.02, measure["better"], ha="center", va="bottom", fontsize=8, transform=ax.transAxes)
         ax.set_xlabel("seed")
         ax.margins(y=0.15)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=3, fontsize=9)
     save(figure, path)
+
+
+def _plain(name):
+    """A measure's name as one would say it."""
+    return PLAIN.get(name, name.replace("_", " "))

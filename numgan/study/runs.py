@@ -1,13 +1,14 @@
 """A run: one training of a recipe, from seed to run directory, and back from the directory to samples.
 
-A run directory holds config.json, history.csv, model.npz, samples.png, evolution.png and history.png, and where the
-insides of the networks are watched gradients.png. model.npz is the run's checkpoint too: beside the model it holds all
-that it takes to go on.
+A run directory holds config.json, history.csv, model.npz, samples.png, evolution.png and history.png, where the insides
+of the networks are watched gradients.png, and where it was asked for evolution.gif. model.npz is the run's checkpoint
+too: beside the model it holds all that it takes to go on.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import json
 import math
@@ -31,10 +32,11 @@ from numgan.gan.fit import NonFiniteError
 from numgan.gan.model import GAN
 from numgan.hints import Array, DType, FileName, Rng
 from numgan.nn.model_file import ModelFileError
-from numgan.study import ends, event_log, plots, recipes
+from numgan.study import ends, event_log, neighbours, plots, recipes
 from numgan.study.recipes.recipe import Asked
 from numgan.study.settings import brief, stored, with_overrides
 from numgan.study.signals import stop_status
+from numgan.study.walk import STOPS, STRIDES, closed_walk
 from numgan.study.watch import Watch
 from numgan.tables import RED, html_lines, html_picture
 
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from numgan.study.evaluation import Evaluation
 
 JUDGED = 1_000  # of these, beside as many real rows, to see whether the training is lost
-PICTURED = 100_000  # samples in a picture at most
+PICTURED, WALKED = 100_000, 1_000  # samples in a picture at most, and in an animation
 CONFIG_LIMIT = 1_000_000  # bytes
 PICTURES = ("samples.png", "evolution.png", "history.png")
 SEEDS = 2**64  # from 0 up to, but not including
@@ -165,6 +167,7 @@ def train(
     watch: bool = False,
     live: bool = False,
     log_dir: FileName | None = None,
+    animate: bool = False,
 ) -> Run:
     """Train a recipe and leave a run directory; returns the `Run`.
 
@@ -175,11 +178,12 @@ def train(
     live               whether `say` prints in a terminal, so that what is watched is shown as a table that is drawn in
                        place; default False: as lines.
     log_dir            None, or a directory for TensorBoard's event files, in which no other training is logged.
+    animate            whether to leave evolution.gif too, every moment kept as a frame. Default False.
 
     The same recipe, settings, seed, dtype and data give the same model to the bit on the same machine. Whatever stops
     a run leaves its last good state in model.npz; `Run.stopped` says so, and `resume` goes on from there.
     """
-    game = _Game(recipe, settings, seed, dtype, source, until_equilibrium, watch)
+    game = _Game(recipe, settings, seed, dtype, source, until_equilibrium, watch, animate)
     if log_dir is not None:
         event_log.check(log_dir, new=True)
     config = {
@@ -193,6 +197,7 @@ def train(
         "data_from": source if source in (None, "full") else str(Path(source).resolve()),
         "until_equilibrium": until_equilibrium,
         "watch": watch,
+        "animate": animate,
         "log_dir": None if log_dir is None else str(Path(log_dir).resolve()),
         "settings": dataclasses.asdict(game.settings),
     }
@@ -219,8 +224,8 @@ def resume(
     """Go on with a run that was stopped, from its last checkpoint; returns the `Run`.
 
     It ends as one that ran through, to the bit. `length` may hold `steps` or `epochs`, the length of the whole run,
-    if it is to be another than it was. What was watched is watched on, and what was logged is logged on, in the same
-    directory or from now on in `log_dir`.
+    if it is to be another than it was. What was watched is watched on, what was to be animated is, and what was logged
+    is logged on, in the same directory or from now on in `log_dir`.
     """
     directory, config = Path(path), read_config(path)
     log_dir = config["log_dir"] if log_dir is None else str(Path(log_dir).resolve())
@@ -248,6 +253,7 @@ def resume(
             config["data_from"],
             config["until_equilibrium"],
             config["watch"],
+            config["animate"],
         )
         if game.data.source != config["data"]:
             raise RunError(f"{directory} was trained on {config['data']}; there are now {game.data.source}")
@@ -267,8 +273,8 @@ def resume(
 class _Game:
     """A recipe's GAN, its data and its random generators, all made from one seed."""
 
-    def __init__(self, recipe, settings, seed, dtype, source, until_equilibrium, watched):
-        self.recipe, self.seed, self.watched = recipe, seed, watched
+    def __init__(self, recipe, settings, seed, dtype, source, until_equilibrium, watched, animated):
+        self.recipe, self.seed, self.watched, self.animated = recipe, seed, watched, animated
         self.data, self.held_out = recipe.load(source, settings)
         self.settings = settings = settings.for_data(self.data)
         weights_rng, self.training_rng, self.picture_rng = streams(seed)
@@ -327,8 +333,11 @@ class _Game:
         samples = gan.sample(recipe.sample_count, rng, **asked.conditions)
         recipe.picture(samples, gan, title, directory / "samples.png", rng, asked)
         plots.evolution(moments, recipe.draw, directory / "evolution.png")
+        if self.animated:
+            plots.animation(moments, recipe.draw, directory / "evolution.gif")
         if len(record):
-            plots.history(record, directory / "history.png")
+            title = f"{_plain(directory)}: {recipe.name}, seed {self.seed}, {len(record):,} steps"
+            plots.history(record, title, directory / "history.png")
         if record.insides:
             plots.gradients(record.insides, directory / "gradients.png")
         asked = recipe.asked(recipe.quality_count, self.held_out, rng)
@@ -339,6 +348,11 @@ class _Game:
         rows, given = data.split(drawn)
         judged = {name: c[:JUDGED] for name, c in asked.conditions.items()}
         return quality, ends.ends(gan, record, samples[:JUDGED], rows, judged, given)
+
+
+def _plain(directory):
+    """A directory's name as every font has it."""
+    return brief("".join(c if c.isascii() and c.isprintable() else "?" for c in directory.resolve().name), 60)
 
 
 def _plan_of_run(recipe, settings, data, gan):
@@ -360,6 +374,7 @@ def read_config(path: FileName) -> dict[str, Any]:
     settings           the recipe's Settings of that run.
     until_equilibrium  None or a tolerance, in (0, ½).
     watch              whether the insides of the networks are watched.
+    animate            whether the training is animated.
     log_dir            None or the directory of its event files.
 
     Raises RunError with one sentence that names the file.
@@ -393,7 +408,10 @@ def config_in(file: FileName) -> dict[str, Any]:
                 lambda v: v is None or (type(v) is float and 0 < v < 0.5),
                 "null or a number between 0 and 0.5",
             ),
-            "watch": _field({"watch": False} | config, "watch", lambda v: isinstance(v, bool), "true or false"),
+            **{
+                name: _field({name: False} | config, name, lambda v: isinstance(v, bool), "true or false")
+                for name in ("watch", "animate")
+            },
             "log_dir": _field(
                 {"log_dir": None} | config, "log_dir", lambda v: v is None or _is_path(v), "null or a directory"
             ),
@@ -470,17 +488,15 @@ def sample(
     (n, *shape) in the generator's own range. NonFiniteError for a generator that makes infinities or NaNs.
     """
     recipe, config, gan = open_run(path)
-    given = {name: _condition(recipe, config, gan, name, text) for name, text in conditions.items()}
     n = recipe.sample_count if n is None else n
     target = Path(path) / f"sample-seed{seed}.png" if out is None else Path(out)
     if target.suffix not in (".png", ".npy"):
         raise RunError(f"{brief(str(target))} should end in .png or .npy")
     if target.suffix == ".png" and n > PICTURED:
         raise RunError(f"a picture shows at most {PICTURED:,} samples, got {n:,}; a .npy file takes more")
-    if not target.parent.is_dir():
-        raise RunError(f"{brief(str(target.parent))} is not a directory")
+    _check_parent(target)
     sample_rng, picture_rng = np.random.default_rng(seed).spawn(2)
-    asked = Asked(given) if given or not gan.conditions else _usual(recipe, config, n, sample_rng)
+    asked = _asked(recipe, config, gan, n, conditions, sample_rng)
     samples = finite_samples(gan, n, sample_rng, asked)
     with np.errstate(all="ignore"):  # a picture of finite points may still ask for answers about them that overflow
         if target.suffix == ".npy":
@@ -490,6 +506,52 @@ def sample(
             title = f"{recipe.name}: {n:,} samples, seed {seed}" + of_average(gan, "\n")
             recipe.picture(samples, gan, title, target, picture_rng, asked)
     return target, f"{n:,} samples{of_average(gan)}"
+
+
+def walk(
+    path: FileName,
+    out: FileName,
+    n: int | None = None,
+    seed: int = 0,
+    conditions: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[Path, str]:
+    """Write an animated GIF of n samples of a run whose noise goes by five points and back to the first, see
+    `numgan.study.walk`; returns (path written, "n samples on a walk", and of what where it is an average).
+
+    n defaults to the recipe's own count at a moment, as which it is drawn. Conditions, as `sample` takes them, stay as
+    they are. NonFiniteError for a generator that makes infinities or NaNs on the way.
+    """
+    recipe, config, gan = open_run(path)
+    n, target = recipe.snapshot_count if n is None else n, Path(out)
+    if target.suffix != ".gif":
+        raise RunError(f"{brief(str(target))} should end in .gif")
+    if n > WALKED:
+        raise RunError(f"a walk shows at most {WALKED:,} samples, got {n:,}")
+    _check_parent(target)
+    sample_rng, picture_rng = np.random.default_rng(seed).spawn(2)
+    asked = _asked(recipe, config, gan, n, conditions, sample_rng)
+    asked = asked._replace(conditions={k: gan.conditions[k].array(k, c, n) for k, c in asked.conditions.items()})
+    stops = np.stack([gan.draw_noise(n, sample_rng) for _ in range(STOPS)])
+    moments = []
+    for i, noise in enumerate(closed_walk(stops, STRIDES)):
+        with np.errstate(all="ignore"):
+            _check_finite(gan.sampler.predict(noise, **asked.conditions))
+            moment = recipe.moment(gan, noise, copy.deepcopy(picture_rng), asked)  # real points stay where they are
+        at = f"{i // STRIDES + 1} → {(i // STRIDES + 1) % STOPS + 1}"
+        moments.append((f"{recipe.name}, seed {seed}: noise {at}", moment))
+    plots.moving(moments, recipe.draw, target)
+    return target, f"{n:,} samples on a walk{of_average(gan)}"
+
+
+def _check_parent(target):
+    if not target.parent.is_dir():
+        raise RunError(f"{brief(str(target.parent))} is not a directory")
+
+
+def _asked(recipe, config, gan, n, conditions, rng):
+    """What n samples are asked to be: what the command line gives, or else what the recipe's own picture asks for."""
+    given = {name: _condition(recipe, config, gan, name, text) for name, text in conditions.items()}
+    return Asked(given) if given or not gan.conditions else _usual(recipe, config, n, rng)
 
 
 def _condition(recipe, config, gan, name, text):
@@ -533,14 +595,37 @@ def measured(
         return recipe.evaluate(samples, gan, data, held_out, rng, asked), len(samples)
 
 
+def draw_neighbours(path: FileName, n: int | None, seed: int, target: FileName) -> None:
+    """A picture of those of the samples that `evaluate` measures which repeat, see `numgan.study.neighbours`."""
+    recipe, config, gan = open_run(path)
+    data, held_out = recipe.load(config["data_from"], config["settings"])
+    sample_rng, _ = np.random.default_rng(seed).spawn(2)
+    n = n or recipe.evaluation_count(data, held_out)
+    samples = finite_samples(gan, n, sample_rng, recipe.asked(n, held_out, sample_rng))
+    title = f"{recipe.name}, seed {config['seed']}: samples that repeat{of_average(gan, ', ')}"
+    neighbours.draw(samples, data, held_out, title, target)
+
+
+def has_neighbours(path: FileName) -> bool:
+    """Whether `draw_neighbours` can draw a run's samples."""
+    config = read_config(path)
+    return neighbours.can_be_drawn(config["recipe"].load(config["data_from"], config["settings"])[0])
+
+
 def finite_samples(gan: GAN, n: int, rng: Rng, asked: Asked) -> Array:
     """n samples of a GAN, or NonFiniteError: finite weights too can make infinities and NaNs."""
     with np.errstate(all="ignore"):
         samples = gan.sample(n, rng, **asked.conditions)
+    _check_finite(samples)
+    return samples
+
+
+def _check_finite(samples):
     bad = np.count_nonzero(~np.isfinite(samples).all(axis=tuple(range(1, samples.ndim))))
     if bad:
-        raise NonFiniteError(f"{bad:,} of {n:,} samples are not finite, so there is nothing to show or to measure")
-    return samples
+        raise NonFiniteError(
+            f"{bad:,} of {len(samples):,} samples are not finite, so there is nothing to show or to measure"
+        )
 
 
 def write_json(path: FileName, value: Any) -> None:

@@ -28,7 +28,7 @@ MORE = {  # columns that are shown too where the insides are, and what they are 
     "g_loss": "generator: loss", "d_real": "D(x)", "d_fake": "D(G(z))", "score_real": "D(x)", "score_fake": "D(G(z))",
     "penalty": "penalty", "gradient_norm": "‖∇D‖",
 }  # fmt: skip
-MOMENTS = 42  # kept at most; evolution.png shows half of them
+MOMENTS = 42  # kept at most; evolution.png shows a dozen of them
 
 
 class Moments:

@@ -13,6 +13,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from numgan.cli import main
 from numgan.files import locked
@@ -97,8 +98,8 @@ QUICK = (
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in RUNS]
 )
 def test_a_run_stopped_again_and_again_is_the_run_that_went_through(name, call, stop_after, tmp_path):
-    assert call("train", *RUNS[name], "--out", "through", "--quiet") == (0, "", "")
-    assert {path.name for path in (tmp_path / "through").iterdir()} == FILES
+    assert call("train", *RUNS[name], "--out", "through/run", "--quiet") == (0, "", "")
+    assert {path.name for path in (tmp_path / "through/run").iterdir()} == FILES
     arguments = [*RUNS[name], "--out", "run"]
     for n, error in ((21, KeyboardInterrupt()), (12, ValueError("a mistake"))):
         stop_after(n, error)
@@ -108,7 +109,23 @@ def test_a_run_stopped_again_and_again_is_the_run_that_went_through(name, call, 
         assert {path.name for path in (tmp_path / "run").iterdir()} == FILES
         arguments = ["--resume", "run"]
     assert call("train", "--resume", "run", "--quiet") == (0, "", "")
-    assert_same(tmp_path / "through", tmp_path / "run")
+    assert_same(tmp_path / "through/run", tmp_path / "run")
+
+
+def test_a_run_stopped_and_resumed_ends_in_the_animation_of_the_one_that_went_through(call, stop_after, tmp_path):
+    arguments = ["sine", "--steps", "90", "--set", "snapshot_every=40", "--animate", "--quiet", "--out"]
+    assert call("train", *arguments, "through/run") == (0, "", "")
+    stop_after(50, KeyboardInterrupt())
+    assert call("train", *arguments, "run", "--checkpoint-every", "7")[0] == 130
+    stopped = (tmp_path / "run" / "evolution.gif").read_bytes()
+    status, _, error = call("train", "--resume", "run", "--animate")
+    assert status == 2 and "--animate cannot be given with --resume" in error
+    assert call("train", "--resume", "run", "--quiet") == (0, "", "")
+    assert {path.name for path in (tmp_path / "run").iterdir()} == FILES | {"evolution.gif"}
+    assert_same(tmp_path / "through/run", tmp_path / "run")
+    assert stopped != (tmp_path / "run" / "evolution.gif").read_bytes()
+    with Image.open(tmp_path / "run" / "evolution.gif") as file:
+        assert file.n_frames == 4  # steps 0, 40, 80 and 90
 
 
 def test_a_finished_run_stays_as_it_is(call, tmp_path):
@@ -121,23 +138,23 @@ def test_a_finished_run_stays_as_it_is(call, tmp_path):
 @pytest.mark.parametrize("first", [77, pytest.param(50, marks=pytest.mark.slow)])
 def test_a_run_can_be_made_longer(first, call, tmp_path):
     rest = ["--set", "snapshot_every=20", "--set", "batch_size=10", *SMALL, "--quiet", "--out"]
-    assert call("train", "mnist", "--steps", 140, *rest, "through")[0] == 0
+    assert call("train", "mnist", "--steps", 140, *rest, "through/run")[0] == 0
     assert call("train", "mnist", "--steps", first, *rest, "run")[0] == 0
     assert call("train", "--resume", "run", "--steps", 140, "--quiet") == (0, "", "")
-    assert_same(tmp_path / "through", tmp_path / "run")
+    assert_same(tmp_path / "through/run", tmp_path / "run")
     assert call("evaluate", "run", "-n", 50)[0] == 0
 
 
 @pytest.mark.slow
 def test_a_run_of_epochs_can_be_made_longer(call, tmp_path):
     rest = ["--set", "batch_size=500", *SMALL, "--quiet", "--out"]
-    assert call("train", "mnist-epochs", "--epochs", 4, *rest, "through")[0] == 0
+    assert call("train", "mnist-epochs", "--epochs", 4, *rest, "through/run")[0] == 0
     assert call("train", "mnist-epochs", "--epochs", 1, *rest, "run")[0] == 0
     assert call("train", "--resume", "run", "--epochs", 4, "--quiet") == (0, "", "")
-    assert_same(tmp_path / "through", tmp_path / "run")
+    assert_same(tmp_path / "through/run", tmp_path / "run")
     status, _, err = call("train", "--resume", "run", "--steps", 400)
     assert status == 2 and "run is a run of 4 epochs; its length is given by --epochs" in err
-    assert_same(tmp_path / "through", tmp_path / "run")
+    assert_same(tmp_path / "through/run", tmp_path / "run")
 
 
 @pytest.mark.parametrize("settings, by", [({}, "steps"), ({"steps": 0, "epochs": 30, "rows": 9}, "epochs")])
@@ -156,30 +173,30 @@ def test_a_run_whose_rates_decay_keeps_its_length(settings, by, call, tmp_path):
 @pytest.mark.slow
 def test_a_run_whose_rates_only_warm_up_can_be_made_longer(call, tmp_path):
     rates = ["--set", "warm_up=25", "--quiet", "--out"]
-    assert call("train", "sine", "--steps", 60, *rates, "through")[0] == 0
+    assert call("train", "sine", "--steps", 60, *rates, "through/run")[0] == 0
     assert call("train", "sine", "--steps", 20, *rates, "run")[0] == 0
     assert call("train", "--resume", "run", "--steps", 60, "--quiet") == (0, "", "")
-    assert_same(tmp_path / "through", tmp_path / "run")
+    assert_same(tmp_path / "through/run", tmp_path / "run")
 
 
 @pytest.mark.slow
 def test_a_run_killed_before_its_first_checkpoint_starts_anew(call, tmp_path):
-    call("train", *RUNS["sine"], "--out", "through", "--quiet")
+    call("train", *RUNS["sine"], "--out", "through/run", "--quiet")
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "config.json").write_bytes((tmp_path / "through" / "config.json").read_bytes())
+    (tmp_path / "run" / "config.json").write_bytes((tmp_path / "through/run" / "config.json").read_bytes())
     assert call("train", "--resume", "run", "--quiet") == (0, "", "")
-    assert_same(tmp_path / "through", tmp_path / "run")
+    assert_same(tmp_path / "through/run", tmp_path / "run")
 
 
 @pytest.mark.slow
 def test_pictures_that_failed_are_made_by_resuming(call, tmp_path, monkeypatch):
-    call("train", *RUNS["sine"], "--out", "through", "--quiet")
+    call("train", *RUNS["sine"], "--out", "through/run", "--quiet")
     with monkeypatch.context() as patch:
         patch.setattr(watch.Moments, "up_to", lambda self, done: (_ for _ in ()).throw(OSError(28, "no space")))
         status, _, err = call("train", *RUNS["sine"], "--out", "run", "--quiet")
     assert status == 1 and "run holds the state after step 230" in err
     assert call("train", "--resume", "run", "--quiet") == (0, "", "")
-    assert_same(tmp_path / "through", tmp_path / "run")
+    assert_same(tmp_path / "through/run", tmp_path / "run")
 
 
 @pytest.mark.usefixtures("unrendered")
@@ -284,8 +301,8 @@ def test_a_signal_keeps_the_state_and_says_how_to_go_on(name, status, tmp_path, 
     kept = int(found[1].replace(",", ""))
     assert kept >= reported and {path.name for path in (tmp_path / "run").iterdir()} == FILES
     assert call("train", "--resume", "run", "--steps", kept + 30, "--quiet") == (0, "", "")
-    assert call("train", "sine", "--steps", kept + 30, "--quiet", "--out", "through") == (0, "", "")
-    assert_same(tmp_path / "through", tmp_path / "run")
+    assert call("train", "sine", "--steps", kept + 30, "--quiet", "--out", "through/run") == (0, "", "")
+    assert_same(tmp_path / "through/run", tmp_path / "run")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -345,8 +362,8 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, call):
     kept = int(found[1].replace(",", ""))
     assert not [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]
     assert call("train", "--resume", "run", "--steps", kept + 30, "--quiet") == (0, "", "")
-    assert call("train", "sine", "--steps", kept + 30, "--quiet", "--out", "through") == (0, "", "")
-    assert_same(tmp_path / "through", tmp_path / "run")
+    assert call("train", "sine", "--steps", kept + 30, "--quiet", "--out", "through/run") == (0, "", "")
+    assert_same(tmp_path / "through/run", tmp_path / "run")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -369,5 +386,5 @@ def test_killed_outright_at_any_moment_the_directory_holds_a_whole_checkpoint(ki
         assert kept >= last >= reported
         arguments, reported = ["--resume", "run"], kept
     assert call("train", "--resume", "run", "--steps", kept + 10, "--quiet") == (0, "", "")
-    assert call("train", "sine", "--steps", kept + 10, "--quiet", "--out", "through") == (0, "", "")
-    assert_same(tmp_path / "through", tmp_path / "run")
+    assert call("train", "sine", "--steps", kept + 10, "--quiet", "--out", "through/run") == (0, "", "")
+    assert_same(tmp_path / "through/run", tmp_path / "run")

@@ -51,13 +51,13 @@ def test_what_is_read_is_what_was_run(read):
     mnist = recipes.get("mnist")
     assert config == {
         "recipe": mnist, "seed": 7, "dtype": "float64", "data_from": "/somewhere", "until_equilibrium": None,
-        "data": "digits", "watch": False, "log_dir": None,
+        "data": "digits", "watch": False, "animate": False, "log_dir": None,
         "settings": with_overrides(mnist.settings, {"hidden": (16, 24), "epochs": 3, "objective": "wasserstein",
                                                     "clip": 0.1, "slope": 0.0}),
     }  # fmt: skip
     assert read(config_of() | {"until_equilibrium": 0.01})["until_equilibrium"] == 0.01
-    kept = read(config_of() | {"watch": True, "log_dir": "/logs"})
-    assert (kept["watch"], kept["log_dir"]) == (True, "/logs")
+    kept = read(config_of() | {"watch": True, "animate": True, "log_dir": "/logs"})
+    assert (kept["watch"], kept["animate"], kept["log_dir"]) == (True, True, "/logs")
 
 
 FAMILIES = ("mnist", "emoji", "sine", "translate", "captions")  # the others of a family have the same settings
@@ -100,7 +100,7 @@ STRANGE = [
 
 @pytest.mark.parametrize("field, fine", [
     ("recipe", []), ("seed", []), ("dtype", []), ("data_from", [None, "x" * 90_000, "٣", "1_000", "a\nb"]),
-    ("settings", [{}]), ("until_equilibrium", [None]), ("watch", [True]),
+    ("settings", [{}]), ("until_equilibrium", [None]), ("watch", [True]), ("animate", [True]),
     ("log_dir", [None, "x" * 90_000, "٣", "1_000", "a\nb"]),
 ])  # fmt: skip
 def test_a_field_that_cannot_be_is_refused_by_name(read, tmp_path, field, fine):

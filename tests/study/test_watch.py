@@ -218,13 +218,13 @@ WATCHED_RUNS = {
 @pytest.mark.parametrize("name", WATCHED_RUNS)
 def test_a_watched_run_stopped_and_gone_on_with_is_the_one_that_went_through(name, call, stop_after, tmp_path):  # noqa: F811
     arguments = [*WATCHED_RUNS[name], "--watch", "--quiet"]
-    assert call("train", *arguments, "--out", "through") == (0, "", "")
+    assert call("train", *arguments, "--out", "through/run") == (0, "", "")
     stop_after(17, KeyboardInterrupt())
     assert call("train", *arguments, "--out", "run", "--checkpoint-every", "7")[0] == 130
     assert {path.name for path in (tmp_path / "run").iterdir()} == WATCHED
     for _ in range(2):  # a finished run stays as it is
         assert call("train", "--resume", "run", "--quiet") == (0, "", "")
-        assert_same(tmp_path / "through", tmp_path / "run")
+        assert_same(tmp_path / "through/run", tmp_path / "run")
 
 
 # --------------------------------------------------------------------------------------------------- a real terminal

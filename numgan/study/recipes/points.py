@@ -30,6 +30,7 @@ from numgan.study.settings import (
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
     from numgan.gan.model import GAN
     from numgan.study.evaluation import Evaluation
@@ -89,10 +90,10 @@ class Points(Recipe):
         real = self.real(len(points), rng)
         return {"real": real, "points": points, "answers": surface.answers, "undecided": undecided}
 
-    def draw(self, axes: Axes, moment: Named) -> None:
+    def draw(self, axes: Axes, moment: Named) -> AxesImage:
         undecided = None if np.isnan(moment["undecided"]) else float(moment["undecided"])
         surface = plots.Surface(self.frame, moment["answers"], undecided)
-        plots.draw_game(axes, (moment["real"], moment["points"], surface))
+        return plots.draw_game(axes, (moment["real"], moment["points"], surface))
 
     def evaluation_count(self, training: Any, held_out: Any) -> int:
         """How many samples to evaluate unless told."""
@@ -222,9 +223,10 @@ class Ring(Points):
         layers = s.normed([*hidden(), Dense(1), *s.game().closing()])
         return s.gan(generator, Sequential(layers, 2, rng, dtype, name="discriminator"))
 
-    def draw(self, axes: Axes, moment: Named) -> None:
-        super().draw(axes, moment)
+    def draw(self, axes: Axes, moment: Named) -> AxesImage:
+        image = super().draw(axes, moment)
         plots.draw_centres(axes, RingPoints.centres)
+        return image
 
     def picture(self, samples: Array, gan: GAN, title: str, path: FileName, rng: Rng, asked: Asked) -> None:
         surface = plots.decision_surface(gan, self.frame, (240, 240))  # the modes are narrow
