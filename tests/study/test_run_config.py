@@ -253,6 +253,7 @@ def test_what_is_given_beside_a_config_holds_in_place_of_its_own(train):
     assert other["settings"] == expected
 
 
+@pytest.mark.slow
 def test_epochs_given_beside_a_config_of_steps_hold(train):
     train("mnist", "--steps", 2, "--batch-size", 2000, "--set", "hidden=3")
     config, _ = train("--config", "trained-0/config.json", "--epochs", 1)
