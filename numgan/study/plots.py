@@ -320,7 +320,7 @@ def _draw_moments(figure, titled, draw):
     mapped = images[0] is not None
     arrange(figure, (3.2, 2.7), (0.6, 0.1, 0.45, 0.25), (0.95 * mapped, 0.3 * bool(marks)))
     if marks:
-        figure.legend(marks, labels, loc="upper center", ncols=len(marks), fontsize=9, frameon=False, markerscale=2)
+        figure.legend(marks, labels, loc="upper center", ncols=len(marks), fontsize=9, frameon=False, markerscale=1.5)
     if mapped:
         _add_scale(figure, images)
 

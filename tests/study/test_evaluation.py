@@ -466,7 +466,8 @@ def test_digits_are_evaluated_beside_held_out_ones(runs):
     ours, real = ([float(cell) for cell in re.findall(r"([\d.]+)%", line)] for line in lines if line.count("%") == 10)
     assert len(ours) == len(real) == 10
     assert sum(ours) == pytest.approx(100, abs=0.6) and real == pytest.approx([10] * 10, abs=0.5)
-    assert lines[-1].startswith("collapsed: samples come near ")  # so early
+    assert lines[-2].startswith("collapsed: samples come near ")  # so early
+    assert lines[-1] == "look at it: numgan evaluate digits --neighbours collapse.png"
 
 
 def test_json_holds_the_same_numbers(call):

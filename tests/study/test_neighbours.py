@@ -77,6 +77,7 @@ def test_what_cannot_be_looked_through_is_refused(drawn):
         drawn(np.zeros((5, 784)), Digits(pixels(9)), Digits(pixels(9)))
 
 
+@pytest.mark.slow  # that it says where to look is in test_evaluation too
 def test_a_run_that_collapsed_says_where_to_look_and_leaves_the_picture_where_asked(call, tmp_path):
     train = ["train", "mnist", "--steps", 2, "--set", "hidden=8,6", "--batch-size=8", "--out=run", "--quiet"]
     assert call(*train)[0] == 0

@@ -104,13 +104,13 @@ def test_moments_of_a_game_have_a_legend_a_scale_and_axes_at_the_outside_alone(s
 
 
 def test_a_critic_s_scale_has_numbers_only_where_all_moments_share_them(shown):
-    for n, numbers in ((1, True), (5, False)):
+    for n, numbers in ((1, True), (2, False)):
         scale = shown(plots.evolution, game_moments(n, "wasserstein"), plots.draw_game).axes[-1]
         assert scale.get_ylabel() == "D(x, y): a critic's score"
         assert ([tick.get_text() for tick in scale.get_yticklabels()] == ["lowest", "highest"]) != numbers
 
 
-@pytest.mark.parametrize("n, steps", [(1, [0]), (12, range(12)), (21, range(0, 21, 2)), (24, [*range(0, 23, 3), 23])])
+@pytest.mark.parametrize("n, steps", [(1, [0]), (12, range(12)), (24, [*range(0, 23, 3), 23])])
 def test_at_most_a_dozen_moments_are_shown_the_last_among_them(n, steps, shown):
     figure = shown(plots.evolution, [(i, np.zeros((4, 784))) for i in range(n)], plots.draw_digits)
     assert [panel.get_title() for panel in figure.axes if panel.get_title()] == [f"step {i}" for i in steps]
@@ -136,8 +136,6 @@ def test_an_animation_has_a_frame_for_each_moment_and_holds_the_last(tmp_path):
     assert shown_for[0] == shown_for[1] and shown_for[2] == (1 + plots.HELD) * shown_for[0]
     titles = [frame[:30].tobytes() for frame in frames]
     assert len(set(titles)) == 3
-    plots.animation([*enumerate(samples)], plots.draw_digits, tmp_path / "b.gif")
-    assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
 
 
 def test_an_animation_is_whole_or_not_there(tmp_path):

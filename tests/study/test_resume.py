@@ -112,6 +112,7 @@ def test_a_run_stopped_again_and_again_is_the_run_that_went_through(name, call, 
     assert_same(tmp_path / "through/run", tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_run_stopped_and_resumed_ends_in_the_animation_of_the_one_that_went_through(call, stop_after, tmp_path):
     arguments = ["sine", "--steps", "90", "--set", "snapshot_every=40", "--animate", "--quiet", "--out"]
     assert call("train", *arguments, "through/run") == (0, "", "")
