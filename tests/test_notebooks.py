@@ -211,6 +211,14 @@ def test_the_first_values_may_run_out_of_the_frame_and_no_others():
     assert -1 < low < column.min() and 7 < high < 8
 
 
+@pytest.mark.parametrize("value", [np.inf, -3e38, np.nan])
+@pytest.mark.filterwarnings("error")
+def test_a_training_that_diverged_has_a_picture(value):
+    history = recorded(100)
+    history["score_real"][98], history["score_real"][99] = 3e38, value
+    curves(history).draw_without_rendering()
+
+
 def test_a_legend_hides_no_curve_and_the_title_is_as_the_run_is_called():
     figure = curves(recorded(100, "non-saturating"), "a$b$: sine, seed 3, 100 steps")
     figure.draw_without_rendering()

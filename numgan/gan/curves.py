@@ -61,8 +61,8 @@ def _fill(ax, panel, drawn, record):
             heights += [*values[int(len(values) * START) :]]
     for height, label in panel.lines:
         ax.axhline(height, color="0.6", linestyle=":", linewidth=1, label=label)
-    low, high = min(heights), max(heights)
-    if low < high:
+    low, high = np.min(heights), np.max(heights)
+    if low < high and np.isfinite(high - low):  # a training that diverged leaves matplotlib to find a frame
         ax.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
     ax.set_ylim(*panel.limits)
     ax.locator_params(axis="x", nbins=6)
