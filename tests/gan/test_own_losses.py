@@ -1,9 +1,5 @@
 """A GAN whose losses are one's own: three functions of a score, checked, trained, saved and loaded."""
 
-import inspect
-import re
-import textwrap
-
 import numpy as np
 import pytest
 
@@ -82,18 +78,6 @@ def test_their_derivatives_are_checked_as_every_other_gradient(schedule):
     report = check(played(Wrong(), schedule), (REAL, NOISE))
     assert not report.passed
     assert {row.tensor.partition(":")[0] for row in report.rows if row.failed} == {"generator step"}
-
-
-def test_the_example_in_the_documentation_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    text = inspect.getdoc(OwnLosses)
-    example = re.search(r"\n\n(    class .*objectives=\[Exponential\]\))\n", text, re.DOTALL)[1]
-    plain = played("hinge")
-    names = {"np": np, "OwnLosses": OwnLosses, "GAN": GAN, "generator": plain.generator.copy(), "real": REAL}
-    names |= {"discriminator": plain.discriminator.copy(), "noise": NOISE, "check_gradients": check}
-    exec(textwrap.dedent(example), names)
-    assert len(textwrap.dedent(example).split("\n\n    def ")) == 4 and (tmp_path / "gan.npz").exists()
-    assert check(names["gan"], (REAL, NOISE)).passed
 
 
 def test_a_game_of_one_s_own_is_saved_and_loaded_by_those_who_know_it(tmp_path):
