@@ -50,10 +50,12 @@ def fit_side_by_side(
     epochs: int | None = None,
 ) -> None:
     """Train two single GANs or more as gan.fit(data, rng=rng, callback=callback, …) does, each by itself, to the bit
-    where BLAS has one thread. The other arguments are those of `GAN.fit`; all checkpoints have the same `every`. Each checkpoint holds the state in which that would have left it: at the end, or where
-    infinities or NaNs came up, or anything else has stopped it, in the last good look; going on from there says what.
+    where BLAS has one thread. The other arguments are those of `GAN.fit`; all checkpoints have the same `every`.
 
-    Raises ArgumentError, before anything is begun, where the GANs cannot be stacked. Whatever stops all, such as a
+    Each checkpoint holds the state in which that would have left it: at the end, or where infinities or NaNs came up,
+    or anything else has stopped it, of the last good look. Going on from there by itself says what it was.
+
+    Raises ArgumentError, with nothing begun, where the GANs cannot be stacked. Whatever stops all, such as a
     KeyboardInterrupt, is raised again once every state is kept.
     """
     stack = GAN.stack([side.gan for side in sides])
@@ -119,9 +121,7 @@ class _Steps:
     rngs  a random generator for each, of which nobody else draws.
     """
 
-    def __init__(
-        self, stack: GAN, data: Source | ConditionalSource, shares: Sequence[_Share], rngs: list[Rng]
-    ) -> None:
+    def __init__(self, stack: GAN, data: Source | ConditionalSource, shares: Sequence[_Share], rngs: list[Rng]) -> None:
         self._stack, self._shares, self._rngs = stack, shares, rngs
         source, by_epoch = together(data, stack.conditions), "order" in shares[0].parts["run"]
         self._orders = [Shuffled(source, rng) for rng in rngs] if by_epoch else []

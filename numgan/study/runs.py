@@ -222,9 +222,9 @@ def train_side_by_side(
     source: FileName | None = None,
     checkpoint_every: int | None = None,
 ) -> None:
-    """Train a recipe several times at once, as one stack: `each` has the settings, the seed and the new run directory of
-    one of them. It is left there as `train` would leave it if it were stopped at the very end, or where infinities or
-    NaNs came up: `resume` finishes it, and says so.
+    """Train a recipe several times at once, as one stack; `each` has the settings, the seed and the new run directory
+    of one of them. It is left there as `train` would leave it if that were stopped at the very end, or just before
+    infinities or NaNs came up: `resume` finishes it, and says so.
 
     Raises ArgumentError, with nothing begun, where the GANs cannot be stacked.
     """
