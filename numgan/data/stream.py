@@ -7,7 +7,7 @@ one call and hands them out one by one (9 µs a step for the sine GAN, against 2
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,9 +49,14 @@ class Stream:
         self._next += 1
         return self._batches[self._next - 1]
 
+    @property
+    def left(self) -> list[Array]:
+        """The batches still to come."""
+        return self._batches[self._next :]
+
     def state_dict(self) -> Named:
         """left: the batches still to come, (k, *batch)."""
-        left = self._batches[self._next :]
+        left = self.left
         return {"left": np.array(left) if left else np.empty((0, *self._batches[0].shape), self._batches[0].dtype)}
 
     def check_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
@@ -71,9 +76,13 @@ class Stream:
     def load_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
         """Have those batches to hand out next."""
         self.check_state_dict(arrays)
-        self._next = len(self._batches) - len(arrays["left"])
-        for batch, left in zip(self._batches[self._next :], arrays["left"], strict=True):
-            batch[...] = left
+        self.hand_out(arrays["left"])
+
+    def hand_out(self, batches: Sequence[Array]) -> None:
+        """Have these batches to hand out next, no more than a block holds."""
+        self._next = len(self._batches) - len(batches)
+        for own, batch in zip(self.left, batches, strict=True):
+            own[...] = batch
 
 
 class StreamApart(Stream):

@@ -368,15 +368,9 @@ class StackTraining(Training):
         replicas = len(self.rngs)
         processes = 1 if ALONE or multiprocessing.current_process().daemon else self._asked
         processes = min(processes, replicas)
-        blocks = -(-replicas // max(1, BLOCK_BYTES // self._bytes())) if replicas > 1 else 1
+        one = taken(self.gan, slice(0, 1), single=True)
+        blocks = -(-replicas // in_a_block(one, self._portions[0].batch_size)) if replicas > 1 else 1
         return min(-(-blocks // processes) * processes, replicas), processes
-
-    def _bytes(self):
-        """Of what the steps of one replica work on."""
-        one, batch = taken(self.gan, slice(0, 1), single=True), self._portions[0].batch_size
-        calls = [*one.discriminator_step(one.rows_per_step(batch)).calls, *one.generator_step(batch).calls]
-        arrays = [a for call in calls for part in call.parts for a in part.arrays]
-        return sum({id(a): a.nbytes for a in map(_owner, arrays)}.values())
 
     def _advance(self, stretch, everything):
         self._finite_so_far = all(self._workers.tell("run", stretch.step.index, stretch.length))
@@ -422,6 +416,18 @@ def checked_generators(gan: GAN, rngs: Sequence[Rng]) -> list[Rng]:
     if len({id(rng) for rng in rngs}) < len(rngs):
         raise ArgumentError("fit: rng has one generator twice; each replica needs one of its own")
     return rngs
+
+
+def step_bytes(gan: GAN, batch_size: int) -> int:
+    """Of what the steps of a single GAN work on."""
+    calls = [*gan.discriminator_step(gan.rows_per_step(batch_size)).calls, *gan.generator_step(batch_size).calls]
+    arrays = [a for call in calls for part in call.parts for a in part.arrays]
+    return sum({id(a): a.nbytes for a in map(_owner, arrays)}.values())
+
+
+def in_a_block(gan: GAN, batch_size: int) -> int:
+    """How many replicas like a single GAN make a block."""
+    return max(1, BLOCK_BYTES // step_bytes(gan, batch_size))
 
 
 def shared_copies(arrays: Sequence[Array]) -> list[Array]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ from numgan.gan.conditions import together
 from numgan.gan.history import History, ScoreLog
 from numgan.gan.insides import Insides, measure
 from numgan.gan.parts import Part, Parts, RandomState
-from numgan.gan.stretches import Portion, endless, epoch, stretches
+from numgan.gan.stretches import Portion, Stretch, endless, epoch, stretches
 from numgan.gan.team import Team, how_many
 from numgan.hints import Array, ConditionalSource, FileName, Numbers, Rng, Source
 from numgan.nn.model_file import ModelFileError
@@ -255,6 +255,13 @@ class Training:
             self._run(callback, checkpoint)
 
     def _run(self, callback, checkpoint):
+        for stretch, everything in self.course(callback, checkpoint):
+            self._advance(stretch, everything)
+
+    def course(self, callback: Callback | None, checkpoint: Checkpoint) -> Iterator[tuple[Stretch, bool]]:
+        """Every `Stretch` whose steps are to be made and logged now, and whether somebody is going to look into the
+        buffers then. What follows on them is done when the next one is asked for.
+        """
         if self.good is None:
             self.good = Look(self.parts.state_dict(), 0, told=callback is None)
             self.save(checkpoint)
@@ -265,7 +272,7 @@ class Training:
             if self.good.ended:
                 break
             seen = self.history.insides is not None or (stretch.report and callback is not None)
-            self._advance(stretch, everything=seen)
+            yield stretch, seen
             due = checkpoint.due(stretch.done)
             if stretch.look or due or not self._sound(stretch.step):
                 self.good = self._look(stretch, told=callback is None or not stretch.report)
@@ -331,6 +338,14 @@ class Training:
         """Write the last good look, if there is a file to write."""
         if self.good is not None:
             checkpoint.write(self.gan, self.settings, self.good)
+
+    def go_back(self, error: BaseException, checkpoint: Checkpoint) -> None:
+        """Go back to the last good look, which is kept, and have the error say what the history is then."""
+        if self.good is not None:
+            self.parts.load_state_dict(self.good.state)
+            error.history = self.history
+            with contextlib.suppress(Error, OSError):  # a disk that is full is what may have stopped it
+                self.save(checkpoint)
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Take every part's state from the file."""
@@ -407,11 +422,7 @@ def fit(
         with gan.in_use("fit"), np.errstate(all="ignore"):  # the look at the losses reports what goes wrong, once
             training.run(callback, checkpoint)
     except BaseException as error:
-        if training.good is not None:
-            training.parts.load_state_dict(training.good.state)
-            error.history = training.history
-            with contextlib.suppress(Error, OSError):  # a disk that is full is what may have stopped it
-                training.save(checkpoint)
+        training.go_back(error, checkpoint)
         raise
     return training.history
 

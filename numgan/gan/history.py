@@ -47,6 +47,13 @@ class ScoreLog:
             np.copyto(row, array)
         self.used += 1
 
+    def extend(self, logged: Sequence[Array | None]) -> None:
+        """Log several steps at once: arrays (steps, *shape), in the order of `take`."""
+        given = [a for a in logged if a is not None]
+        start, self.used = self.used, self.used + len(given[0])
+        for array, new in zip(self._kept, given, strict=True):
+            array[start : self.used] = new
+
     def take(self) -> list[Array | None]:
         """[real, fake, generator's …, norms, errors]: what was logged, None for what there is not; empties the log."""
         taken = [None if a is None else a[: self.used] for a in self.arrays]

@@ -6,14 +6,16 @@ to another machine. What comes of a job is kept in its run directory: it is neve
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from numgan.errors import Error
 from numgan.files import LockError, locked, remove_leftovers
+from numgan.gan.blocks import in_a_block
 from numgan.gan.fit import NonFiniteError
 from numgan.hints import DType
 from numgan.study import recipes, runs
@@ -22,9 +24,16 @@ from numgan.study.signals import stopping_signals
 from numgan.study.workers import GRACE
 
 LONGEST = 400  # characters of what went wrong
+MOST = 16  # jobs of a stack: with more, each step gains little, and a worker that is lost takes more along
+# Settings of which every replica of a stack can have its own; and whether 0 says that there is no such thing.
+NUMBERS = {
+    **dict.fromkeys(("learning_rate", "generator_rate", "discriminator_rate", "warm_up", "decay"), False),
+    **dict.fromkeys(("beta1", "beta2", "epsilon", "label_smoothing", "penalty_weight"), False),
+    **dict.fromkeys(("clip", "average", "l1_weight"), True),
+}
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Job:
     """One run.
 
@@ -46,7 +55,7 @@ class Job:
     log_dir: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Outcome:
     """What came of a job.
 
@@ -60,14 +69,85 @@ class Outcome:
     error: str | None = None
 
 
-def batches(jobs: Mapping[Any, Job]) -> list[list[Any]]:
-    """The keys of the jobs that one worker takes together: each by itself."""
-    return [[key] for key in jobs]
+def batches(jobs: Mapping[Any, Job], workers: int | None) -> list[list[Any]]:
+    """The keys of the jobs that one worker takes together.
+
+    Jobs that differ in nothing but seeds and NUMBERS are trained as a stack, if they are fresh, and small enough for
+    several of them to stay in a core's cache: beyond that a stack gains nothing. They are dealt out evenly to so many
+    workers. Where it is not known how many there are, each job is by itself.
+    """
+    alike: dict[Any, list[Any]] = {}
+    for key, job in jobs.items():
+        alike.setdefault(_kind(job) if workers and _is_fresh(job) else key, []).append(key)
+    found = []
+    for keys in alike.values():
+        count = len(keys)
+        if workers and count > workers:
+            count = min(count, workers * -(-count // (workers * _most(jobs[keys[0]]))))
+        edges = [len(keys) * i // count for i in range(count + 1)]
+        found += [keys[start:end] for start, end in itertools.pairwise(edges)]
+    return found
+
+
+def _is_fresh(job):
+    """Whether it is still to be begun, and asks for nothing that only a training by itself has."""
+    more = job.until_equilibrium is not None or job.watch or job.animate or job.log_dir is not None
+    return not (more or (Path(job.directory) / "model.npz").exists())
+
+
+def _kind(job):
+    """What jobs have in common that can be a stack: it is the same for them."""
+    settings = dataclasses.asdict(_settings(job))
+    for name in settings.keys() & NUMBERS.keys():
+        settings[name] = NUMBERS[name] and settings[name] > 0
+    return job.recipe, job.dtype, job.source, job.checkpoint_every, *settings.items()
+
+
+def _most(job):
+    """How many like it make a stack."""
+    recipe, settings = recipes.get(job.recipe), _settings(job)
+    try:
+        data, _ = recipe.load(job.source, settings)
+        gan = recipe.build(settings.for_data(data), runs.streams(job.seed)[0], job.dtype)
+        return min(MOST, in_a_block(gan, settings.batch_size))
+    except Exception:  # what is wrong is the outcome of each of them
+        return 1
 
 
 def work(batch: Sequence[Job]) -> list[Outcome]:
-    """Do jobs; their outcomes in order. Nothing is raised for a job that fails."""
-    return [_do(job) for job in batch]
+    """Do jobs; their outcomes in order. Nothing is raised for a job that fails.
+
+    Several that are fresh are trained as a stack first. Each then goes on by itself from where that has left it: from
+    its end, if nothing went wrong.
+    """
+    outcomes: list[Outcome] = []
+    try:
+        with stopping_signals():
+            if len(batch) > 1 and all(map(_is_fresh, batch)):
+                _train_side_by_side(batch)
+            for job in batch:
+                outcomes.append(_do(job))
+    except KeyboardInterrupt as stop:
+        outcomes += [_interrupted(job, stop) for job in batch[len(outcomes) :]]
+    return outcomes
+
+
+def _interrupted(job, stop):
+    begun = (Path(job.directory) / "model.npz").exists()
+    what = f"; go on with: numgan train --resume {job.directory}" if begun else ", not begun"
+    return Outcome(error=brief((str(stop) or "interrupted") + what, LONGEST))
+
+
+def _train_side_by_side(batch):
+    try:
+        for job in batch:
+            _clear(Path(job.directory))
+        each = [(_settings(job), job.seed, job.directory) for job in batch]
+        first = batch[0]
+        recipe = recipes.get(first.recipe)
+        runs.train_side_by_side(recipe, each, first.dtype, first.source, first.checkpoint_every)
+    except Exception:  # which each of them meets by itself, and says
+        pass
 
 
 def finished(job: Job) -> Outcome | None:
@@ -82,8 +162,12 @@ def finished(job: Job) -> Outcome | None:
 
 
 def _kept(job):
-    by, n = length(with_overrides(recipes.get(job.recipe).settings, job.settings))
+    by, n = length(_settings(job))
     return Path(job.directory) / f"evaluation-{n}-{by}.json"
+
+
+def _settings(job):
+    return with_overrides(recipes.get(job.recipe).settings, job.settings)
 
 
 def length(settings: Any) -> tuple[str, int]:
@@ -94,10 +178,7 @@ def length(settings: Any) -> tuple[str, int]:
 
 def _do(job):
     try:
-        with stopping_signals():
-            return _when_free(job)
-    except KeyboardInterrupt as stop:
-        return Outcome(error=f"{stop or 'interrupted'}, not evaluated")
+        return _when_free(job)
     except Exception as error:
         what = str(error) if isinstance(error, Error) else f"{type(error).__name__}: {error}"
         return Outcome(error=brief(what, LONGEST))
@@ -117,6 +198,8 @@ def _when_free(job):
 
 def _run(job):
     run = _trained(job)
+    if isinstance(run.stop, KeyboardInterrupt):
+        raise run.stop
     if run.stop and not isinstance(run.stop, NonFiniteError):
         return Outcome(error=run.stopped)
     diverged, evaluation = run.stop and str(run.stop), None
@@ -132,15 +215,12 @@ def _run(job):
 
 def _trained(job):
     recipe, directory = recipes.get(job.recipe), Path(job.directory)
-    settings = with_overrides(recipe.settings, job.settings)
+    settings = _settings(job)
     if (directory / "model.npz").exists():
         by, n = length(settings)
         longer = {} if length(runs.read_config(directory)["settings"]) == (by, n) else {by: n}
         return runs.resume(directory, longer, quiet=True, checkpoint_every=job.checkpoint_every)
-    if directory.exists():
-        with locked(directory):  # of a run that was killed before it kept anything
-            remove_leftovers(directory)
-            (directory / "config.json").unlink(missing_ok=True)
+    _clear(directory)
     return runs.train(
         recipe,
         settings,
@@ -155,3 +235,11 @@ def _trained(job):
         animate=job.animate,
         log_dir=job.log_dir,
     )
+
+
+def _clear(directory):
+    """Remove what a run has left that was killed before it kept anything."""
+    if directory.exists():
+        with locked(directory):
+            remove_leftovers(directory)
+            (directory / "config.json").unlink(missing_ok=True)

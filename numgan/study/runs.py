@@ -15,7 +15,7 @@ import math
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ from numgan.gan.conditions import Together
 from numgan.gan.equilibrium import Equilibrium
 from numgan.gan.fit import NonFiniteError
 from numgan.gan.model import GAN
+from numgan.gan.side_by_side import Side, fit_side_by_side
 from numgan.hints import Array, DType, FileName, Rng
 from numgan.nn.model_file import ModelFileError
 from numgan.study import ends, event_log, neighbours, plots, recipes
@@ -186,30 +187,61 @@ def train(
     game = _Game(recipe, settings, seed, dtype, source, until_equilibrium, watch, animate)
     if log_dir is not None:
         event_log.check(log_dir, new=True)
+    with _begun(game, dtype, source, out, until_equilibrium, log_dir) as directory:
+        return game.play(directory, checkpoint_every, None if quiet else say, live, log_dir)
+
+
+@contextlib.contextmanager
+def _begun(game, dtype, source, out, until_equilibrium=None, log_dir=None):
+    """The new run directory of a game, with its config.json; gone again where not a single state was kept."""
     config = {
         "numgan": __version__,
         "numpy": np.__version__,
-        "recipe": recipe.name,
-        "seed": seed,
+        "recipe": game.recipe.name,
+        "seed": game.seed,
         "dtype": dtype,
         "data": game.data.source,
         "held_out": game.held_out.source,
         "data_from": source if source in (None, "full") else str(Path(source).resolve()),
         "until_equilibrium": until_equilibrium,
-        "watch": watch,
-        "animate": animate,
+        "watch": game.watched,
+        "animate": game.animated,
         "log_dir": None if log_dir is None else str(Path(log_dir).resolve()),
         "settings": dataclasses.asdict(game.settings),
     }
-    with claimed(out, recipe.name) as directory:
+    with claimed(out, game.recipe.name) as directory:
         write_json(directory / "config.json", config)
         try:
-            return game.play(directory, checkpoint_every, None if quiet else say, live, log_dir)
-        except BaseException:  # not a single state was kept
+            yield directory
+        except BaseException:
             if not (directory / "model.npz").exists():
                 (directory / "config.json").unlink()
                 directory.rmdir()
             raise
+
+
+def train_side_by_side(
+    recipe: Any,
+    each: Sequence[tuple[Any, int, FileName]],
+    dtype: DType = "float32",
+    source: FileName | None = None,
+    checkpoint_every: int | None = None,
+) -> None:
+    """Train a recipe several times at once, as one stack; `each` has the settings, the seed and the new run directory
+    of one of them. It is left there as `train` would leave it if that were stopped at the very end, or just before
+    infinities or NaNs came up: `resume` finishes it, and says so.
+
+    Raises ArgumentError, with nothing begun, where the GANs cannot be stacked.
+    """
+    games = [_Game(recipe, settings, seed, dtype, source, None, False, False) for settings, seed, _ in each]
+    with contextlib.ExitStack() as inside:
+        sides = []
+        for game, (_, _, out) in zip(games, each, strict=True):
+            directory = inside.enter_context(_begun(game, dtype, source, out))
+            watch, checkpoint = game.watching(directory, checkpoint_every)
+            inside.callback(watch.close)
+            sides.append(Side(game.gan, game.training_rng, watch, checkpoint, watch.parts))
+        fit_side_by_side(sides, games[0].data, **games[0].request())
 
 
 def resume(
@@ -283,28 +315,35 @@ class _Game:
             self.gan, self.held_out, until_equilibrium, self.picture_rng.spawn(1)[0]
         )
 
-    def play(self, directory, checkpoint_every, say, live, log_dir):
-        """Train from the checkpoint in the directory, or from the start, and write all that belongs there."""
+    def watching(self, directory, checkpoint_every, say=None, live=False, log_dir=None):
+        """The `Watch` over a training and the `Checkpoint` that it is kept in."""
         total, line_every, every = _plan_of_run(self.recipe, self.settings, self.data, self.gan)
         rng = self.picture_rng
         asked = self.recipe.pictured(self.recipe.snapshot_count, self.held_out, rng)
         log = None if log_dir is None else event_log.EventLog(log_dir)
         how = {"watched": self.watched, "live": live and self.watched, "log": log}
         watch = Watch(self.recipe, self.gan, rng, asked, every, line_every, total, self.equilibrium, say, **how)
-        checkpoint = Checkpoint(directory / "model.npz", checkpoint_every, watch.kept)
+        return watch, Checkpoint(directory / "model.npz", checkpoint_every, watch.kept)
+
+    def request(self):
+        """How long to train, on what batches, with how many steps between two looks."""
+        every = _plan_of_run(self.recipe, self.settings, self.data, self.gan)[2]
+        return {"batch_size": self.settings.batch_size, "every": every} | self.settings.length()
+
+    def play(self, directory, checkpoint_every, say, live, log_dir):
+        """Train from the checkpoint in the directory, or from the start, and write all that belongs there."""
+        watch, checkpoint = self.watching(directory, checkpoint_every, say, live, log_dir)
         stop, quality, lost, start = None, {}, [], time.perf_counter()
         try:
             record = self.gan.fit(
                 self.data,
-                batch_size=self.settings.batch_size,
                 rng=self.training_rng,
-                every=every,
                 callback=watch,
                 checkpoint=checkpoint,
                 resume=True,
                 parts=watch.parts,
                 insides=self.watched,
-                **self.settings.length(),
+                **self.request(),
             )
         except BaseException as error:
             refused = isinstance(error, Error) and not hasattr(error, "history")  # before the training began

@@ -38,7 +38,8 @@ class Team:
             note(key, outcome)
         futures: dict[Future[list[Outcome]], list[Any]] = {}
         try:
-            for keys in batches({key: job for key, job in jobs.items() if key not in self.outcomes}):
+            left = {key: job for key, job in jobs.items() if key not in self.outcomes}
+            for keys in batches(left, self._executor.most if isinstance(self._executor, Processes) else None):
                 futures[self._submit([jobs[key] for key in keys])] = keys
             for future in as_completed(futures):
                 for key in self._take(future, futures[future]):

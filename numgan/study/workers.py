@@ -43,6 +43,7 @@ def cores() -> int:
 
 class Processes(Executor):
     """So many processes (default: one for each core), each with one BLAS thread, for calls as an `Executor` takes them.
+    Attribute `most`, how many.
 
     A call whose process is killed, whatever by, raises `LostError`. Processes end with this one, even if it is killed
     outright; a terminal's Ctrl-C comes to this one alone, which may then say `stop`.
@@ -51,7 +52,7 @@ class Processes(Executor):
     """
 
     def __init__(self, most: int | None = None) -> None:
-        most = cores() if most is None else whole("Processes: most", most)
+        self.most = cores() if most is None else whole("Processes: most", most)
         self._context = multiprocessing.get_context("spawn")
         # Nothing is ever written. The reading end finds the end of the file when the writing end is closed here, or
         # when this process ends, however it ends. (PR_SET_PDEATHSIG is Linux's alone, and follows the thread that
@@ -59,7 +60,7 @@ class Processes(Executor):
         self._reading, self._writing = self._context.Pipe(duplex=False)
         self._own = threading.local()  # each thread's pool, and its process
         self._pools, self._busy = [], set()
-        self._threads = ThreadPoolExecutor(most, initializer=_without_ctrl_c)
+        self._threads = ThreadPoolExecutor(self.most, initializer=_without_ctrl_c)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         return self._threads.submit(self._run, fn, args, kwargs)

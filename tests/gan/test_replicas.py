@@ -240,8 +240,9 @@ def test_as_many_replicas_in_a_block_as_stay_in_cache(monkeypatch):
     training = blocks.StackTraining(
         GAN.stack([points_gan(r) for r in range(4)]), SinePoints(), draws(4), REQUEST, {}, 1
     )
+    one = blocks.step_bytes(points_gan(0), REQUEST.batch_size)
     for room, expected in ((1, 4), (2, 2), (3, 2), (4, 1), (40, 1), (0.5, 4)):
-        monkeypatch.setattr(blocks, "BLOCK_BYTES", int(room * training._bytes()))
+        monkeypatch.setattr(blocks, "BLOCK_BYTES", int(room * one))
         assert training._cut() == (expected, 1)
 
 
