@@ -30,7 +30,7 @@ def one_thread():
 @pytest.fixture
 def brief(unrendered, monkeypatch):
     """Runs whose pictures and measures take no time: nearly all that a short run takes."""
-    monkeypatch.setattr(Points, "evaluation_count", lambda *_: 50)
+    monkeypatch.setattr(Points, "evaluation_count", lambda *_: 100)
     monkeypatch.setattr(Points, "quality_count", 1000)
     for name in ("evolution", "history", "point_samples"):
         monkeypatch.setattr(plots, name, lambda *given: Path(given[-1]).write_bytes(b""))
@@ -84,7 +84,7 @@ def test_stacked_runs_leave_the_files_of_runs_alone(recipe, high, tmp_path, brie
 @pytest.mark.parametrize(
     "recipe, settings",
     [
-        ("ring", [{"spectral_norm": "yes", "average": 0.9, "label_smoothing": s, "warm_up": 50} for s in (0.0, 0.1)]),
+        ("ring", [{"objective": "minimax", "spectral_norm": "yes", "average": 0.9, "label_smoothing": s, "warm_up": 50} for s in (0.0, 0.1)]),
         ("sine", [{"objective": "wasserstein", "penalty": "wgan-gp", "penalty_weight": w, "penalty_every": 2,
                    "discriminator_steps": 2} for w in (1, 10)]),
         ("mnist-epochs", [{"epochs": 1, "batch_size": 128, "decay": d} for d in ("none", "cosine")]),
@@ -94,10 +94,10 @@ def test_stacked_runs_leave_the_files_of_runs_alone(recipe, high, tmp_path, brie
 )  # fmt: skip
 @pytest.mark.slow
 def test_so_it_is_with_all_that_a_recipe_has(recipe, settings, tmp_path, brief, stacked):
-    small = {"hidden": 8} if recipe in ("sine", "ring") else {"latent_dim": 4}
+    small = {"hidden": "8"} if recipe in ("sine", "ring") else {"latent_dim": 4}
     small |= {} if "epochs" in settings[0] else {"steps": 130, "snapshot_every": 60}
     jobs = jobs_of(tmp_path / "S", recipe, *(small | own for own in settings), seeds=[5])
-    assert not any(o.error or o.diverged for o in work(jobs)) and stacked == [2]
+    assert [o.error or o.diverged for o in work(jobs)] == [None] * 2 and stacked == [2]
     assert_as_alone(tmp_path / "S", jobs)
 
 
@@ -164,8 +164,8 @@ def test_a_run_that_fails_leaves_the_others_alone(tmp_path, brief, monkeypatch):
 
 @pytest.mark.slow
 def test_a_study_finds_the_same_whether_its_runs_are_stacked_or_alone(tmp_path, monkeypatch):
-    asked = "sine", {"learning_rate": [1e-3, 4e-3]}, [0, 1]
-    how = {"settings": {"steps": 1200, "snapshot_every": 600, "hidden": 8}}
+    asked = "sine", {"learning_rate": [1e-3, 4e-3]}, [0]
+    how = {"settings": {"steps": 600, "snapshot_every": 300, "hidden": 8}}
     with Processes(1) as hands:
         study(*asked, tmp_path / "S", executor=hands, **how)
     monkeypatch.setattr(team, "batches", lambda jobs, workers: [[key] for key in jobs])
@@ -211,4 +211,4 @@ def test_only_small_runs_that_differ_in_numbers_are_stacked(tmp_path):
 def test_what_cannot_be_stacked_is_done_one_by_one(tmp_path, brief, stacked):
     few = CRITIC | {"steps": 20}
     outcomes = work(jobs_of(tmp_path, "sine", few, few | {"hidden": 9}, seeds=[0]))
-    assert stacked == [2] and all(o.evaluation for o in outcomes)
+    assert stacked == [2] and [o.error for o in outcomes] == [None] * 2
