@@ -144,9 +144,9 @@ def test_it_is_caught_and_named_rightly_or_not_at_all(fault):
 
 
 @pytest.mark.slow
-def test_every_other_one_by_another_seed_too():
+def test_every_fourth_by_another_seed_too():
     with np.errstate(all="ignore"):
-        hunted = [hunt(fault, 1) for fault in FAULTS[::2]]
+        hunted = [hunt(fault, 1) for fault in FAULTS[::4]]
     assert [caught.fault.name for caught in hunted if caught.by is None] == []
     assert all(looks(c) == NAMED.get(c.fault.name, "") for c in hunted)
 
