@@ -84,7 +84,8 @@ def test_stacked_runs_leave_the_files_of_runs_alone(recipe, high, tmp_path, brie
 @pytest.mark.parametrize(
     "recipe, settings",
     [
-        ("ring", [{"objective": "minimax", "spectral_norm": "yes", "average": 0.9, "label_smoothing": s, "warm_up": 50} for s in (0.0, 0.1)]),
+        ("ring", [{"objective": "minimax", "spectral_norm": "yes", "average": 0.9, "label_smoothing": s, "warm_up": 50}
+                  for s in (0.0, 0.1)]),
         ("sine", [{"objective": "wasserstein", "penalty": "wgan-gp", "penalty_weight": w, "penalty_every": 2,
                    "discriminator_steps": 2} for w in (1, 10)]),
         ("mnist-epochs", [{"epochs": 1, "batch_size": 128, "decay": d} for d in ("none", "cosine")]),

@@ -54,10 +54,10 @@ def study(
                  it falls short: see `numgan.study.evaluation.falls_short`. A run that diverges falls short of anything.
     source       the recipe's data, as for `numgan train --data`.
     executor     who does the work: any `concurrent.futures.Executor`, which is left open. Default: `Processes`, a
-                 `ProcessPoolExecutor` of one process for each core, each with one BLAS thread, which train small runs as
-                 stacks, see `numgan.study.jobs.batches`. For many machines
-                 Dask's `client.get_executor()`, `mpi4py.futures.MPIPoolExecutor` or loky's; `out` must then be a
-                 directory that all of them share, and BLAS threads are theirs to set.
+                 `ProcessPoolExecutor` of one process for each core, each with one BLAS thread, which train small runs
+                 as stacks, see `numgan.study.jobs.batches`. For many machines Dask's `client.get_executor()`,
+                 `mpi4py.futures.MPIPoolExecutor` or loky's; `out` must then be a directory that all of them share, and
+                 BLAS threads are theirs to set.
     say          called with a line for each run that is done.
 
     Runs are those of `numgan train`, equal to the bit, and are evaluated as by `numgan evaluate`; both commands take
