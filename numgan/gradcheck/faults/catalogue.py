@@ -41,13 +41,18 @@ def chapter(name: str, kernels: Any) -> Callable[..., Any]:
 
 @contextlib.contextmanager
 def planted(fault: Fault) -> Iterator[None]:
-    """Put the fault in place, and take it out again whatever happens."""
-    right = getattr(fault.owner, fault.attribute)
+    """Put the fault in place, and take it out again whatever happens. What an owner has inherited it inherits again: else
+    a fault of the class above would no longer reach it.
+    """
+    own = vars(fault.owner).get(fault.attribute)
     setattr(fault.owner, fault.attribute, fault.replacement)
     try:
         yield
     finally:
-        setattr(fault.owner, fault.attribute, right)
+        if own is None:
+            delattr(fault.owner, fault.attribute)
+        else:
+            setattr(fault.owner, fault.attribute, own)
 
 
 def spoiled(kernel: Callable[..., Any]) -> Callable[..., Any]:
