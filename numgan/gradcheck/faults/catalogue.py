@@ -41,8 +41,8 @@ def chapter(name: str, kernels: Any) -> Callable[..., Any]:
 
 @contextlib.contextmanager
 def planted(fault: Fault) -> Iterator[None]:
-    """Put the fault in place, and take it out again whatever happens. What an owner has inherited it inherits again: else
-    a fault of the class above would no longer reach it.
+    """Put the fault in place, and take it out again whatever happens. What an owner has inherited it inherits again, or
+    no fault of the class above would reach it any more.
     """
     own = vars(fault.owner).get(fault.attribute)
     setattr(fault.owner, fault.attribute, fault.replacement)
