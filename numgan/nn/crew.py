@@ -332,9 +332,8 @@ class Crew:
         self.shared = Shared([*(a for call in calls for a in _buffers(call)), *more])
         moved = [[self.shared.moved(call) for call in calls if not call.skipped] for calls in lists]
         self._programs = [programs(calls, processes) for calls in moved]
-        self._count = memoryview(mmap.mmap(-1, 8 * (processes + 1))).cast(
-            "q"
-        )  # barriers that each has come to; then what to run
+        # the barriers that each has come to, and last what to run
+        self._count = memoryview(mmap.mmap(-1, 8 * (processes + 1))).cast("q")
         self._processes, self._children, self._arrived = processes, [], 0
         self._fence = threading.Lock()
         self._me, self._parent = 0, os.getpid()

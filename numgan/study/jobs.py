@@ -18,6 +18,7 @@ from numgan.files import LockError, locked, remove_leftovers
 from numgan.gan.blocks import in_a_block
 from numgan.gan.fit import NonFiniteError
 from numgan.hints import DType
+from numgan.nn.model_file import open_model
 from numgan.study import recipes, runs
 from numgan.study.settings import brief, with_overrides
 from numgan.study.signals import stopping_signals
@@ -133,9 +134,14 @@ def work(batch: Sequence[Job]) -> list[Outcome]:
 
 
 def _interrupted(job, stop):
-    begun = (Path(job.directory) / "model.npz").exists()
-    what = f"; go on with: numgan train --resume {job.directory}" if begun else ", not begun"
-    return Outcome(error=brief((str(stop) or "interrupted") + what, LONGEST))
+    """The outcome of a job that an interrupt has kept from its end, in the words of `runs.Run.stopped`."""
+    what, file = str(stop) or "interrupted", Path(job.directory) / "model.npz"
+    if not file.exists():
+        return Outcome(error=f"{what}, not begun")
+    with open_model(file) as model:
+        done = model.settings["run"]["done"]
+    kept = f"{job.directory} holds the state after step {done:,}"
+    return Outcome(error=brief(f"{what}; {kept}, go on with: numgan train --resume {job.directory}", LONGEST))
 
 
 def _train_side_by_side(batch):
