@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import mmap
 import multiprocessing
 import signal
 import sys
@@ -31,6 +30,7 @@ from numgan.gan.parts import Part, RandomState
 from numgan.gan.replicas import arenas, taken
 from numgan.gan.team import how_many
 from numgan.hints import Array, ConditionalSource, Named, Numbers, Rng, Source
+from numgan.nn.crew import Shared, owner_of
 from numgan.nn.model_file import ModelFileError
 from numgan.nn.replicas import of_replicas
 
@@ -349,10 +349,12 @@ class StackTraining(Training):
     def _start(self):
         """Deal out the blocks."""
         count, processes = self._cut()
-        self._own = arenas(self.gan)
-        self._shared = self._own if processes == 1 else shared_copies(self._own)
+        self._memory = Shared(
+            self._arenas if processes > 1 else []
+        )  # alone there are no copies: what is shared is its own
+        shared = [self._memory.copy(a) for a in self._arenas]
         edges = [len(self.rngs) * i // count for i in range(count + 1)]
-        self._workers = Workers(lambda i: Block(self, slice(edges[i], edges[i + 1]), self._shared), count, processes)
+        self._workers = Workers(lambda i: Block(self, slice(edges[i], edges[i + 1]), shared), count, processes)
 
     def _resume_blocks(self, checkpoint):
         """Put the blocks to where the last look of a checkpoint found them, if there is one."""
@@ -383,9 +385,7 @@ class StackTraining(Training):
         self.history.extend({k: np.concatenate([a.columns[k] for a in seen], axis=1) for k in seen[0].columns})
         before, self.history.stopped = self.history.stopped, {r: why for a in seen for r, why in a.stopped.items()}
         self._progress.see([mark for a in seen for mark in a.marks], np.concatenate([a.orders for a in seen]))
-        if self._shared is not self._own:
-            for own, shared in zip(self._own, self._shared, strict=True):
-                np.copyto(own, shared)
+        self._memory.pull(self._arenas)
         set_counts(self.gan, seen[0].counts)
         if len(self.history.stopped) == len(self.rngs):
             why = "; ".join(f"replica {r}: {why}" for r, why in self.history.stopped.items() if r not in before)
@@ -396,9 +396,7 @@ class StackTraining(Training):
     def _tell(self, callback):
         super()._tell(callback)
         if callback is not None:  # which may have changed anything
-            if self._shared is not self._own:
-                for own, shared in zip(self._own, self._shared, strict=True):
-                    np.copyto(shared, own)
+            self._memory.push(self._arenas)
             rates = [optimizer.rate for optimizer in _optimizers(self.gan)]
             self._workers.tell("pull", self.history.stopped, counts(self.gan), rates)
 
@@ -422,23 +420,12 @@ def step_bytes(gan: GAN, batch_size: int) -> int:
     """Of what the steps of a single GAN work on."""
     calls = [*gan.discriminator_step(gan.rows_per_step(batch_size)).calls, *gan.generator_step(batch_size).calls]
     arrays = [a for call in calls for part in call.parts for a in part.arrays]
-    return sum({id(a): a.nbytes for a in map(_owner, arrays)}.values())
+    return sum({id(a): a.nbytes for a in map(owner_of, arrays)}.values())
 
 
 def in_a_block(gan: GAN, batch_size: int) -> int:
     """How many replicas like a single GAN make a block."""
     return max(1, BLOCK_BYTES // step_bytes(gan, batch_size))
-
-
-def shared_copies(arrays: Sequence[Array]) -> list[Array]:
-    """Copies that processes forked later have in common with this one."""
-    sizes = [-(-a.nbytes // 64) * 64 for a in arrays]
-    memory, start, copies = mmap.mmap(-1, max(sum(sizes), 1)), 0, []
-    for a, size in zip(arrays, sizes, strict=True):
-        copies.append(np.ndarray(a.shape, a.dtype, memory, start))
-        np.copyto(copies[-1], a)
-        start += size
-    return copies
 
 
 def counts(gan: GAN) -> tuple[int, ...]:
@@ -456,13 +443,6 @@ def set_counts(gan: GAN, made: tuple[int, ...]) -> None:
 
 def _optimizers(gan):
     return gan.generator_optimizer, gan.discriminator_optimizer
-
-
-def _owner(array):
-    """The array whose memory a view is of."""
-    while isinstance(array.base, np.ndarray):
-        array = array.base
-    return array
 
 
 def _as_bytes(value):

@@ -23,6 +23,7 @@ from numgan.gan.conditions import together
 from numgan.gan.history import History, ScoreLog
 from numgan.gan.insides import Insides, measure
 from numgan.gan.parts import Part, Parts, RandomState
+from numgan.gan.replicas import arenas
 from numgan.gan.stretches import Portion, Stretch, endless, epoch, stretches
 from numgan.gan.team import Team, how_many
 from numgan.hints import Array, ConditionalSource, FileName, Numbers, Rng, Source
@@ -209,9 +210,7 @@ class Training:
             if name in run or "." in name:
                 raise ArgumentError(f"fit: a part cannot be called {shown(name)}; taken are {', '.join(run)}")
         self.parts = Parts(gan.parts | {"run": Parts(run | dict(more))})
-        sides = ((gan.generator, gan.generator_optimizer), (gan.discriminator, gan.discriminator_optimizer))
-        self._arenas = [a for net, optimizer in sides for a in (net.values, net.state, *optimizer.state.values())]
-        self._arenas += [gan.sampler.values, gan.sampler.state] if gan.average else []
+        self._arenas = arenas(gan)
         self._team = self._team_of(processes)
 
     def _team_of(self, processes):

@@ -67,15 +67,8 @@ class Rows(NamedTuple):
     whole: tuple[str, ...] = ()
 
 
-SCRATCH = (
-    "temp",
-    "temp2",
-    "mask",
-    "column",
-    "canvas",
-    "row",
-    "numbers",
-)  # whose contents mean nothing between two calls
+# arguments whose contents mean nothing between two calls
+SCRATCH = ("temp", "temp2", "mask", "column", "canvas", "row", "numbers")
 BY_ROWS = {
     dense.dense_forward: Rows(("out",), ("x1",)),
     dense.dense_backward_weight: Rows(("out",), ("x1T",)),  # as Python reads x1ᵀ
@@ -251,7 +244,7 @@ class Shared:
 
     def __init__(self, arrays: Iterable[Array]) -> None:
         self._owners, size = {}, 0
-        for owner in map(_owner, arrays):
+        for owner in map(owner_of, arrays):
             if id(owner) not in self._owners:
                 self._owners[id(owner)] = owner, size
                 size += -(-owner.nbytes // LINE) * LINE
@@ -259,13 +252,13 @@ class Shared:
         self.push(owner for owner, _ in self._owners.values())
 
     def __contains__(self, a: Any) -> bool:
-        return isinstance(a, np.ndarray) and id(_owner(a)) in self._owners
+        return isinstance(a, np.ndarray) and id(owner_of(a)) in self._owners
 
     def copy(self, a: Array) -> Array:
         """The same view of the copy; an array of which there is no copy is returned as it is."""
         if a not in self:
             return a
-        owner, start = self._owners[id(_owner(a))]
+        owner, start = self._owners[id(owner_of(a))]
         start += a.__array_interface__["data"][0] - owner.__array_interface__["data"][0]
         return np.ndarray(a.shape, a.dtype, self._memory, start, a.strides)
 
@@ -299,7 +292,7 @@ class Shared:
         )  # fmt: skip
 
 
-def _owner(a):
+def owner_of(a: Array) -> Array:
     """The array whose memory a view looks at."""
     while isinstance(a.base, np.ndarray):
         a = a.base
