@@ -33,7 +33,7 @@ from numgan.gradcheck import faults, own
 from numgan.gradcheck.check import TOLERANCE
 from numgan.study import checks, event_log, explain, plots, profiling, recipes, runs, seeds
 from numgan.study.exercises import command as exercise
-from numgan.study.settings import SettingError, brief, setting_rows, with_overrides
+from numgan.study.settings import SettingError, brief, named_value, setting_rows, with_overrides
 from numgan.study.signals import stop_status, stopping_signals
 from numgan.study.studies import command as studies
 from numgan.tables import as_json, figure
@@ -422,10 +422,8 @@ def _overrides(recipe, arguments):
     if "epochs" in overrides and not hasattr(recipe.settings, "epochs"):
         raise SettingError(f"{recipe.name} draws its rows afresh and has no epochs; give --steps")
     for pair in arguments.set:
-        name, equals, value = pair.partition("=")
-        if not equals:
-            raise SettingError(f"--set {brief(pair)}: expected NAME=VALUE")
-        overrides[name.strip().replace("-", "_")] = value.strip()
+        name, value = named_value("--set", pair)
+        overrides[name] = value
     return overrides
 
 

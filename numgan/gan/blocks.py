@@ -349,9 +349,7 @@ class StackTraining(Training):
     def _start(self):
         """Deal out the blocks."""
         count, processes = self._cut()
-        self._memory = Shared(
-            self._arenas if processes > 1 else []
-        )  # alone there are no copies: what is shared is its own
+        self._memory = Shared(self._arenas if processes > 1 else [])  # of what is not in it the copy is itself
         shared = [self._memory.copy(a) for a in self._arenas]
         edges = [len(self.rngs) * i // count for i in range(count + 1)]
         self._workers = Workers(lambda i: Block(self, slice(edges[i], edges[i + 1]), shared), count, processes)

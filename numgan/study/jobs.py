@@ -20,7 +20,7 @@ from numgan.gan.fit import NonFiniteError
 from numgan.hints import DType
 from numgan.nn.model_file import open_model
 from numgan.study import recipes, runs
-from numgan.study.settings import brief, with_overrides
+from numgan.study.settings import brief, extent, with_overrides
 from numgan.study.signals import stopping_signals
 from numgan.study.workers import GRACE
 
@@ -140,8 +140,7 @@ def _interrupted(job, stop):
         return Outcome(error=f"{what}, not begun")
     with open_model(file) as model:
         done = model.settings["run"]["done"]
-    kept = f"{job.directory} holds the state after step {done:,}"
-    return Outcome(error=brief(f"{what}; {kept}, go on with: numgan train --resume {job.directory}", LONGEST))
+    return Outcome(error=brief(runs.kept_until(what, job.directory, done), LONGEST))
 
 
 def _train_side_by_side(batch):
@@ -168,7 +167,7 @@ def finished(job: Job) -> Outcome | None:
 
 
 def _kept(job):
-    by, n = length(_settings(job))
+    by, n = extent(_settings(job))
     return Path(job.directory) / f"evaluation-{n}-{by}.json"
 
 
@@ -176,18 +175,16 @@ def _settings(job):
     return with_overrides(recipes.get(job.recipe).settings, job.settings)
 
 
-def length(settings: Any) -> tuple[str, int]:
-    """("epochs", so many) or ("steps", so many) of a run."""
-    by = "epochs" if getattr(settings, "epochs", 0) else "steps"
-    return by, getattr(settings, by)
-
-
 def _do(job):
     try:
         return _when_free(job)
     except Exception as error:
-        what = str(error) if isinstance(error, Error) else f"{type(error).__name__}: {error}"
-        return Outcome(error=brief(what, LONGEST))
+        return failed(error)
+
+
+def failed(error: BaseException) -> Outcome:
+    """The outcome of a job that raised an error."""
+    return Outcome(error=brief(str(error) if isinstance(error, Error) else f"{type(error).__name__}: {error}", LONGEST))
 
 
 def _when_free(job):
@@ -223,8 +220,8 @@ def _trained(job):
     recipe, directory = recipes.get(job.recipe), Path(job.directory)
     settings = _settings(job)
     if (directory / "model.npz").exists():
-        by, n = length(settings)
-        longer = {} if length(runs.read_config(directory)["settings"]) == (by, n) else {by: n}
+        by, n = extent(settings)
+        longer = {} if extent(runs.read_config(directory)["settings"]) == (by, n) else {by: n}
         return runs.resume(directory, longer, quiet=True, checkpoint_every=job.checkpoint_every)
     _clear(directory)
     return runs.train(

@@ -35,7 +35,7 @@ from numgan.hints import Array, DType, FileName, Rng
 from numgan.nn.model_file import ModelFileError
 from numgan.study import ends, event_log, neighbours, plots, recipes
 from numgan.study.recipes.recipe import Asked
-from numgan.study.settings import brief, stored, with_overrides
+from numgan.study.settings import brief, extent, stored, with_overrides
 from numgan.study.signals import stop_status
 from numgan.study.walk import STOPS, STRIDES, closed_walk
 from numgan.study.watch import Watch
@@ -88,10 +88,7 @@ class Run:
         what = str(self.stop) or "interrupted"
         if not isinstance(self.stop, Error | KeyboardInterrupt):
             what = f"{type(self.stop).__name__}: {what}"
-        return (
-            f"{what[:300]}; {self.directory} holds the state after step {self.kept:,}, "
-            f"go on with: numgan train --resume {self.directory}"
-        )
+        return kept_until(what[:300], self.directory, self.kept)
 
     @property
     def status(self) -> int:
@@ -119,6 +116,11 @@ class Run:
         pictures = [self.directory / name for name in PICTURES if (self.directory / name).is_file()]
         parts = [html_lines(self.figures()), *([html_lines(self.stopped, RED)] if self.stop else [])]
         return "\n".join([*parts, *(html_picture(path.read_bytes(), path.name) for path in pictures)])
+
+
+def kept_until(what: str, directory: FileName, steps: int) -> str:
+    """One sentence on what stopped a run, what is kept and how to go on."""
+    return f"{what}; {directory} holds the state after step {steps:,}, go on with: numgan train --resume {directory}"
 
 
 @contextlib.contextmanager
@@ -264,7 +266,7 @@ def resume(
     if log_dir is not None:
         event_log.check(log_dir, new=log_dir != config["log_dir"])
     recipe, settings = config["recipe"], config["settings"]
-    by = "epochs" if getattr(settings, "epochs", 0) else "steps"
+    by, _ = extent(settings)
     if length.keys() - {by}:
         raise RunError(f"{directory} is a run of {getattr(settings, by):,} {by}; its length is given by --{by}")
     if length:
@@ -626,21 +628,24 @@ def measured(
     recipe: Any, gan: GAN, data: Any, held_out: Any, n: int | None = None, seed: int = 0
 ) -> tuple[Evaluation, int]:
     """The `Evaluation` of a recipe's GAN, and how many samples it is of."""
+    samples, asked, rng = _to_measure(recipe, gan, data, held_out, n, seed)
+    with np.errstate(all="ignore"):  # finite samples may still be too large for what is worked out from them
+        return recipe.evaluate(samples, gan, data, held_out, rng, asked), len(samples)
+
+
+def _to_measure(recipe, gan, data, held_out, n, seed):
+    """The samples that are measured, what they were asked to be, and the generator for the rest."""
     sample_rng, rng = np.random.default_rng(seed).spawn(2)
     n = n or recipe.evaluation_count(data, held_out)
     asked = recipe.asked(n, held_out, sample_rng)
-    samples = finite_samples(gan, n, sample_rng, asked)
-    with np.errstate(all="ignore"):  # finite samples may still be too large for what is worked out from them
-        return recipe.evaluate(samples, gan, data, held_out, rng, asked), len(samples)
+    return finite_samples(gan, n, sample_rng, asked), asked, rng
 
 
 def draw_neighbours(path: FileName, n: int | None, seed: int, target: FileName) -> None:
     """A picture of those of the samples that `evaluate` measures which repeat, see `numgan.study.neighbours`."""
     recipe, config, gan = open_run(path)
     data, held_out = recipe.load(config["data_from"], config["settings"])
-    sample_rng, _ = np.random.default_rng(seed).spawn(2)
-    n = n or recipe.evaluation_count(data, held_out)
-    samples = finite_samples(gan, n, sample_rng, recipe.asked(n, held_out, sample_rng))
+    samples, *_ = _to_measure(recipe, gan, data, held_out, n, seed)
     title = f"{recipe.name}, seed {config['seed']}: samples that repeat{of_average(gan, ', ')}"
     neighbours.draw(samples, data, held_out, title, target)
 

@@ -329,3 +329,17 @@ def brief(value: Any, most: int = 80) -> str:
 def setting_rows(settings: Any) -> list[tuple[str, str, str]]:
     """(name, value as it would be typed, help) for every setting."""
     return [(f.name, _text(getattr(settings, f.name)), f.metadata["help"]) for f in dataclasses.fields(settings)]
+
+
+def extent(settings: Any) -> tuple[str, int]:
+    """("epochs", so many) or ("steps", so many) of a run."""
+    by = "epochs" if getattr(settings, "epochs", 0) else "steps"
+    return by, getattr(settings, by)
+
+
+def named_value(option: str, text: str) -> tuple[str, str]:
+    """(name, value) of what --set and the like take, NAME=VALUE."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise SettingError(f"{option} {brief(text)}: expected NAME=VALUE")
+    return name.strip().replace("-", "_"), value.strip()

@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future, as_completed, wait
 from typing import Any
 
-from numgan.errors import Error
-from numgan.study.jobs import LONGEST, Job, Outcome, batches, finished, work
-from numgan.study.settings import brief
+from numgan.study.jobs import Job, Outcome, batches, failed, finished, work
 from numgan.study.workers import Processes
 
 NOT_BEGUN = Outcome(error="not begun")
@@ -69,8 +67,7 @@ class Team:
         if error is None:
             self.outcomes |= zip(keys, future.result(), strict=True)
         else:
-            what = str(error) if isinstance(error, Error) else f"{type(error).__name__}: {error}"
-            self.outcomes |= dict.fromkeys(keys, Outcome(error=brief(what, LONGEST)))
+            self.outcomes |= dict.fromkeys(keys, failed(error))
         return keys
 
     def _stop(self, stop, futures):

@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 
 from numgan.study import recipes, seeds
-from numgan.study.settings import SettingError, brief
+from numgan.study.settings import SettingError, brief, named_value
 from numgan.study.signals import stopping_signals
 from numgan.study.studies.course import study
 from numgan.study.studies.results import table
@@ -98,13 +98,10 @@ def _say(text):
 def _pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
     pairs = {}
     for text in texts:
-        name, equals, value = text.partition("=")
-        name = name.strip().replace("-", "_")
-        if not equals:
-            raise SettingError(f"{option} {brief(text)}: expected NAME=VALUE")
+        name, value = named_value(option, text)
         if name in pairs:
             raise SettingError(f"{option} {brief(name)} is given twice")
-        pairs[name] = value.strip()
+        pairs[name] = value
     return pairs
 
 

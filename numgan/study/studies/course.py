@@ -8,11 +8,11 @@ from concurrent.futures import Executor
 from types import MappingProxyType
 from typing import Any
 
-from tqdm import tqdm
-
 from numgan.errors import instance
 from numgan.hints import DType, FileName
-from numgan.study.jobs import Outcome, length
+from numgan.progress import progress_bar
+from numgan.study.jobs import Outcome
+from numgan.study.settings import extent
 from numgan.study.studies import pictures
 from numgan.study.studies.question import Question
 from numgan.study.studies.results import Result, Study, shortfall, write_csv
@@ -94,7 +94,7 @@ class _Progress:
 
     def __init__(self, asked, say):
         self._asked, self._say, self.done = asked, say, 0
-        self._bar = tqdm(total=asked.runs, unit="run", disable=None if say else True, dynamic_ncols=True)
+        self._bar = progress_bar(asked.runs, "run", quiet=not say)
 
     def __enter__(self):
         return self
@@ -106,7 +106,7 @@ class _Progress:
         self.done += 1
         self._bar.update()
         if self._say:
-            with tqdm.external_write_mode():
+            with self._bar.external_write_mode():
                 self._say(f"{self.done:>5} of {self._asked.runs}   {key[0]} seed {key[1]}: {self._told(outcome)}")
 
     def _told(self, outcome):
@@ -129,7 +129,7 @@ def _played(asked, directory, team, progress):
         outcomes = team.run(jobs, progress)
         for cell in left:
             of_cell = {seed: outcomes[cell.name, seed] for seed in asked.seeds}
-            trained = part or length(asked.settings_of(cell))[1]
+            trained = part or extent(asked.settings_of(cell))[1]
             found[cell.name] = Result(cell.values, trained, of_cell, directory / cell.name)
         result = Study(asked.recipe.name, asked.by, asked.unit, list(found.values()), directory)
         measure = result.measure

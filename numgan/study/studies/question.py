@@ -13,8 +13,8 @@ from numgan.errors import ArgumentError, ArgumentTypeError, Error, whole
 from numgan.files import locked, remove_leftovers, shown
 from numgan.hints import DType, FileName
 from numgan.study import recipes, runs
-from numgan.study.jobs import Job, length
-from numgan.study.settings import SettingError, brief, with_overrides
+from numgan.study.jobs import Job
+from numgan.study.settings import SettingError, brief, extent, with_overrides
 from numgan.study.studies import space
 
 
@@ -62,7 +62,7 @@ class Question:
             self.cells = space.draw(own, settings, varied, whole("study: random", random), seed)
         first = self.settings_of(self.cells[0])
         self.source = source if source in (None, "full") else str(Path(source).resolve())
-        self.unit, _ = length(first)
+        self.unit, _ = extent(first)
         self.rounds = [(len(self.cells), None)] if halving is None else self._halved(halving)
         data, held_out = self.recipe.load(self.source, first)  # so that what cannot be read is said once, and now
         if by is not None:
@@ -77,7 +77,7 @@ class Question:
         eta, lengths = whole("study: halving", halving, 2, most=100), set()
         for cell in self.cells:
             settings = self.settings_of(cell)
-            lengths.add(length(settings))
+            lengths.add(extent(settings))
             if settings.decay != "none":
                 raise SettingError(
                     f"{cell.name} cannot be halved, which makes a run longer: its learning rates fall to 0 by its end "
