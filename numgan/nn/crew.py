@@ -70,9 +70,9 @@ class Rows(NamedTuple):
 # arguments whose contents mean nothing between two calls
 SCRATCH = ("temp", "temp2", "mask", "column", "canvas", "row", "numbers")
 BY_ROWS = {
-    dense.dense_forward: Rows(("out",), ("x1",)),
-    dense.dense_backward_weight: Rows(("out",), ("x1T",)),  # as Python reads x1ᵀ
-    dense.dense_backward_input: Rows(("out1",), ("dy",)),
+    dense.dense_forward: Rows(),  # products are split by their operands, see `_split_product`
+    dense.dense_backward_weight: Rows(),
+    dense.dense_backward_input: Rows(("out1",)),
     **{
         getattr(activations, f"{name}_{way}"): Rows()
         for name in ("relu", "leaky_relu", "tanh", "sigmoid", "silu")
