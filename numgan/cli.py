@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import dataclasses
 import errno
-import io
 import json
 import math
 import os
@@ -35,10 +34,10 @@ from numgan.study import checks, event_log, explain, plots, profiling, recipes, 
 from numgan.study.exercises import command as exercise
 from numgan.study.settings import SettingError, brief, named_value, setting_rows, with_overrides
 from numgan.study.signals import stop_status, stopping_signals
+from numgan.study.streams import LONGEST, Streams, fail
 from numgan.study.studies import command as studies
 from numgan.tables import as_json, figure
 
-LONGEST = 800  # characters of a message
 CONDITIONS = {  # of `numgan sample`, where the run has one
     "label": ("CLASS", "of a run with classes: make this one, such as 7"),
     "text": ("WORDS", "of a run with captions: make what is described, such as 'a green four'"),
@@ -50,7 +49,7 @@ MOST_ROWS = 1_000_000  # that -n asks for, and the like
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line on `argv` (default: sys.argv) and return the exit status."""
-    with _Streams() as streams:
+    with Streams() as streams:
         try:
             status = _run(sys.argv[1:] if argv is None else argv)
         except SystemExit as stop:  # argparse, after it has printed help or what is wrong
@@ -62,24 +61,19 @@ def _run(argv):
     try:
         arguments = _parser().parse_args(_as_file_names(argv))
     except SettingError as error:
-        return _fail("numgan", error, 2)
+        return fail("numgan", error, 2)
     who = f"numgan {arguments.command}"
     try:
         if arguments.command in ("train", "study"):
             new_figure()  # so that what keeps matplotlib from drawing is said now, not after the training
         return arguments.run(arguments) or 0
     except NonFiniteError as error:
-        return _fail(who, error, 1)
+        return fail(who, error, 1)
     except (Error, OSError, MemoryError) as error:
         disk_full = getattr(error.__cause__ or error, "errno", None) in DISK_FULL
-        return _fail(who, error, 1 if disk_full or sys.stdout.error else 2)
+        return fail(who, error, 1 if disk_full or sys.stdout.error else 2)
     except KeyboardInterrupt as stop:
-        return _fail(who, str(stop) or "interrupted", stop_status(stop))
-
-
-def _fail(who, error, status):
-    print(brief(f"{who}: {error}", LONGEST), file=sys.stderr)
-    return status
+        return fail(who, str(stop) or "interrupted", stop_status(stop))
 
 
 def _as_file_names(argv):
@@ -92,72 +86,6 @@ def _as_file_names(argv):
         if not fits:
             raise SettingError(f"argument {brief(ascii(argument))} holds a character that no file name can have")
     return argv
-
-
-class _Streams:
-    """Standard output and error for the time of a call, so that nothing of what they are ends in a traceback.
-
-    A terminal without Unicode shows ? for a rule or a Greek letter. One that is closed takes what it gets. One that
-    fails, for its reader is gone or its disk is full, stays silent from then on: what is done counts, a training is not
-    lost because its progress cannot be shown. `close` says so at the end.
-    """
-
-    def __enter__(self):
-        while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
-            pass  # else the next file opened would become standard output
-        os.close(descriptor)
-        self._before = sys.stdout, sys.stderr
-        sys.stdout, sys.stderr = (_Stream(stream) for stream in self._before)
-        return self
-
-    def close(self, status):
-        """The exit status of a call that ended with `status`, once everything is printed."""
-        sys.stdout.flush()
-        if isinstance(sys.stdout.error, BrokenPipeError):
-            return status or 128 + 13  # as if ended by SIGPIPE, like any other command
-        if sys.stdout.error:
-            return _fail("numgan", f"standard output cannot be written: {sys.stdout.error.strerror}", status or 1)
-        return status
-
-    def __exit__(self, *error):
-        sys.stderr.flush()
-        sys.stdout, sys.stderr = self._before
-
-
-class _Stream(io.TextIOBase):
-    """A text stream that keeps its first failure for later and is silent from then on."""
-
-    def __init__(self, stream):
-        self._stream, self.error = stream, None
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
-
-    def _try(self, call, *arguments):
-        if self._stream is None or self.error:
-            return
-        try:
-            call(*arguments)
-        except OSError as error:
-            self.error = error
-            with contextlib.suppress(OSError):  # what is still held back would be tried again at exit
-                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
-
-    def write(self, text):
-        self._try(lambda: self._stream.write(text))
-        return len(text)
-
-    def flush(self):
-        self._try(lambda: self._stream.flush())
-
-    def isatty(self):
-        return self._stream is not None and self._stream.isatty()
-
-    def fileno(self):
-        return self._stream.fileno()
-
-    @property
-    def encoding(self):
-        return getattr(self._stream, "encoding", None)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -506,7 +434,7 @@ def _train(arguments):
             )
         if run.history is not None and not arguments.quiet and not isinstance(run.stop, OSError):
             print(f"\n{run.figures()}" if run.history else run.figures())
-    return _fail("numgan train", run.stopped, run.status) if run.stopped else 0
+    return fail("numgan train", run.stopped, run.status) if run.stopped else 0
 
 
 def _given(arguments, name):
@@ -574,7 +502,7 @@ def _train_seeds(recipe, arguments):
         print(f"{seeds.table(trained)}\n{directory}: " + ", ".join(sorted(path.name for path in directory.iterdir())))
     failed = [run for run in trained if run.error]
     for run in failed:
-        _fail("numgan train", f"seed {run.seed} failed: {run.error}", 1)
+        fail("numgan train", f"seed {run.seed} failed: {run.error}", 1)
     if stop:
         return stop_status(stop)
     return 1 if failed else 0

@@ -5,7 +5,7 @@ Read in this order:
     settings     every number of a recipe, by name, with what it may be
     recipes/     the systems of the source documents, a family a file
     runs         one training, from seed to run directory and back
-    watch, signals   what goes on beside a training, and what stops it from outside
+    watch, signals   what goes on beside a training, and what stops it from outside; streams: what a call prints
     live, event_log  what is watched, as a table in the terminal, and as files for TensorBoard
     ends         how a training is lost without a number that stops it
     jobs, workers, team   runs as plain values, processes for them, and any executor
