@@ -19,7 +19,7 @@ from numgan.study.exercises.catalogue import EXERCISES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SUBCOMMANDS = next(action.choices for action in cli._parser()._actions if action.dest == "command")
+SUBCOMMANDS = next(action.choices for action in cli.parser()._actions if action.dest == "command")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -148,7 +148,7 @@ def test_what_the_path_says_to_run_can_be_run():
     for command in commands:
         program, *words = shlex.split(command)
         if program == "numgan":
-            arguments = vars(cli._parser().parse_args(words))
+            arguments = vars(cli.parser().parse_args(words))
             named = [arguments.get(name) for name in ("recipe", "what", "name")]
             named += [*arguments.get("targets", ()), arguments.get("faults")]
             assert {name for name in named if name} <= KNOWN, command

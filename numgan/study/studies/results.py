@@ -56,6 +56,22 @@ class Result:
             )
         return sum(getattr(outcome, end) is not None for outcome in self.outcomes.values())
 
+    def to_dict(self, measures: Sequence[str], unit: str) -> dict[str, Any]:
+        """All of it, ready for JSON, with these measures of every run, and its length in this unit."""
+        columns = {name: self.figures(name) for name in measures}
+        runs = [
+            {"seed": seed, **dict(zip(ENDS, _ends(outcome), strict=True))}
+            | {"measures": {name: column[i] for name, column in columns.items()}}
+            for i, (seed, outcome) in enumerate(self.outcomes.items())
+        ]
+        return {"values": self.values, unit: self.length, "directory": str(self.directory), "runs": runs}
+
+
+def _ends(outcome):
+    """What is said of each of ENDS; None of one that a run did not come to."""
+    collapsed = None if outcome.diverged else (outcome.evaluation or {}).get("collapsed")
+    return collapsed, outcome.diverged, outcome.error
+
 
 def _figure(outcome, measure):
     if outcome.diverged or not outcome.evaluation:  # the last good state before the end is no result
@@ -109,6 +125,17 @@ class Study:
         """The first of them, if half of its seeds have a value at all."""
         first, measure = self.ranked[0], self.measure
         return first if measure and shortfall(first, measure) < math.inf else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, ready for JSON: best holds the values of the best cell, or is None."""
+        names, best = [m.name for m in self.measures], self.best
+        return {
+            "recipe": self.recipe,
+            "by": self.measure and self.measure.name,
+            "measures": [m._asdict() for m in self.measures],
+            "cells": [cell.to_dict(names, self.unit) for cell in self.cells],
+            "best": best and best.values,
+        }
 
 
 def shortfall(cell: Result, measure: Measured) -> float:
@@ -191,8 +218,7 @@ def write_csv(study: Study, path: FileName) -> None:
         for cell in study.cells:
             columns = [cell.figures(name) for name in measures]
             for i, (seed, outcome) in enumerate(cell.outcomes.items()):
-                collapsed = None if outcome.diverged else (outcome.evaluation or {}).get("collapsed")
-                ends = ["" if end is None else end for end in (collapsed, outcome.diverged, outcome.error)]
+                ends = ["" if end is None else end for end in _ends(outcome)]
                 values = ["" if column[i] is None else column[i] for column in columns]
                 writer.writerow([*map(typed, cell.values.values()), seed, cell.length, *ends, *values])
 

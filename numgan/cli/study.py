@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 
-from numgan.study import recipes, seeds
+from numgan.cli.arguments import add_json, add_set, natural, seeds_of
+from numgan.cli.streams import fail
+from numgan.study import recipes
 from numgan.study.settings import SettingError, brief, named_value
 from numgan.study.signals import stopping_signals
 from numgan.study.studies.course import study
 from numgan.study.studies.results import table
+from numgan.tables import as_json
 
-LONGEST = 500  # characters of a message
+HELP = "train a recipe under many settings with several seeds each, and compare them"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The arguments of `numgan study`."""
     parser.add_argument("recipe", metavar="RECIPE", help="one of: " + ", ".join(recipes.RECIPES))
     parser.add_argument(
         "--vary",
@@ -26,7 +27,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="a setting and its values, as learning_rate=1e-4,4e-4 (widths: 'hidden=128,256;256,512'), or a range to "
         "draw from, as learning_rate=1e-5:1e-2; may be repeated, and each combination is a cell of the study",
     )
-    parser.add_argument("--seeds", default="0", metavar="0-4", help="seeds of every cell, as 0-4 or 0,3,7 (default 0)")
+    parser.add_argument(
+        "--seeds", type=seeds_of, default=[0], metavar="0-4", help="seeds of every cell, as 0-4 or 0,3,7 (default 0)"
+    )
     parser.add_argument(
         "--out",
         required=True,
@@ -34,13 +37,17 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="the study's directory, new or empty, or one of the same study that was stopped: it goes on",
     )
     parser.add_argument(
-        "--random", metavar="N", help="draw N cells at random, from ranges evenly in their logarithm, not all of a grid"
+        "--random",
+        type=natural,
+        metavar="N",
+        help="draw N cells at random, from ranges evenly in their logarithm, not all of a grid",
     )
-    parser.add_argument("--search-seed", default="0", metavar="N", help="seed of what is drawn (default 0)")
+    parser.add_argument("--search-seed", type=natural, default=0, metavar="N", help="seed of what is drawn (default 0)")
     parser.add_argument(
         "--halving",
         nargs="?",
-        const="2",
+        type=natural,
+        const=2,
         metavar="ETA",
         help="train all cells for a share of their steps, and only the best half of them (or of ETA, one part) for "
         "longer, again and again, up to the whole length",
@@ -51,43 +58,40 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--steps", metavar="N", help="training steps; the same as --set steps=N")
     parser.add_argument("--epochs", metavar="N", help="passes over the data set; the same as --set epochs=N")
     parser.add_argument("--batch-size", metavar="N", help="the same as --set batch_size=N")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="override a setting in all cells"
-    )
+    add_set(parser)
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="default float32")
     parser.add_argument("--data", metavar="DIR|full", help="the recipe's data, as for numgan train")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    add_json(parser, "what was found, and nothing else,")
 
 
 def run(arguments: Namespace) -> int:
     """The exit status: 1 where a run failed. One that diverged or collapsed is a result."""
     given = {name: getattr(arguments, name) for name in ("steps", "epochs", "batch_size")}
     settings = {name: value for name, value in given.items() if value is not None} | _pairs("--set", arguments.set)
-    try:
-        chosen = seeds.parse(arguments.seeds)
-    except ValueError:
-        raise SettingError(f"--seeds: expected seeds such as 0-4 or 0,3,7, got {brief(arguments.seeds)!r}") from None
     with stopping_signals():
         found = study(
             arguments.recipe,
             _pairs("--vary", arguments.vary),
-            chosen,
+            arguments.seeds,
             arguments.out,
             settings=settings,
-            random=_number("--random", arguments.random),
-            search_seed=_number("--search-seed", arguments.search_seed),
-            halving=_number("--halving", arguments.halving),
+            random=arguments.random,
+            search_seed=arguments.search_seed,
+            halving=arguments.halving,
             by=arguments.by,
             dtype=arguments.dtype,
             source=arguments.data,
-            say=None if arguments.quiet else _say,
+            say=None if arguments.quiet or arguments.json else _say,
         )
-    if not arguments.quiet:
+    if arguments.json:
+        print(as_json(found.to_dict()))
+    elif not arguments.quiet:
         left = ", ".join(sorted(path.name for path in found.directory.iterdir() if path.is_file()))
         print(f"\n{table(found)}\n{found.directory}: {left}, and a directory for each cell")
     failed = [(cell, seed, o.error) for cell in found.cells for seed, o in cell.outcomes.items() if o.error]
     for cell, seed, error in failed:
-        print(brief(f"numgan study: {cell.directory.name} seed {seed} failed: {error}", LONGEST), file=sys.stderr)
+        fail("numgan study", f"{cell.directory.name} seed {seed} failed: {error}", 1)
     return 1 if failed else 0
 
 
@@ -103,12 +107,3 @@ def _pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
             raise SettingError(f"{option} {brief(name)} is given twice")
         pairs[name] = value
     return pairs
-
-
-def _number(option, text):
-    """A whole number of the command line; None where none is given."""
-    if text is None:
-        return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= 20):
-        raise SettingError(f"{option}: expected a whole number, got {brief(text)!r}")
-    return int(text)

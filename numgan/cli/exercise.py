@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import textwrap
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from numgan.cli.streams import fail
 from numgan.errors import ArgumentError, Error
 from numgan.files import ReadError, WriteError
 from numgan.study.exercises import progress, sheet
@@ -16,10 +16,9 @@ from numgan.study.exercises.answer import AnswerError, check, load
 from numgan.study.exercises.catalogue import EXERCISES, after, get
 from numgan.study.exercises.exercise import Exercise
 from numgan.study.exercises.progress import ProgressError
-from numgan.study.settings import brief
 from numgan.tables import aligned, as_json
 
-LONGEST = 500  # characters of a message
+HELP = "write a kernel's backward pass yourself, and have it checked"
 WIDTH = 100  # of a line of hints
 
 
@@ -28,7 +27,6 @@ class ExistsError(Error):
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The arguments of `numgan exercise`."""
     parser.add_argument(
         "name",
         nargs="?",
@@ -65,8 +63,7 @@ def run(arguments: Namespace) -> int:
             return _solution(exercise)
         return _write(exercise, folder)
     except (AnswerError, ExistsError, ProgressError, ReadError) as error:
-        print(brief(f"numgan exercise: {error}", LONGEST), file=sys.stderr)
-        return 1
+        return fail("numgan exercise", error, 1)
 
 
 def _list(folder):
