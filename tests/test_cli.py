@@ -768,7 +768,6 @@ NAMES = "steps, batch_size, snapshot_every, learning_rate"
 
 
 @pytest.mark.parametrize("arguments, phrases", [
-    (["gan"], ["no recipe 'gan'", "mnist, mnist-best, mnist-epochs, mnist-dcgan"]),
     (["mnist", "--set", "rate=1"], ["no setting 'rate'", NAMES, "slope, momentum, hidden, stddev"]),
     (["sine", "--set", "momentum=0.5"], ["no setting 'momentum'", NAMES, "initializer, output"]),
     (["mnist", "--set", "steps"], ["--set steps", "NAME=VALUE"]),
@@ -816,6 +815,8 @@ def test_wrong_settings_are_refused_and_leave_nothing(call, arguments, phrases):
 @pytest.mark.parametrize("arguments, phrase", [
     ([], "COMMAND"),
     (["fly"], "fly"),
+    (["train", "gan"], "argument RECIPE: invalid choice: 'gan'"),
+    (["study", "gan", "--vary", "hidden=5,6", "--out", "S"], "mnist-dcgan"),
     (["train", "mnist", "--dtype", "float16"], "float64"),
     (["train", "mnist", "--seed", "-1"], "--seed: expected a whole number from 0 up, below 2⁶⁴, got '-1'"),
     (["train", "mnist", "--seed", "abc"], "--seed"),
@@ -1088,3 +1089,20 @@ def test_numbers_that_are_not_finite_are_null_in_json():
         "a": [None, [None, 1.5]],
         "b": None,
     }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [("tr", ["train"]), ("train sta", ["stacked-mnist"]), ("study sine --ha", ["--halving"]),
+     ("train sine --dtype ", ["float32", "float64"])],
+)  # fmt: skip
+def test_a_shell_completes_commands_recipes_and_options(words, completed, tmp_path):
+    pytest.importorskip("shtab")
+    script = tmp_path / "numgan"
+    made = [sys.executable, "-m", "shtab", "--shell=bash", "numgan.cli.parser"]
+    script.write_text(subprocess.run(made, capture_output=True, text=True, check=True).stdout)
+    typed = " ".join(f"'{word}'" for word in ["numgan", *words.split(" ")])
+    ask = f"source {script}; COMP_WORDS=({typed}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _shtab_numgan; "
+    answer = subprocess.run(["bash", "-c", ask + 'echo "${COMPREPLY[@]}"'], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == completed

@@ -9,11 +9,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from numgan.study import runs, seeds
+from numgan.study import recipes, runs, seeds
 from numgan.study.recipes.recipe import Recipe
 from numgan.study.settings import SettingError, brief, named_value, with_overrides
 
 MOST_ROWS = 1_000_000  # that -n asks for, and the like
+
+
+def add_recipe(parser: ArgumentParser, nargs: str | None = None) -> None:
+    parser.add_argument(
+        "recipe",
+        choices=tuple(recipes.RECIPES),
+        metavar="RECIPE",
+        nargs=nargs,
+        help="one of: " + ", ".join(recipes.RECIPES),
+    )
 
 
 def add_set(parser: ArgumentParser) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, Namespace
 
 from numgan.cli.arguments import add_json, natural, png, positive
 from numgan.study import runs
-from numgan.tables import figure
+from numgan.tables import as_json, figure
 
 HELP = "measure how good a run's samples are, beside what real data gets"
 
@@ -38,7 +37,7 @@ def run(arguments: Namespace) -> None:
     if target:
         runs.draw_neighbours(arguments.directory, arguments.n, arguments.seed, target)
     if arguments.json:
-        print(json.dumps(about | evaluation.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
+        print(as_json(about | evaluation.to_dict()))
     else:
         of = f"{arguments.directory} ({about['recipe']}, seed {arguments.seed}){runs.of_average(gan, ', ')}"
         print(f"{about['samples']:,} samples of {of}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from numgan.cli.arguments import add_json, add_set, positive, settings_of
+from numgan.cli.arguments import add_json, add_recipe, add_set, positive, settings_of
 from numgan.study import profiling, recipes, runs
 from numgan.tables import as_json
 
@@ -12,7 +12,7 @@ HELP = "show where a training step's time goes, kernel call by kernel call"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("recipe", metavar="RECIPE", help="one of: " + ", ".join(recipes.RECIPES))
+    add_recipe(parser)
     parser.add_argument(
         "--steps", type=positive, default=30, dest="repeats", metavar="N", help="medians over N steps (default 30)"
     )

@@ -5,9 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 
-from numgan.cli.arguments import add_json, add_set, natural, seeds_of
+from numgan.cli.arguments import add_json, add_recipe, add_set, natural, seeds_of
 from numgan.cli.streams import fail
-from numgan.study import recipes
 from numgan.study.settings import SettingError, brief, named_value
 from numgan.study.signals import stopping_signals
 from numgan.study.studies.course import study
@@ -18,7 +17,7 @@ HELP = "train a recipe under many settings with several seeds each, and compare 
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("recipe", metavar="RECIPE", help="one of: " + ", ".join(recipes.RECIPES))
+    add_recipe(parser)
     parser.add_argument(
         "--vary",
         action="append",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from argparse import ArgumentParser, Namespace
 
-from numgan.cli.arguments import add_json, add_set, settings_of
+from numgan.cli.arguments import add_json, add_recipe, add_set, settings_of
 from numgan.study import recipes, runs
 from numgan.tables import as_json
 
@@ -13,7 +13,7 @@ HELP = "print the networks of a recipe, layer by layer"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("recipe", metavar="RECIPE")
+    add_recipe(parser)
     parser.add_argument(
         "--step", action="store_true", help="print the whole training step too, every kernel call with its shapes"
     )

@@ -7,7 +7,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from numgan.cli.arguments import add_set, between, natural, overrides_of, positive, seeds_of, settings_of
+from numgan.cli.arguments import add_recipe, add_set, between, natural, overrides_of, positive, seeds_of, settings_of
 from numgan.cli.streams import fail
 from numgan.gan.equilibrium import PATIENCE
 from numgan.gan.equilibrium import TOLERANCE as TOLERANCE_OF_HALF
@@ -19,7 +19,7 @@ HELP = "train a recipe and leave a run directory with the model, its history and
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("recipe", metavar="RECIPE", nargs="?", help="one of: " + ", ".join(recipes.RECIPES))
+    add_recipe(parser, nargs="?")
     parser.add_argument(
         "--resume",
         metavar="RUN",
