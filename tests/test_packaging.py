@@ -1,6 +1,7 @@
 """The package as a user gets it: built, installed into a clean environment outside the checkout, and used there."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -60,6 +61,17 @@ def test_the_metadata_says_what_it_is_and_for_whom(built):
     ):
         assert line in metadata
     assert "Keywords: GAN" in metadata
+
+
+def test_what_a_package_index_shows_leads_nowhere_wrong_and_runs(built):
+    wheel = zipfile.ZipFile(built[0])
+    metadata = wheel.read(next(name for name in wheel.namelist() if name.endswith("METADATA"))).decode()
+    text = metadata.partition("\n\n")[2]
+    assert all(target.startswith("https://") for target in re.findall(r"\]\(([^)]*)", text))
+    code = text.partition("```python\n")[2].partition("```")[0]
+    assert "passed" in run(sys.executable, "-c", code)
+    for command in re.findall("^numgan (.*)$", text, re.MULTILINE):
+        run(sys.executable, "-m", "numgan", *command.split(), "--help")
 
 
 @pytest.fixture(scope="module")
