@@ -284,11 +284,12 @@ class Training:
     def _advance(self, stretch, everything):
         """Run and log the steps of a stretch; `everything`: somebody is going to look into the buffers."""
         step, log = stretch.step, self._logs[stretch.step]
-        self._team.begin()
-        for _ in range(stretch.length):
-            step.run()
-            log.write(step.kept)
-        self._team.end(stretch.length, everything)
+        for steps in self._team.pieces(stretch.length):
+            self._team.begin()
+            for _ in range(steps):
+                step.run()
+                log.write(step.kept)
+            self._team.end(steps, everything)
 
     def _sound(self, step):
         """Whether all is finite after a step."""

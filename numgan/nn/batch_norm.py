@@ -11,6 +11,7 @@ from numgan.errors import ArgumentError, between, fraction
 from numgan.hints import Config, Rng, Rows, Shape
 from numgan.kernels import batch_norm as kernels
 from numgan.nn.layer import Layer
+from numgan.nn.memory import zeros_like
 
 if TYPE_CHECKING:
     from numgan.nn.buffers import Buffers
@@ -74,7 +75,7 @@ class BatchNorm(Layer):
     def _bind_training(self, io):
         gamma = io.per_feature(self.params["gamma"])
         mean, variance, inv_std, scale = (np.empty_like(gamma) for _ in range(4))
-        io.let(mean=mean, variance=variance, inv_std=inv_std, scale=scale, centred=np.empty_like(io.x))
+        io.let(mean=mean, variance=variance, inv_std=inv_std, scale=scale, centred=zeros_like(io.x))
         io.let(ones=np.ones((io.x.shape[-1], 1), gamma.dtype), momentum=self.momentum, rest=1 - self.momentum)
         io.let(**{f"d{name}": io.per_feature(a) for name, a in self.grads.items()})
         io.forward(kernels.batch_norm_forward)

@@ -30,6 +30,7 @@ from numgan.errors import ArgumentTypeError, affordable
 from numgan.hints import Array, Kernel, Shape
 from numgan.kernels.dense import fastest_product
 from numgan.nn.calls import Call, argument_names
+from numgan.nn.memory import zeros, zeros_like
 
 if TYPE_CHECKING:
     from numgan.nn.layer import Layer
@@ -168,7 +169,7 @@ class Buffers:
         key = name, shape, dtype
         if key not in self.shared_scratch:
             affordable(f"{self._names[1]}: scratch for it", math.prod(shape) * np.dtype(dtype).itemsize)
-            self.shared_scratch[key] = np.zeros(shape, dtype) if like is None else np.zeros_like(like, dtype)
+            self.shared_scratch[key] = zeros(shape, dtype) if like is None else zeros_like(like, dtype)
         return self.shared_scratch[key]
 
     def inside(

@@ -15,6 +15,7 @@ from numgan.kernels import convolution as kernels
 from numgan.kernels import dense
 from numgan.nn import initializers
 from numgan.nn.layer import Layer
+from numgan.nn.memory import zeros
 
 if TYPE_CHECKING:
     from numgan.nn.buffers import Buffers
@@ -173,7 +174,7 @@ class Convolution(Layer):
         shape = (*lead, rows + spare, columns)
         affordable(f"{self.name}: the patches of its windows", math.prod(shape) * image.itemsize)
         scratch = "patches and ones" if spare else "patches"  # of one shape maybe, but the ones have to stay
-        patches = np.zeros(shape, image.dtype) if io.learning else io.scratch(scratch, shape)
+        patches = zeros(shape, image.dtype) if io.learning else io.scratch(scratch, shape)
         patches[..., rows:, :] = io.one
         windows = (*lead, channels, *self.windows.size, *self.positions, samples)
         return patches, {

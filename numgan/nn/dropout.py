@@ -10,6 +10,7 @@ from numgan.errors import fraction
 from numgan.hints import Config, Rng, Rows, Shape
 from numgan.kernels import dropout as kernels
 from numgan.nn.layer import Layer
+from numgan.nn.memory import zeros_like
 
 if TYPE_CHECKING:
     from numgan.nn.buffers import Buffers
@@ -55,7 +56,7 @@ class Dropout(Layer):
             io.forward(kernels.dropout_inference)
             io.backward(kernels.dropout_inference_backward)
             return
-        io.let(keep=np.empty_like(io.y), scale=1 / (1 - self.rate), rate=np.array(self.rate, np.float32))
+        io.let(keep=zeros_like(io.y), scale=1 / (1 - self.rate), rate=np.array(self.rate, np.float32))
         numbers = np.empty(io.y.shape[len(io.replicas) :], np.float32)
         io.let(key=self.state["key"], random=_philox(), numbers=numbers, following=np.empty(4, np.float32))
         io.forward(kernels.dropout_draw, skip=np.array(0))

@@ -36,6 +36,7 @@ from numgan.nn.activations import Sigmoid
 from numgan.nn.buffers import samples_first
 from numgan.nn.layer import Layer
 from numgan.nn.losses import BinaryCrossEntropy, trusting
+from numgan.nn.memory import zeros, zeros_like
 from numgan.nn.plan import Plan
 from numgan.tables import html_lines, html_table
 
@@ -137,8 +138,8 @@ class Sequential(SaysOurs):
         self.state_slices = _layout(self.layers, "state_shapes")
         held = (2 * _length(self.slices) + _length(self.state_slices)) * math.prod(self.replicas)
         affordable(f"{self.name}: a network of these layers", held * self.dtype.itemsize)
-        self.values = np.zeros((*self.replicas, _length(self.slices)), self.dtype)
-        self.grads = np.zeros_like(self.values)
+        self.values = zeros((*self.replicas, _length(self.slices)), self.dtype)
+        self.grads = zeros_like(self.values)
         self.state = np.zeros((*self.replicas, _length(self.state_slices)), self.dtype)
         self._attach()
 

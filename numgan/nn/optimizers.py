@@ -29,6 +29,7 @@ from numgan.hints import Array, Config, Kernel, Named, Numbers
 from numgan.kernels import optimizers as kernels
 from numgan.names import SaysOurs
 from numgan.nn.calls import Call, in_order, runs
+from numgan.nn.memory import zeros, zeros_like
 from numgan.nn.rates import Rate
 from numgan.nn.replicas import check_count, column, joined, of_replicas, one_or_each
 
@@ -114,7 +115,7 @@ class Optimizer(SaysOurs, ABC):
         """Take over a network's parameters: allocate the state and bind the update. One network per optimiser."""
         self.check_free(network)
         self.network, self.steps = network, 0
-        self.state = {name: np.zeros_like(network.values) for name in self.state_names}
+        self.state = {name: zeros_like(network.values) for name in self.state_names}
         self._bind_walk()
         self._after = runs(network.after_update())
 
@@ -134,7 +135,7 @@ class Optimizer(SaysOurs, ABC):
             names = self._constants
             self._constants = {name: np.array([[single._constants[name]] for single in self._each]) for name in names}
         length = max(1, CHUNK // math.prod(lead))
-        temp = np.empty((*lead, min(length, size)), self.network.dtype)
+        temp = zeros((*lead, min(length, size)), self.network.dtype)
         chunks = [slice(start, min(start + length, size)) for start in range(0, size, length)]
         self._chunks = [
             self._bind({name: a[..., c] for name, a in arrays.items()} | {"temp": temp[..., : c.stop - c.start]})

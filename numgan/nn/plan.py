@@ -15,12 +15,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from numgan.errors import affordable
 from numgan.hints import Array, Shape
 from numgan.nn.buffers import Buffers, without_ones
 from numgan.nn.calls import Call, runs
+from numgan.nn.memory import zeros
 
 if TYPE_CHECKING:
     from numgan.nn.layer import Layer
@@ -129,8 +128,8 @@ def boundaries(network: Sequential, shapes: Sequence[Shape], batch: int, times: 
     held *= batch * math.prod(network.replicas) * network.dtype.itemsize
     affordable(f"{network.name}: {batch:,} rows and what its layers make of them", held)
     if network.replicas and batch >= NARROW and all(len(shape) == 1 for shape in shapes):
-        return lambda i: np.zeros((math.prod(shapes[i]) + 1, *network.replicas, batch), network.dtype).swapaxes(0, 1)
-    return lambda i: np.zeros((*network.replicas, math.prod(shapes[i]) + 1, batch), network.dtype)
+        return lambda i: zeros((math.prod(shapes[i]) + 1, *network.replicas, batch), network.dtype).swapaxes(0, 1)
+    return lambda i: zeros((*network.replicas, math.prod(shapes[i]) + 1, batch), network.dtype)
 
 
 def activation_buffers(

@@ -248,6 +248,14 @@ def test_a_team_takes_what_was_the_faster_lately_and_no_bit_changes(forked, monk
     assert "".join(stretches) == "TATTTTAAATAAAATT"
 
 
+@forks
+def test_what_tells_how_fast_a_way_is_takes_a_piece_of_a_stretch(forked, monkeypatch):
+    monkeypatch.setattr(team_module, "JUDGED", 3)
+    clock = Clock(monkeypatch)
+    assert bits(*trained(2, "average", 20, every=10)) == bits(*trained(1, "average", 20, every=10))
+    assert clock.who == "TTTAAATTTT" + 10 * "T" + 20 * "A"  # and then what it is compared with
+
+
 # ------------------------------------------------------------------------------------------------------ what stops it
 
 
