@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import as_strided
 from numgan.errors import ArgumentError, whole
 from numgan.hints import Array, DType, Named, Numbers, Rng, Shape, Source
 
-from .noise import NORMAL, UNIFORM, fill_normal, fill_uniform
+from .noise import NORMAL, UNIFORM, fill_normal, fill_uniform, fill_unit, fill_unit_by_bits
 
 BLOCK_VALUES = 32_768  # values per block, at least one batch: 128 KB in float32, which stays in the L2 cache
 
@@ -186,7 +186,9 @@ def noise_stream(rng: Rng | list[Rng], batch: Shape, shape: Shape, dtype: DType,
     def view(flat):
         return np.moveaxis(flat[:size].reshape(count, *lead, *shape, n), -1, 1 + len(lead))
 
-    fill = fill_uniform if kind == UNIFORM else lambda rng, flat: fill_normal(rng, flat, temp)
+    # noise takes a sixth of a stack's time, and its steps may take memory for a moment; those of a single GAN take none
+    unit = fill_unit_by_bits if isinstance(rng, list) else fill_unit
+    fill = fill_uniform if kind == UNIFORM else lambda rng, flat: fill_normal(rng, flat, temp, unit)
     return _stream(rng, batch[:-1], (even,), dtype, fill, view)
 
 

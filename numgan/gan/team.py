@@ -114,8 +114,8 @@ class Team:
             step.move(self._moved.__getitem__)
 
     def pieces(self, steps: int) -> Iterator[int]:
-        """A stretch of so many steps in pieces, each between `begin` and `end`: in one, but for those that tell how fast
-        a way is, which are short. (An `mnist` run would lose 3 % of its 2,000 steps to a whole stretch the slower way.)
+        """A stretch of so many steps in pieces, each between `begin` and `end`: in one, but for those that tell how
+        fast a way is, which are short. (A whole stretch the slower way takes 3 % of the time of `mnist`'s 2,000 steps.)
         """
         while steps:
             judging = self._crew is not None and (self._trial or False not in self._pace)

@@ -11,7 +11,6 @@ from numgan.errors import MissingMethodError, fraction
 from numgan.hints import Array, Config, Rows, Shape
 from numgan.kernels import activations as kernels
 from numgan.nn.layer import Layer
-from numgan.nn.memory import zeros_like
 
 if TYPE_CHECKING:
     from numgan.nn.buffers import Buffers
@@ -58,7 +57,7 @@ class ReLU(Activation):
     """
 
     def bind(self, io: Buffers) -> None:
-        io.forward(kernels.relu_forward, zeros=zeros_like(io.x))
+        io.forward(kernels.relu_forward, zeros=io.scratch("zeros of ReLU", io.x.shape, like=io.x))
         io.backward(kernels.relu_backward, zero=0.0)
 
     def bind_tangent(self, io: Buffers, primal: Buffers) -> None:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from numgan.errors import ArgumentTypeError, affordable
 from numgan.hints import Array, Kernel, Shape
 from numgan.kernels.dense import fastest_product
 from numgan.nn.calls import Call, argument_names
-from numgan.nn.memory import zeros, zeros_like
+from numgan.nn.memory import order_in_memory, zeros, zeros_like
 
 if TYPE_CHECKING:
     from numgan.nn.layer import Layer
@@ -57,7 +57,7 @@ class Buffers:
     shapes            (input's, output's), without batch and replicas.
     x1, y1, dy1, dx1  arrays (…, features + 1, N) whose last row belongs to the ones; dy1 and dx1 are None where no
                       gradient flows, dx1 alone where nobody reads the input's.
-    scratch           a dictionary that all layers of a plan share.
+    scratch           a dictionary that all layers of all plans of a network share: no two calls run at once.
     conditions        another: name -> buffers that a condition of that name is to be written to, where a layer adds its
                       own.
     training          whether to run as in training: batch statistics, dropout.
@@ -79,7 +79,7 @@ class Buffers:
         dy1: Array | None,
         dx1: Array | None,
         *,
-        scratch: dict[Any, Array],
+        scratch: MutableMapping[Any, Array],
         conditions: dict[str, list[Array]],
         training: bool,
         learning: bool | None = None,
@@ -118,11 +118,11 @@ class Buffers:
             why = "nobody reads the input's gradient" if self.dx is None else ""
             self.backward_calls.append(self._call(kernel, own, 1, out=self.dx, skipped=why))
 
-    def scratch(self, name: str, shape: Shape) -> Array:
-        """Scratch of the data's dtype in a shape of the layer's own, for use within one pass of the layer; of that name
-        and shape there is one in the plan.
+    def scratch(self, name: str, shape: Shape, like: Array | None = None) -> Array:
+        """Scratch of the data's dtype in a shape of the layer's own, zeros at first, for use within one pass of the
+        layer; of that name and shape there is one in the network. Its axes are in memory as those of `like`.
         """
-        return self._scratch_array(name, shape, self.y.dtype)
+        return self._scratch_array(name, shape, self.y.dtype, like)
 
     def samples_first(self, columns: Array | None) -> Any:
         """One of these buffers as it looks from outside: (…, N, *shape); None stays None."""
@@ -166,11 +166,12 @@ class Buffers:
 
     def _scratch_array(self, name, shape, dtype, like=None):
         """Scratch of a name, a shape and a dtype; its axes in the order in memory of an array that it is `like`."""
-        key = name, shape, dtype
-        if key not in self.shared_scratch:
+        key = name, shape, np.dtype(dtype), None if like is None else order_in_memory(like)
+        found = self.shared_scratch.get(key)
+        if found is None:
             affordable(f"{self._names[1]}: scratch for it", math.prod(shape) * np.dtype(dtype).itemsize)
-            self.shared_scratch[key] = zeros(shape, dtype) if like is None else zeros_like(like, dtype)
-        return self.shared_scratch[key]
+            found = self.shared_scratch[key] = zeros(shape, dtype) if like is None else zeros_like(like, dtype)
+        return found
 
     def inside(
         self, layer: Layer, shapes: Sequence[Shape], x1: Array, y1: Array, dy1: Array | None, dx1: Array | None

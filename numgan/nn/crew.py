@@ -44,6 +44,7 @@ from numgan.kernels import (
     resampling,
 )
 from numgan.nn.calls import Call
+from numgan.nn.memory import LINE, address
 
 SPINS = 2_000  # looks at a barrier's counts, 0.1 ms, before a process lets go of its core
 NAP, LONGEST_NAP = 2e-5, 1e-3  # seconds between two looks from then on, the longer it has waited
@@ -51,7 +52,7 @@ NAPS = 100  # between two looks at whether the other processes are still there
 LEAST = 1_000_000  # multiplications of a share of a product: OpenBLAS multiplies smaller matrices in another order
 MUCH = 8  # times as large as the other operand of a product
 GROUP = 8  # rows that are not split: sums over a row are products with ones, which OpenBLAS takes four rows at a time
-LINE, PAGE = 64, 4096  # bytes of a line of the cache, and of a page of memory
+PAGE = 4096  # bytes of a page of memory
 FILES = 65_536  # more than are open
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -246,8 +247,9 @@ class Shared:
         self._owners, size = {}, 0
         for owner in map(owner_of, arrays):
             if id(owner) not in self._owners:
+                size += -size % LINE + address(owner) % LINE  # lines of its own, and to them as the array is to its
                 self._owners[id(owner)] = owner, size
-                size += -(-owner.nbytes // LINE) * LINE
+                size += owner.nbytes
         self._memory = mmap.mmap(-1, max(size, PAGE))
         self.push(owner for owner, _ in self._owners.values())
 
@@ -259,7 +261,7 @@ class Shared:
         if a not in self:
             return a
         owner, start = self._owners[id(owner_of(a))]
-        start += a.__array_interface__["data"][0] - owner.__array_interface__["data"][0]
+        start += address(a) - address(owner)
         return np.ndarray(a.shape, a.dtype, self._memory, start, a.strides)
 
     def push(self, arrays: Iterable[Array]) -> None:

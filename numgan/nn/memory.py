@@ -18,13 +18,24 @@ LINE = 64  # bytes
 
 def zeros(shape: Shape, dtype: DType) -> Array:
     """`numpy.zeros`, aligned to a line."""
-    memory = bytearray(math.prod(shape) * np.dtype(dtype).itemsize + LINE)
-    start = np.frombuffer(memory, np.uint8).ctypes.data
-    return np.ndarray(shape, dtype, memory, -start % LINE)
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.zeros(size + LINE, np.uint8)
+    start = -address(memory) % LINE
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+def address(a: Array) -> int:
+    """Where an array begins in memory."""
+    return a.__array_interface__["data"][0]
+
+
+def order_in_memory(a: Array) -> tuple[int, ...]:
+    """The axes of an array, that of the longest steps first."""
+    return tuple(sorted(range(a.ndim), key=lambda axis: -a.strides[axis]))
 
 
 def zeros_like(a: Array, dtype: DType | None = None) -> Array:
     """`numpy.zeros_like`, aligned to a line: the same order of the axes in memory."""
-    order = sorted(range(a.ndim), key=lambda axis: -a.strides[axis])
+    order = order_in_memory(a)
     made = zeros(tuple(a.shape[axis] for axis in order), a.dtype if dtype is None else dtype)
     return made.transpose([order.index(axis) for axis in range(a.ndim)])

@@ -12,6 +12,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 PREDICT_ROWS = 256  # predict works through its input in blocks of this many rows
 EXPECTED_REPLICAS = "None or a positive integer"
-BOUND = ("_plans", "_last", "_owner", "_lock", "_held_by")  # to a network's arrays and threads
+BOUND = ("_plans", "scratch", "_last", "_owner", "_lock", "_held_by")  # to a network's arrays and threads
 PLANS_KEPT = 8  # a network forgets its oldest plans beyond this; whoever runs one holds it
 
 
@@ -116,7 +117,7 @@ class Sequential(SaysOurs):
             for layer in named:
                 _release(layer)
             raise
-        self._plans, self._last, self._owner = {}, None, None
+        self._plans, self.scratch, self._last, self._owner = {}, WeakValueDictionary(), None, None
         self._lock, self._held_by = threading.RLock(), ""
         self._optimizer = self._loss = None
 

@@ -66,10 +66,10 @@ class Plan:
         gradients = [None] * len(activations)
         if backward:
             gradients = gradient_buffers(layers, columns, input_gradient, dy1)
-        self.conditions, scratch, pairs = {}, {}, []
+        self.conditions, pairs = {}, []
         for i, layer in enumerate(layers):
             arrays = activations[i], activations[i + 1], gradients[i + 1], gradients[i]
-            how = {"scratch": scratch, "conditions": self.conditions, "training": training}
+            how = {"scratch": network.scratch, "conditions": self.conditions, "training": training}
             pairs.append((layer, Buffers(network, layer, shapes[i : i + 2], *arrays, **how)))
         self.forward, self.backward = bind_layers(pairs)
         self._forward, self._backward = runs(self.forward), runs(self.backward)

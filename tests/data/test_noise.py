@@ -1,5 +1,5 @@
 """`fill_normal` draws what it says: moments, tails, the whole distribution, and no number that knows of another; and
-`fill_uniform` does.
+`fill_uniform` does; `fill_unit_by_bits` draws what NumPy does.
 """
 
 import math
@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from numgan.data.noise import fill_normal, fill_uniform
+from numgan.data.noise import fill_normal, fill_uniform, fill_unit_by_bits
 from numgan.data.stream import noise_stream
 
 SIZE = 1_000_000
@@ -139,3 +139,15 @@ def test_uniform_numbers_are_twice_those_of_the_generator_less_one_to_the_bit(dt
     drawn = np.random.default_rng(0).random(100_000, dtype=dtype)
     assert np.array_equal(out.astype(np.longdouble), 2 * drawn.astype(np.longdouble) - 1)  # so nothing is rounded
     assert -1 <= out.min() < -0.999 and 0.999 < out.max() < 1
+
+
+@pytest.mark.parametrize("bits", ["PCG64", "PCG64DXSM", "SFC64", "Philox", "MT19937"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_in_0_to_1_are_numpy_s_own_and_leave_the_generator_where_numpy_does(bits, dtype):
+    ours, theirs = (np.random.Generator(getattr(np.random, bits)(5)) for _ in range(2))
+    for size in (2, 1000, 7, 64, 1, 3, 10, 0, 4096):  # odd ones leave half of 64 bits for the next
+        out, expected = np.full(size, np.nan, dtype), np.empty(size, dtype)
+        fill_unit_by_bits(ours, out)
+        theirs.random(out=expected, dtype=dtype)
+        np.testing.assert_array_equal(out, expected)
+        assert ours.integers(1 << 40) == theirs.integers(1 << 40)
