@@ -28,13 +28,14 @@ def fill_unit_by_bits(rng: Rng, out: Array) -> None:
     """
     bits = rng.bit_generator
     whole = out.dtype == np.float32 and len(out) % 2 == 0 and sys.byteorder == "little"
-    if not whole or bits.state.get("has_uint32") != 0:
-        fill_unit(rng, out)
-        return
-    halves = bits.random_raw(len(out) // 2).view(np.uint32)
-    np.right_shift(halves, 8, out=halves)
-    np.copyto(out, halves.view(np.int32), casting="unsafe")
-    np.multiply(out, 2.0**-24, out=out)
+    pairs = len(out) // 2 - 1 if whole and bits.state.get("has_uint32") == 0 else 0
+    if pairs > 0:
+        halves, most = bits.random_raw(pairs).view(np.uint32), out[: 2 * pairs]
+        np.right_shift(halves, 8, out=halves)
+        np.copyto(most, halves.view(np.int32), casting="unsafe")
+        np.multiply(most, 2.0**-24, out=most)
+        out = out[2 * pairs :]  # by NumPy, which keeps a trace of the last in the generator's state
+    fill_unit(rng, out)
 
 
 def fill_uniform(rng: Rng, out: Array) -> None:

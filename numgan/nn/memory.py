@@ -14,11 +14,14 @@ import numpy as np
 from numgan.hints import Array, DType, Shape
 
 LINE = 64  # bytes
+SMALL = 4096  # bytes, through which a pass takes less time than to call it
 
 
 def zeros(shape: Shape, dtype: DType) -> Array:
-    """`numpy.zeros`, aligned to a line."""
+    """`numpy.zeros`, aligned to a line, but for small ones."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
+    if size < SMALL:
+        return np.zeros(shape, dtype)
     memory = np.zeros(size + LINE, np.uint8)
     start = -address(memory) % LINE
     return memory[start : start + size].view(dtype).reshape(shape)
@@ -35,7 +38,9 @@ def order_in_memory(a: Array) -> tuple[int, ...]:
 
 
 def zeros_like(a: Array, dtype: DType | None = None) -> Array:
-    """`numpy.zeros_like`, aligned to a line: the same order of the axes in memory."""
+    """`numpy.zeros_like`, with the same order of the axes in memory, aligned as `zeros` are."""
+    if a.size * np.dtype(dtype or a.dtype).itemsize < SMALL:
+        return np.zeros_like(a, dtype)
     order = order_in_memory(a)
-    made = zeros(tuple(a.shape[axis] for axis in order), a.dtype if dtype is None else dtype)
+    made = zeros(tuple(a.shape[axis] for axis in order), dtype or a.dtype)
     return made.transpose([order.index(axis) for axis in range(a.ndim)])

@@ -150,4 +150,4 @@ def test_numbers_in_0_to_1_are_numpy_s_own_and_leave_the_generator_where_numpy_d
         fill_unit_by_bits(ours, out)
         theirs.random(out=expected, dtype=dtype)
         np.testing.assert_array_equal(out, expected)
-        assert ours.integers(1 << 40) == theirs.integers(1 << 40)
+        assert str(ours.bit_generator.state) == str(theirs.bit_generator.state)

@@ -9,27 +9,28 @@ from hypothesis import strategies as st
 
 from numgan import GAN, Adam, BatchNorm, Dense, ReLU, Sequential, Sigmoid, Tanh
 from numgan.nn.crew import owner_of
-from numgan.nn.memory import LINE, address, order_in_memory, zeros, zeros_like
+from numgan.nn.memory import LINE, SMALL, address, order_in_memory, zeros, zeros_like
 
 
-@given(shape=st.lists(st.integers(1, 5), max_size=4).map(tuple), dtype=st.sampled_from(["float32", "float64", "bool"]))
+@given(shape=st.lists(st.integers(1, 14), max_size=4).map(tuple), dtype=st.sampled_from(["float32", "float64", "bool"]))
 def test_zeros_are_those_of_numpy_at_the_start_of_a_line(shape, dtype):
     made, expected = zeros(shape, dtype), np.zeros(shape, dtype)
     assert made.dtype == expected.dtype and made.strides == expected.strides
-    assert made.ctypes.data % LINE == 0
+    assert made.nbytes < SMALL or made.ctypes.data % LINE == 0
     np.testing.assert_array_equal(made, expected)
     made[...] = True
     assert made.all()
 
 
-@given(shape=st.lists(st.integers(2, 4), min_size=1, max_size=4), order=st.randoms())
+@given(shape=st.lists(st.integers(2, 11), min_size=1, max_size=4), order=st.randoms())
 def test_zeros_like_an_array_have_the_order_of_its_axes(shape, order):
     axes = list(range(len(shape)))
     order.shuffle(axes)
     a = np.ones(shape).transpose(axes)
     made = zeros_like(a, np.float32)
     assert made.strides == tuple(stride // 2 for stride in a.strides) and made.shape == a.shape
-    assert order_in_memory(made) == order_in_memory(a) and made.ctypes.data % LINE == 0 and not made.any()
+    assert order_in_memory(made) == order_in_memory(a) and not made.any()
+    assert made.nbytes < SMALL or made.ctypes.data % LINE == 0
 
 
 @pytest.mark.parametrize("replicas", [None, 3])
@@ -38,9 +39,9 @@ def test_what_a_step_walks_through_begins_at_a_line(replicas):
     generator = Sequential([Dense(9), BatchNorm(), ReLU(), Dense(16), Tanh()], 5, rng, replicas=replicas)
     discriminator = Sequential([Dense(8), ReLU(), Dense(1), Sigmoid()], 16, rng, replicas=replicas)
     gan = GAN(generator, discriminator, Adam(), Adam())
-    calls = [*gan.discriminator_step(40).calls, *gan.generator_step(40).calls]
+    calls = [*gan.discriminator_step(400).calls, *gan.generator_step(400).calls]
     starts = {}
-    for a in (a for call in calls for a in call.arrays if a.size > 100):
+    for a in (a for call in calls for a in call.arrays if a.nbytes > 2 * SMALL):
         starts[id(owner_of(a))] = min(address(a), starts.get(id(owner_of(a)), address(a)))
     assert len(starts) > 10 and not any(start % LINE for start in starts.values())
 
