@@ -54,6 +54,7 @@ def test_a_reader_that_leaves_is_no_error(command, tmp_path):
     assert (status, error) in [(0, ""), (128 + signal.SIGPIPE, "")]
 
 
+@pytest.mark.slow
 def test_nothing_warns(tmp_path):
     strict = f"{sys.executable} -W error -m numgan"
     assert shell(tmp_path, f"{strict} train sine --steps 50 --quiet --out run && {strict} evaluate run -n 200")[0] == 0
@@ -136,6 +137,7 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     wait_until(lambda: not alive(started))
 
 
+@pytest.mark.slow
 def test_nothing_is_imported_from_the_current_directory(tmp_path):
     (tmp_path / "tqdm.py").write_text('open("PWNED", "w")')
     (tmp_path / "matplotlib.py").write_text('open("PWNED", "w")')

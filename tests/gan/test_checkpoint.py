@@ -337,6 +337,7 @@ def test_what_is_no_state_of_a_random_generator_is_refused(arrays):
 # ---------------------------------------------------------------- when to write
 
 
+@pytest.mark.slow
 def test_by_the_clock_a_checkpoint_comes_every_half_minute_and_takes_a_hundredth_of_the_time(tmp_path, monkeypatch):
     now, cost, written = [0.0], [0.1], []
     monkeypatch.setattr(checkpoint_module.time, "monotonic", lambda: now[0])

@@ -246,6 +246,7 @@ def test_modes_are_counted_one_by_one():
     assert re.fullmatch(r"samples hit \d+ modes, where real data hits 9\d\d", evaluation.collapsed)
 
 
+@pytest.mark.slow
 def test_a_mode_is_read_from_red_to_blue():
     """A set without the class 7 in red alone: the samples miss its hundred modes, not those of another colour."""
     samples, modes = StackedDigits(TRAINING).labelled(20_000, rng())

@@ -75,6 +75,7 @@ def test_energy_distance(blocks):
     assert metrics.energy_distance([[0.0, 0.0]], [[3.0, 4.0]]) == pytest.approx(10)
 
 
+@pytest.mark.slow
 def test_distances_take_bounded_memory():
     points = rng().normal(size=(4000, 2))  # all 16 million distances would take 128 MB
     for measure in (metrics.energy_distance, metrics.nearest_distances, metrics.precision_and_coverage):

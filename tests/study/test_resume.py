@@ -350,6 +350,7 @@ def test_a_closed_pipe_stops_it_and_keeps_the_state(tmp_path, call):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits")
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, call):
     """A limit on the size of files stands in for the disk: the history grows until model.npz is too large."""
     command = f"ulimit -f 700; exec {sys.executable} -m numgan train {' '.join(ENDLESS)} --quiet"
