@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numgan.nn.layer import Layer
     from numgan.nn.network import Sequential
 
-BLOCK = 131_072  # values: 512 KB in float32, of which a core's L2 cache holds a few
+BLOCK = 65_536  # values: 256 KB in float32, of which a core's L2 cache holds several
 
 
 def samples_first(columns: Array, replicas: Shape) -> Array:
@@ -196,8 +196,10 @@ class Buffers:
         return block
 
     def blocks(self) -> list[slice]:
-        """Slices of the features of x that hold about BLOCK values each."""
-        features = self.x.shape[-2]
-        count = min(features, max(1, round(self.x.size / BLOCK)))
+        """Slices of the features of x that hold about BLOCK values each; twice as many in a stack, in which the time is in
+        the number of calls (32 sine GANs: 17.0 in place of 17.8 µs a model and step).
+        """
+        features, room = self.x.shape[-2], 2 * BLOCK if self.replicas else BLOCK
+        count = min(features, max(1, round(self.x.size / room)))
         edges = [features * i // count for i in range(count + 1)]
         return [slice(a, b) for a, b in itertools.pairwise(edges)]
