@@ -196,8 +196,8 @@ class Buffers:
         return block
 
     def blocks(self) -> list[slice]:
-        """Slices of the features of x that hold about BLOCK values each; twice as many in a stack, in which the time is in
-        the number of calls (32 sine GANs: 17.0 in place of 17.8 µs a model and step).
+        """Slices of the features of x that hold about BLOCK values each; twice as many in a stack, whose time is in the
+        number of calls (32 sine GANs: 17.0 in place of 17.8 µs a model and step).
         """
         features, room = self.x.shape[-2], 2 * BLOCK if self.replicas else BLOCK
         count = min(features, max(1, round(self.x.size / room)))
