@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -91,8 +92,7 @@ class Processes(Executor):
             return pool.submit(_call, fn, args, kwargs).result()
         except BrokenProcessPool:
             del self._own.pool
-            process.join()
-            raise LostError(_death(process.exitcode)) from None
+            raise LostError(_death(_exit_code(process))) from None
         finally:
             self._busy.discard(process)
 
@@ -111,8 +111,7 @@ class Processes(Executor):
             try:
                 process = next(p for p in started if p.pid == number.result())
             except BrokenProcessPool:
-                started[0].join()
-                raise LostError(_death(started[0].exitcode)) from None
+                raise LostError(_death(_exit_code(started[0]))) from None
             self._own.pool = pool, process
         return pool, process
 
@@ -141,6 +140,17 @@ def _spawning() -> Iterator[None]:
         sys.modules["__main__"] = main
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _exit_code(process):
+    """What a process ended with. It is told once: to this thread, or to the pool's own, which then writes it down in a
+    moment.
+    """
+    process.join()
+    until = time.monotonic() + 1
+    while process.exitcode is None and time.monotonic() < until:
+        time.sleep(1e-3)
+    return process.exitcode
 
 
 def _death(code):
