@@ -26,7 +26,8 @@ def add_recipe(parser: ArgumentParser, nargs: str | None = None) -> None:
     )
 
 
-def add_set(parser: ArgumentParser) -> None:
+def add_settings(parser: ArgumentParser) -> None:
+    parser.add_argument("--batch-size", metavar="N", help="the same as --set batch_size=N")
     parser.add_argument(
         "--set",
         action="append",
@@ -89,10 +90,14 @@ def settings_of(recipe: Recipe, arguments: Namespace) -> Any:
     return with_overrides(recipe.settings, overrides_of(recipe, arguments))
 
 
+def named(arguments: Namespace, *names: str) -> dict[str, Any]:
+    """name -> value of those of the arguments that the command has and that are given."""
+    return {name: value for name in names if (value := getattr(arguments, name, None)) is not None}
+
+
 def overrides_of(recipe: Recipe, arguments: Namespace) -> dict[str, Any]:
     """name -> text of the settings that --steps, --batch-size and --set give."""
-    overrides = {name: getattr(arguments, name, None) for name in ("steps", "epochs", "batch_size")}
-    overrides = {name: value for name, value in overrides.items() if value is not None}
+    overrides = named(arguments, "steps", "epochs", "batch_size")
     if "epochs" in overrides and not hasattr(recipe.settings, "epochs"):
         raise SettingError(f"{recipe.name} draws its rows afresh and has no epochs; give --steps")
     for pair in arguments.set:

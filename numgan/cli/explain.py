@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from numgan.cli.arguments import add_set, natural, positive, settings_of
+from numgan.cli.arguments import add_settings, natural, positive, settings_of
 from numgan.study import explain, recipes
 from numgan.study.settings import SettingError, brief
 
@@ -25,8 +25,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--layer", metavar="NAME", help="tell of this layer alone, as dense_1, and all that it reads")
     parser.add_argument("--sample", type=natural, default=0, metavar="I", help="whose numbers are shown (default 0)")
     parser.add_argument("--data", metavar="DIR|full", help="the recipe's data, as for numgan train")
-    parser.add_argument("--batch-size", metavar="N", help="the same as --set batch_size=N")
-    add_set(parser)
+    add_settings(parser)
 
 
 def run(arguments: Namespace) -> None:

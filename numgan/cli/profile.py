@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from numgan.cli.arguments import add_json, add_recipe, add_set, positive, settings_of
+from numgan.cli.arguments import add_json, add_recipe, add_settings, positive, settings_of
 from numgan.study import profiling, recipes, runs
 from numgan.tables import as_json
 
@@ -16,8 +16,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--steps", type=positive, default=30, dest="repeats", metavar="N", help="medians over N steps (default 30)"
     )
-    parser.add_argument("--batch-size", metavar="N", help="the same as --set batch_size=N")
-    add_set(parser)
+    add_settings(parser)
     add_json(parser, "the profile")
 
 

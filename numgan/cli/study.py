@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable
 
-from numgan.cli.arguments import add_json, add_recipe, add_set, natural, seeds_of
+from numgan.cli.arguments import add_json, add_recipe, add_settings, named, natural, seeds_of
 from numgan.cli.streams import fail
 from numgan.study.settings import SettingError, brief, named_value
 from numgan.study.signals import stopping_signals
@@ -56,8 +56,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--steps", metavar="N", help="training steps; the same as --set steps=N")
     parser.add_argument("--epochs", metavar="N", help="passes over the data set; the same as --set epochs=N")
-    parser.add_argument("--batch-size", metavar="N", help="the same as --set batch_size=N")
-    add_set(parser)
+    add_settings(parser)
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32", help="default float32")
     parser.add_argument("--data", metavar="DIR|full", help="the recipe's data, as for numgan train")
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
@@ -66,8 +65,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """The exit status: 1 where a run failed. One that diverged or collapsed is a result."""
-    given = {name: getattr(arguments, name) for name in ("steps", "epochs", "batch_size")}
-    settings = {name: value for name, value in given.items() if value is not None} | _pairs("--set", arguments.set)
+    settings = named(arguments, "steps", "epochs", "batch_size") | _pairs("--set", arguments.set)
     with stopping_signals():
         found = study(
             arguments.recipe,

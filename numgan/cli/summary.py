@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from argparse import ArgumentParser, Namespace
 
-from numgan.cli.arguments import add_json, add_recipe, add_set, settings_of
+from numgan.cli.arguments import add_json, add_recipe, add_settings, settings_of
 from numgan.study import recipes, runs
 from numgan.tables import as_json
 
@@ -17,8 +17,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--step", action="store_true", help="print the whole training step too, every kernel call with its shapes"
     )
-    parser.add_argument("--batch-size", metavar="N", help="the same as --set batch_size=N")
-    add_set(parser)
+    add_settings(parser)
     add_json(parser, "them")
 
 

@@ -7,7 +7,17 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from numgan.cli.arguments import add_recipe, add_set, between, natural, overrides_of, positive, seeds_of, settings_of
+from numgan.cli.arguments import (
+    add_recipe,
+    add_settings,
+    between,
+    named,
+    natural,
+    overrides_of,
+    positive,
+    seeds_of,
+    settings_of,
+)
 from numgan.cli.streams import fail
 from numgan.gan.equilibrium import PATIENCE
 from numgan.gan.equilibrium import TOLERANCE as TOLERANCE_OF_HALF
@@ -35,7 +45,6 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--epochs", metavar="N", help="passes over a recipe's data set in place of steps; the same as --set epochs=N"
     )
-    parser.add_argument("--batch-size", metavar="N", help="the same as --set batch_size=N")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--seed", type=natural, metavar="N", help="seed of everything random (default 0)")
     which.add_argument(
@@ -88,7 +97,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--out", metavar="DIR", help="the run directory, new or empty (default: a fresh one under runs/)"
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    add_set(parser)
+    add_settings(parser)
 
 
 def run(arguments: Namespace) -> int:
@@ -98,14 +107,14 @@ def run(arguments: Namespace) -> int:
         )
     with stopping_signals():
         if arguments.resume:
-            run = _resume(arguments)
+            trained = _resume(arguments)
         else:
             _fill_in(arguments, _from_config(arguments) if arguments.config else {"seed": 0, "dtype": "float32"})
             recipe = recipes.get(arguments.recipe)
             settings = settings_of(recipe, arguments)
             if arguments.seeds:
-                return _train_seeds(recipe, arguments)
-            run = runs.train(
+                return _train_seeds(recipe, settings, arguments)
+            trained = runs.train(
                 recipe,
                 settings,
                 arguments.seed,
@@ -121,14 +130,14 @@ def run(arguments: Namespace) -> int:
                 log_dir=arguments.log_dir,
                 animate=arguments.animate,
             )
-        if run.history is not None and not arguments.quiet and not isinstance(run.stop, OSError):
-            print(f"\n{run.figures()}" if run.history else run.figures())
-    return fail("numgan train", run.stopped, run.status) if run.stopped else 0
+        if trained.history is not None and not arguments.quiet and not isinstance(trained.stop, OSError):
+            print(f"\n{trained.figures()}" if trained.history else trained.figures())
+    return fail("numgan train", trained.stopped, trained.status) if trained.stopped else 0
 
 
-def _train_seeds(recipe, arguments):
+def _train_seeds(recipe, settings, arguments):
     # so that data that cannot be read is reported once, before anything starts
-    recipe.load(arguments.data, settings_of(recipe, arguments))
+    recipe.load(arguments.data, settings)
     for seed in arguments.seeds if arguments.log_dir else ():
         event_log.check(Path(arguments.log_dir, f"seed-{seed}"), new=True)
     how = {name: getattr(arguments, name) for name in ("dtype", "until_equilibrium", "checkpoint_every")}
@@ -136,8 +145,8 @@ def _train_seeds(recipe, arguments):
     how |= {"watch": arguments.watch, "animate": arguments.animate}
     how |= {"log_dir": arguments.log_dir and str(Path(arguments.log_dir).resolve())}
     with runs.claimed(arguments.out, f"{recipe.name}-seeds") as directory:
-        settings = overrides_of(recipe, arguments)
-        trained, stop = seeds.train(recipe.name, settings, arguments.seeds, directory, arguments.quiet, **how)
+        overrides = overrides_of(recipe, arguments)
+        trained, stop = seeds.train(recipe.name, overrides, arguments.seeds, directory, arguments.quiet, **how)
     if not arguments.quiet:
         print(f"{seeds.table(trained)}\n{directory}: " + ", ".join(sorted(path.name for path in directory.iterdir())))
     failed = [run for run in trained if run.error]
@@ -154,8 +163,7 @@ def _resume(arguments):
     given = [name for name in own if _given(arguments, name)]
     if given:
         raise SettingError(f"--{given[0].replace('_', '-')} cannot be given with --resume: the run has its own")
-    length = {name: getattr(arguments, name) for name in ("steps", "epochs") if getattr(arguments, name) is not None}
-    how = {"live": _in_place(), "log_dir": arguments.log_dir}
+    length, how = named(arguments, "steps", "epochs"), {"live": _in_place(), "log_dir": arguments.log_dir}
     return runs.resume(arguments.resume, length, arguments.quiet, _say, arguments.checkpoint_every, **how)
 
 

@@ -50,27 +50,22 @@ class Result:
 
     def count(self, end: str) -> int:
         """How many seeds "collapsed", "diverged", or ended in an "error"."""
-        if end == "collapsed":
-            return sum(
-                bool(o.evaluation and o.evaluation["collapsed"]) for o in self.outcomes.values() if not o.diverged
-            )
-        return sum(getattr(outcome, end) is not None for outcome in self.outcomes.values())
+        return sum(_ends(outcome)[end] is not None for outcome in self.outcomes.values())
 
     def to_dict(self, measures: Sequence[str], unit: str) -> dict[str, Any]:
         """All of it, ready for JSON, with these measures of every run, and its length in this unit."""
         columns = {name: self.figures(name) for name in measures}
         runs = [
-            {"seed": seed, **dict(zip(ENDS, _ends(outcome), strict=True))}
-            | {"measures": {name: column[i] for name, column in columns.items()}}
+            {"seed": seed, **_ends(outcome)} | {"measures": {name: column[i] for name, column in columns.items()}}
             for i, (seed, outcome) in enumerate(self.outcomes.items())
         ]
         return {"values": self.values, unit: self.length, "directory": str(self.directory), "runs": runs}
 
 
 def _ends(outcome):
-    """What is said of each of ENDS; None of one that a run did not come to."""
+    """end -> what is said of it, for each of ENDS; None of one that a run did not come to."""
     collapsed = None if outcome.diverged else (outcome.evaluation or {}).get("collapsed")
-    return collapsed, outcome.diverged, outcome.error
+    return {"collapsed": collapsed, "diverged": outcome.diverged, "error": outcome.error}
 
 
 def _figure(outcome, measure):
@@ -216,11 +211,10 @@ def write_csv(study: Study, path: FileName) -> None:
         writer = csv.writer(file)
         writer.writerow([*study.cells[0].values, "seed", study.unit, *ENDS, *measures])
         for cell in study.cells:
-            columns = [cell.figures(name) for name in measures]
-            for i, (seed, outcome) in enumerate(cell.outcomes.items()):
-                ends = ["" if end is None else end for end in _ends(outcome)]
-                values = ["" if column[i] is None else column[i] for column in columns]
-                writer.writerow([*map(typed, cell.values.values()), seed, cell.length, *ends, *values])
+            for run in cell.to_dict(measures, study.unit)["runs"]:  # None is written as an empty field
+                ends = [run[end] for end in ENDS]
+                where = [*map(typed, cell.values.values()), run["seed"], cell.length]
+                writer.writerow([*where, *ends, *run["measures"].values()])
 
 
 def _in_words(values):
