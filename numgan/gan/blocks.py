@@ -54,14 +54,14 @@ class Seen(NamedTuple):
 
     columns  of the history (steps, B), gaps where a replica is stopped.
     stopped  replica -> what was not finite.
-    marks    of each replica: where its random generator and its streams stand; ready for JSON, see `StreamApart.mark`.
+    marks    of each replica: where its random generator and its streams stand, in JSON; see `StreamApart.mark`.
     orders   of each: the rows left of its epoch (B, left); (B, 0) where there are no epochs.
     counts   how many updates generator, discriminator and average have made.
     """
 
     columns: Named
     stopped: dict[int, str]
-    marks: list[Any]
+    marks: list[str]
     orders: Array
     counts: tuple[int, ...]
 
@@ -88,11 +88,11 @@ class Block:
         self._shared = [a[rows].reshape(count, -1) for a in shared]
         self._kept, self._stopped, self._done = [a.copy() for a in self._arenas], {}, 0
 
-    def resume(self, done: int, stopped: Mapping[int, str], marks: Sequence[Any], orders: Array) -> None:
+    def resume(self, done: int, stopped: Mapping[int, str], marks: Sequence[str], orders: Array) -> None:
         """Go on from where the stack was; its state is in the GAN already."""
         self._done, self._stopped = done, self._own(stopped)
         for r, (rng, mark) in enumerate(zip(self._rngs, marks[self.rows], strict=True)):
-            rng.bit_generator.state, drawn = mark
+            rng.bit_generator.state, drawn = json.loads(mark)
             if len(drawn) != len(self._streams):
                 raise ArgumentError(f"{len(drawn)} streams of batches, expected {len(self._streams)}")
             for stream, place in zip(self._streams, drawn, strict=True):
@@ -100,9 +100,9 @@ class Block:
         for order, left in zip(self._orders, orders[self.rows], strict=False):
             order.load_state_dict({"order": left})
 
-    def run(self, index: int, times: int) -> bool:
+    def run(self, index: int, times: int, look: bool) -> tuple[bool, Seen | None]:
         """Run and log a step so many times. Whether all that is not stopped is finite then, by sums as in a single
-        training.
+        training; and a `look` where one is due, at once: blocks that wait for one another twice take 1 % longer.
         """
         step, log, count = self._steps[index], self._logs[index], len(self._rngs)
         for _ in range(times):
@@ -110,7 +110,8 @@ class Block:
             log.write(step.kept)
         arrays = (*self._arenas, *(a.reshape(count, -1) for a in step.scores))
         finite = np.all([np.isfinite(np.add.reduce(a, axis=1)) for a in arrays], axis=0)
-        return all(finite[r] or r in self._stopped for r in range(count))
+        sound = all(finite[r] or r in self._stopped for r in range(count))
+        return sound, self.look(index) if look else None
 
     def look(self, index: int) -> Seen:
         """Hand over the state, and what has been logged. A replica that is not finite is stopped: it is set back to the
@@ -133,7 +134,7 @@ class Block:
         for own, shared in zip(self._arenas, self._shared, strict=True):
             np.copyto(shared, own)
         stopped = {self.rows.start + r: what for r, what in self._stopped.items()}
-        marks = [[rng.bit_generator.state, [s.mark(r) for s in self._streams]] for r, rng in enumerate(self._rngs)]
+        marks = [_as_json([g.bit_generator.state, [s.mark(r) for s in self._streams]]) for r, g in enumerate(self._rngs)]
         left = [order.state_dict()["order"] for order in self._orders] or np.empty((len(self._rngs), 0), int)
         return Seen(columns, stopped, marks, np.stack(left), counts(self.gan))
 
@@ -161,17 +162,17 @@ class Block:
 
     def _keep(self):
         """What is finite is what a replica would be set back to."""
-        for r in np.flatnonzero(self._sound()):
-            self._copy(r, self._arenas, self._kept)
+        sound = self._sound()
+        self._copy(np.s_[:] if sound.all() else sound, self._arenas, self._kept)
 
     def _sound(self):
         """For each replica, whether all that it consists of is finite."""
         return np.all([np.isfinite(a).all(axis=1) for a in self._arenas], axis=0)
 
     @staticmethod
-    def _copy(r, sources, targets):
+    def _copy(rows, sources, targets):
         for source, target in zip(sources, targets, strict=True):
-            target[r] = source[r]
+            target[rows] = source[rows]
 
 
 class Workers:
@@ -256,21 +257,22 @@ class Progress:
 
     def __init__(self, rngs: list[Rng], length: int, history: History) -> None:
         self._rngs, self._length, self._history = rngs, length, history
-        self.marks = [[rng.bit_generator.state, []] for rng in rngs]
+        self.marks = [_as_json([rng.bit_generator.state, []]) for rng in rngs]
         self.orders = np.empty((len(rngs), 0), int)
 
-    def see(self, marks: list[Any], orders: Array) -> None:
+    def see(self, marks: list[str], orders: Array) -> None:
         """Take over what blocks say at a look."""
         self.marks, self.orders = marks, orders
 
     def set_generators(self) -> None:
         """Put the generators to where the replicas are."""
-        for rng, (state, _) in zip(self._rngs, self.marks, strict=True):
-            rng.bit_generator.state = state
+        for rng, mark in zip(self._rngs, self.marks, strict=True):
+            rng.bit_generator.state = json.loads(mark)[0]
 
     def state_dict(self) -> Named:
         """marks and stopped, as JSON in UTF-8 bytes; order (R, left): the rows left of each epoch."""
-        return {"marks": _as_bytes(self.marks), "stopped": _as_bytes(self._history.stopped), "order": self.orders}
+        marks, stopped = f"[{', '.join(self.marks)}]", _as_json(self._history.stopped)
+        return {"marks": _as_bytes(marks), "stopped": _as_bytes(stopped), "order": self.orders}
 
     def check_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
         self._read(arrays)
@@ -298,10 +300,10 @@ class Progress:
             raise ArgumentError("replicas: the batches that they have drawn are not counted from 1 up")
         for rng, own in zip(self._rngs, states, strict=True):
             for state in own:
-                RandomState(rng).check_state_dict({"state": _as_bytes(state)})
+                RandomState(rng).check_state_dict({"state": _as_bytes(_as_json(state))})
         if orders.ndim != 2 or len(orders) != count or orders.dtype.kind != "i" or orders.shape[1] > self._length:
             raise ArgumentError(f"replicas: the orders of their epochs are {orders.dtype} of shape {orders.shape}")
-        return marks, orders, stopped
+        return [_as_json(mark) for mark in marks], orders, stopped
 
 
 class StackTraining(Training):
@@ -373,13 +375,14 @@ class StackTraining(Training):
         return min(-(-blocks // processes) * processes, replicas), processes
 
     def _advance(self, stretch, everything):
-        self._finite_so_far = all(self._workers.tell("run", stretch.step.index, stretch.length))
+        answers = self._workers.tell("run", stretch.step.index, stretch.length, stretch.look)
+        self._finite_so_far, self._seen = zip(*answers, strict=True)
 
     def _sound(self, step):
-        return self._finite_so_far
+        return all(self._finite_so_far)
 
     def _look(self, stretch, told):
-        seen = self._workers.tell("look", stretch.step.index)
+        seen = self._seen if stretch.look else self._workers.tell("look", stretch.step.index)
         self.history.extend({k: np.concatenate([a.columns[k] for a in seen], axis=1) for k in seen[0].columns})
         before, self.history.stopped = self.history.stopped, {r: why for a in seen for r, why in a.stopped.items()}
         self._progress.see([mark for a in seen for mark in a.marks], np.concatenate([a.orders for a in seen]))
@@ -443,5 +446,9 @@ def _optimizers(gan):
     return gan.generator_optimizer, gan.discriminator_optimizer
 
 
-def _as_bytes(value):
-    return np.frombuffer(json.dumps(value, default=lambda a: a.tolist()).encode(), np.uint8)
+def _as_json(value):
+    return json.dumps(value, default=lambda a: a.tolist())
+
+
+def _as_bytes(text):
+    return np.frombuffer(text.encode(), np.uint8)
