@@ -88,6 +88,7 @@ class TrainingStep:
             step, in pairs on its real rows too. A side that does not play has none.
     norms   a list likewise: of the gradients that a penalty looks at, if there is one.
     errors  and of the generated rows' distances to their targets, if there are any.
+    kept    all three, in order: what a log keeps of a step.
     """
 
     def __init__(
@@ -132,6 +133,7 @@ class TrainingStep:
         self.scores = [*([d.real_scores, d.fake_scores] if d else []), *(g.judged if g else [])]
         self.norms = [d.norms] if d and d.norms is not None else []
         self.errors = [g.errors] if g and g.errors is not None else []
+        self.kept = [*self.scores, *self.norms, *self.errors]
 
     @property
     def sides(self) -> list[Step]:
@@ -148,11 +150,6 @@ class TrainingStep:
         kept, judged = iter(self.kept), len(self.generator.judged) if self.generator else 1
         plays = (self.discriminator, self.discriminator, *[self.generator] * judged, self.norms, self.errors)
         return ScoreLog(steps, [next(kept).shape if side else None for side in plays], self.scores[0].dtype)
-
-    @property
-    def kept(self) -> list[Array]:
-        """What a log keeps of a step, in order."""
-        return [*self.scores, *self.norms, *self.errors]
 
     def run(self) -> None:
         for _ in self.discriminator_steps:

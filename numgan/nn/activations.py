@@ -32,7 +32,7 @@ class Activation(Layer):
 
     in_place_forward = True
     in_place_backward = True
-    featurewise = True
+    featurewise = elementwise = True
 
     def formula(self, x: float) -> float:
         """f(x) of one number, in plain Python."""

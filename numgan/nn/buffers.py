@@ -22,6 +22,7 @@ import copy
 import itertools
 import math
 from collections.abc import MutableMapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,6 +96,7 @@ class Buffers:
         self.features, self._rows, self._directions = slice(None), None, directions
         self.forward_calls, self.backward_calls = [], []
         self.shared_scratch, self._names, self._own = scratch, (network.name, layer.name), {}
+        self._elementwise = layer.elementwise
 
     # ------------------------------------------------------------------------------------------ for a layer's `bind`
 
@@ -140,7 +142,16 @@ class Buffers:
             own = self._own | ({} if out is None else {"out": out}) | own
             for name in argument_names(kernel):
                 arguments[name] = self._find(name, own, arguments, kernel)
-        return Call(kernel, arguments, *self._names, self._directions[back], self._rows, skipped)
+        run = self._run(kernel, arguments.values()) if arguments and self._elementwise else None
+        return Call(kernel, arguments, *self._names, self._directions[back], self._rows, skipped, run)
+
+    def _run(self, kernel, arguments):
+        """The call of an elementwise kernel on arrays whose axes are in the order of memory: NumPy begins a pass
+        through those in 0.4 µs, and in 1.2 through the arrays of a stack as they are.
+        """
+        order = order_in_memory(self.y)
+        whole = (isinstance(a, np.ndarray) and a.ndim == self.y.ndim for a in arguments)
+        return partial(kernel, *(a.transpose(order) if w else a for a, w in zip(arguments, whole, strict=True)))
 
     def _find(self, name, own, found, kernel):
         """The argument of that name; `found` are those before it."""

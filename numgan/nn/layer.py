@@ -45,6 +45,7 @@ class Layer(SaysOurs):
     # No feature depends on another: io may hold a block of the features, io.features says which. An image's features
     # are its channels, and io holds (…, channels, positions · N).
     featurewise = False
+    elementwise = False  # nor any number on another: kernels may be given the axes of all arrays in another order
     is_view = False  # the output is the input in another shape; `bind` has nothing to do
     in_front = 0  # numbers that the output has in front of the input, which stands in it unchanged; 0: it does not
     conditions: ClassVar[dict] = {}  # what it reads besides its input, name -> shape

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from numgan.errors import fraction, one_of
-from numgan.gan.objectives.base import Panel, Unpaired, mean
+from numgan.gan.objectives.base import Panel, Unpaired, mean, share
 from numgan.hints import Array, Named
 from numgan.kernels import losses as kernels
 from numgan.kernels.activations import sigmoid_forward
@@ -131,8 +131,8 @@ class _CrossEntropyGame(Unpaired):
         return (1.0, 1.0) if self.summed else (0.5, 0.5)
 
     def generator_losses(self, z: Array, real: Array | None = None) -> Array:
-        # no label is smoothed here
-        return self._weight * LOGITS.elements(z, self._target)
+        losses = LOGITS.elements(z, self._target)  # no label is smoothed here
+        return losses if self._weight == 1 else self._weight * losses
 
     def measure_discriminator(self, real: Array, fake: Array) -> Named:
         loss_real, loss_fake = mean(self.real_losses(real)), mean(self.fake_losses(fake))
@@ -141,15 +141,15 @@ class _CrossEntropyGame(Unpaired):
         return {
             "d_loss_real": loss_real,
             "d_loss_fake": loss_fake,
-            "d_accuracy_real": mean(real > 0),
-            "d_accuracy_fake": mean(fake <= 0),
+            "d_accuracy_real": share(real > 0),
+            "d_accuracy_fake": share(fake <= 0),
             "d_real": _mean_probability(real),
             "d_fake": _mean_probability(fake),
             "value": value,
         }
 
     def measure_generator(self, z: Array, real: Array | None = None) -> Named:
-        return {"g_loss": mean(self.generator_losses(z)), "g_accuracy": mean(z > 0)}
+        return {"g_loss": mean(self.generator_losses(z)), "g_accuracy": share(z > 0)}
 
     def discriminator_metrics(self, real: Array, fake: Array) -> Any:
         m = self.measure_discriminator(real, fake)
