@@ -43,6 +43,7 @@ from numgan.kernels import (
     penalties,
     resampling,
 )
+from numgan.nn.buffers import GROUP
 from numgan.nn.calls import Call
 from numgan.nn.memory import LINE, address
 
@@ -51,7 +52,6 @@ NAP, LONGEST_NAP = 2e-5, 1e-3  # seconds between two looks from then on, the lon
 NAPS = 100  # between two looks at whether the other processes are still there
 LEAST = 1_000_000  # multiplications of a share of a product: OpenBLAS multiplies smaller matrices in another order
 MUCH = 8  # times as large as the other operand of a product
-GROUP = 8  # rows that are not split: sums over a row are products with ones, which OpenBLAS takes four rows at a time
 PAGE = 4096  # bytes of a page of memory
 FILES = 65_536  # more than are open
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -176,14 +176,27 @@ def _parts(first, end, total, count):
 
 
 def _share(call):
-    """A call as a `Share`. Of a kernel that is not known everything may be written."""
+    """A call as a `Share`. Of a kernel that is not known everything may be written, but for its numbers."""
     how = BY_ROWS.get(call.kernel)
     reads, writes = [], []
     for name, a in call.arguments.items():
-        if isinstance(a, np.ndarray) and a.ndim and a.size and name not in SCRATCH:
-            written = how is None or name in how.written
+        if isinstance(a, np.ndarray) and a.size and name not in SCRATCH:
+            written = a.ndim and (how is None or name in how.written)
             (writes if written else reads).append(np.lib.array_utils.byte_bounds(a))
     return Share(call.run, reads, writes)
+
+
+def _counting(call):
+    """What an update does before its parts run, which sets numbers that those read."""
+    numbers = [a for part in call.parts for a in part.arguments.values() if isinstance(a, np.ndarray) and not a.ndim]
+    return Share(call.before, [], [*map(np.lib.array_utils.byte_bounds, numbers)])
+
+
+def _dealt(parts, count):
+    """[(whose, part)] of an update: to each process as many, and of those left over each has a share."""
+    alike = len(parts) // count * count
+    shares = [share for part in parts[alike:] for share in enumerate(split(part, count))]
+    return [*((i * count // alike, part) for i, part in enumerate(parts[:alike])), *shares]
 
 
 def programs(calls: Iterable[Call], count: int) -> list[list[list[Callable[[], Any]]]]:
@@ -213,10 +226,8 @@ def programs(calls: Iterable[Call], count: int) -> list[list[list[Callable[[], A
 
     for call in calls:
         if call.before:
-            barrier()
-            made[0][-1].append(call.before)
-            barrier()
-            add([(i * count // len(call.parts), _share(part)) for i, part in enumerate(call.parts)])
+            add([(0, _counting(call))])
+            add([(i, _share(part)) for i, part in _dealt(call.parts, count) if _has_rows(part)])
         elif not call.skipped:
             shares = split(call, count)
             add([(i, _share(part)) for i, part in enumerate(shares) if len(shares) == 1 or _has_rows(part)])
@@ -276,11 +287,13 @@ class Shared:
 
     def moved(self, call: Call) -> Call:
         """A call on the copies. Scratch and scalars stay a process's own, but for scalars that change."""
-        scalars = [a for part in call.parts for a in part.arguments.values() if np.ndim(a) == 0 and a in self]
+        scalars = {id(a): a for part in call.parts for a in part.arguments.values() if np.ndim(a) == 0 and a in self}
+        copies = [(self.copy(a), a) for a in scalars.values()]
 
         def before():
             call.before()
-            self.push(scalars)
+            for copy, a in copies:
+                np.copyto(copy, a)
 
         arguments = {
             name: self.copy(a) if isinstance(a, np.ndarray) and name not in SCRATCH else a

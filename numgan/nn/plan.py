@@ -101,7 +101,8 @@ def _bind_neighbours(pairs):
     """The calls of neighbouring layers. Featurewise ones go block by block, all layers on one block before the next, so
     that a block is still in the cache when its next pass comes (5 % of the MNIST step).
     """
-    blocks = pairs[0][1].blocks() if pairs[0][0].featurewise else [slice(None)]
+    elementwise = all(layer.elementwise for layer, _ in pairs)  # to others it matters how sums over a block are cut
+    blocks = pairs[0][1].blocks(in_groups=elementwise) if pairs[0][0].featurewise else [slice(None)]
     forward, backward = [], []
     for block in blocks:
         calls_of_block = []
