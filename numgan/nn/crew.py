@@ -47,7 +47,7 @@ from numgan.nn.buffers import GROUP
 from numgan.nn.calls import Call
 from numgan.nn.memory import LINE, address
 
-SPINS = 2_000  # looks at a barrier's counts, 0.1 ms, before a process lets go of its core
+SPINS = 20_000  # looks at a barrier's counts, 1 ms, before a process lets go of its core
 NAP, LONGEST_NAP = 2e-5, 1e-3  # seconds between two looks from then on, the longer it has waited
 NAPS = 100  # between two looks at whether the other processes are still there
 LEAST = 1_000_000  # multiplications of a share of a product: OpenBLAS multiplies smaller matrices in another order
