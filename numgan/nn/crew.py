@@ -62,10 +62,13 @@ class CrewError(Error, RuntimeError):
 
 
 class Rows(NamedTuple):
-    """How a kernel is split: `written` are the arguments that it writes, and what is not `whole` goes by rows."""
+    """How a kernel is split: `written` are the arguments that it writes, and what is not `whole` goes by rows, of which
+    so many stay together.
+    """
 
     written: tuple[str, ...] = ("out",)
     whole: tuple[str, ...] = ()
+    group: int = GROUP
 
 
 # arguments whose contents mean nothing between two calls
@@ -87,7 +90,7 @@ BY_ROWS = {
     batch_norm.batch_norm_inference: Rows(("scale", "shift", "out")),
     batch_norm.batch_norm_inference_backward: Rows(),
     convolution.gather: Rows(),
-    convolution.scatter_add: Rows(),
+    convolution.scatter_add: Rows(group=1),  # pieces of ten channels or so, and nobody goes on with its own
     convolution.channel_sums: Rows(("out",), ("ones",)),
     dropout.dropout_draw: Rows(("keep",), ("key",)),
     dropout.dropout_forward: Rows(),
@@ -137,7 +140,7 @@ def split(call: Call, count: int) -> list[Call]:
     first, end, total = call.rows or (0, max(rows), max(rows))
     if rows != {end - first}:
         return [call]
-    parts = _parts(first, end, total, count)
+    parts = _parts(first, end, total, count, how.group)
     arrays = {name: a for name, a in arrays.items() if len(a) == end - first}
     shares = [{name: a[part] for name, a in arrays.items()} for part in parts]
     if "skip" in call.arguments:  # random numbers: so many of them belong to the rows before
@@ -168,9 +171,9 @@ def _split_product(call, count):
     return calls
 
 
-def _parts(first, end, total, count):
+def _parts(first, end, total, count, group=GROUP):
     """`count` slices of the rows from `first` to `end` out of `total`, so that neighbouring calls are cut alike."""
-    cuts = [round((total * i / count - first) / GROUP) * GROUP for i in range(1, count)]
+    cuts = [round((total * i / count - first) / group) * group for i in range(1, count)]
     edges = [0, *(min(max(cut, 0), end - first) for cut in cuts), end - first]
     return list(itertools.starmap(slice, itertools.pairwise(edges)))
 
