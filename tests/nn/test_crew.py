@@ -382,7 +382,7 @@ def test_between_two_barriers_the_processes_go_in_any_order(name, count, many_pa
     "name", [name if name in ("dense", "images") else pytest.param(name, marks=pytest.mark.slow) for name in CREW_GANS]
 )
 def test_without_barriers_the_numbers_are_others(name, monkeypatch):
-    monkeypatch.setattr(crew, "_clash", lambda share, touched: False)
+    monkeypatch.setattr(crew, "_clash", lambda one, other: False)
     twins = Twins(name, 2)
     assert not all(twins.step(seed, order, "processes") for seed, order in enumerate(ORDERS))
 
