@@ -24,9 +24,9 @@ def fill_unit_by_bits(rng: Rng, out: Array) -> None:
 
     A float32 of NumPy's is 2⁻²⁴ times the upper 24 of 32 random bits, and two of them are made of 64 random bits, the
     lower half first. To take these bits many at a time, and to shift, convert and multiply them so, takes 1.6 ns a
-    number, against 2.7. (Not where the generator makes no 64 bits at once.) NumPy itself draws the first number where 32
-    bits are left over, as after a normal number that it rejected, and always the last one or two, which leave a trace
-    in the generator's state.
+    number, against 2.7. (Not where the generator makes no 64 bits at once.) NumPy itself draws the first number where
+    32 bits are left over, as after a normal number that it rejected, and always the last one or two, which leave a
+    trace in the generator's state.
     """
     bits = rng.bit_generator
     left_over = bits.state.get("has_uint32") if out.dtype == np.float32 and sys.byteorder == "little" else None

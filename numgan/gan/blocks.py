@@ -134,9 +134,9 @@ class Block:
         for own, shared in zip(self._arenas, self._shared, strict=True):
             np.copyto(shared, own)
         stopped = {self.rows.start + r: what for r, what in self._stopped.items()}
-        marks = [_as_json([g.bit_generator.state, [s.mark(r) for s in self._streams]]) for r, g in enumerate(self._rngs)]
+        marks = [[rng.bit_generator.state, [s.mark(r) for s in self._streams]] for r, rng in enumerate(self._rngs)]
         left = [order.state_dict()["order"] for order in self._orders] or np.empty((len(self._rngs), 0), int)
-        return Seen(columns, stopped, marks, np.stack(left), counts(self.gan))
+        return Seen(columns, stopped, [*map(_as_json, marks)], np.stack(left), counts(self.gan))
 
     def pull(self, stopped: Mapping[int, str], made: tuple[int, ...], rates: Sequence[Any]) -> None:
         """Take the state that is handed over, counts of updates and learning rates with it."""

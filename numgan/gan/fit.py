@@ -26,7 +26,7 @@ from numgan.gan.parts import Part, Parts, RandomState
 from numgan.gan.replicas import arenas
 from numgan.gan.stretches import Portion, Stretch, endless, epoch, stretches
 from numgan.gan.team import Team, how_many
-from numgan.hints import Array, ConditionalSource, FileName, Numbers, Rng, Source
+from numgan.hints import ConditionalSource, FileName, Numbers, Rng, Source
 from numgan.nn.model_file import ModelFileError
 
 if TYPE_CHECKING:

@@ -212,8 +212,9 @@ def programs(calls: Iterable[Call], count: int) -> list[list[list[Callable[[], A
     todo = [[] for _ in range(count)]  # [(number of the call, share)] of each since the last barrier
 
     def barrier(behind, shares):
-        """One behind the call of that number, where all have as many shares to do on either side of it: 1 % of a step
-        of `mnist-dcgan` less than right before the shares that have to wait, if those do not wait for what comes after.
+        """One behind the call of that number, which `shares` have to wait for. What has been dealt since may go on
+        either side of it: so much as all can do at the same time goes before (1 % of a step of `mnist-dcgan` less than
+        if all of it did), and what `shares` would have to wait for too.
         """
         late = [sum(number > behind for number, _ in own) for own in todo]
         for i, own in enumerate(todo):
@@ -223,7 +224,7 @@ def programs(calls: Iterable[Call], count: int) -> list[list[list[Callable[[], A
             made[i].append([share.run for _, share in own[:cut]])
             todo[i] = own[cut:]
 
-    def add(shares):
+    def add(number, shares):
         clashes = (n for i, share in shares for j in range(count) if i != j for n, o in todo[j] if _clash(share, o))
         behind = max(clashes, default=None)
         if behind is not None:
@@ -233,11 +234,11 @@ def programs(calls: Iterable[Call], count: int) -> list[list[list[Callable[[], A
 
     for number, call in enumerate(calls):
         if call.before:
-            add([(0, _counting(call))])
-            add([(i, _share(part)) for i, part in _dealt(call.parts, count) if _has_rows(part)])
+            add(number, [(0, _counting(call))])
+            add(number, [(i, _share(part)) for i, part in _dealt(call.parts, count) if _has_rows(part)])
         elif not call.skipped:
             shares = split(call, count)
-            add([(i, _share(part)) for i, part in enumerate(shares) if len(shares) == 1 or _has_rows(part)])
+            add(number, [(i, _share(s)) for i, s in enumerate(shares) if len(shares) == 1 or _has_rows(s)])
     for program, own in zip(made, todo, strict=True):
         program.append([share.run for _, share in own])
     return made

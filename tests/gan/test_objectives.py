@@ -8,6 +8,7 @@ import pytest
 from numgan import SGD, Minimax, NonSaturating, Wasserstein, check_gradients
 from numgan.gan import objectives
 from numgan.gan.objectives import OBJECTIVES, Hinge, LeastSquares, Relativistic, Unpaired
+from numgan.gan.objectives.base import share
 from numgan.gan.steps import SCHEDULES
 from tests.helpers import (
     CLIP,
@@ -364,3 +365,11 @@ def test_a_critic_without_a_clip_is_bound_by_nothing():
         gan.train_discriminator(*batch(6))
     assert free.objective.after_update(free.discriminator) == [] != bound.objective.after_update(bound.discriminator)
     assert critic(free) == critic(bound)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 1), (64, 3), (5, 64, 1), (4, 3, 33, 2)], ids=str)
+def test_a_share_is_the_mean_of_what_is_true_to_the_bit(shape):
+    right = np.random.default_rng(len(shape)).random(shape) < 0.7
+    expected, found = right.mean(axis=(-2, -1), dtype=np.float64), share(right)
+    assert type(found) is type(expected) and np.array_equal(found, expected)
+    assert np.array_equal(share(np.ones(shape, bool)), np.ones(shape[:-2]))

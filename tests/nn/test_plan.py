@@ -57,6 +57,35 @@ def test_how_the_work_is_cut_into_blocks_changes_nothing(block, shape, replicas,
         np.testing.assert_allclose(cut, whole, rtol=1e-10, atol=1e-12)
 
 
+def cuts(network, batch):
+    """layer -> where its blocks begin, of a forward pass."""
+    found = {}
+    for call in Plan(network, batch, training=False, backward=False).forward:
+        if call.rows:
+            found.setdefault(call.layer, []).append(call.rows[0])
+    return found
+
+
+def test_blocks_of_elementwise_layers_alone_begin_with_a_group_of_rows():
+    """Where sums over a block are worked out, in which the cut shows, they are as many features as fit."""
+    network = Sequential([Dense(100), Tanh(), Dense(100), ReLU(), BatchNorm()], 3, rng())
+    assert cuts(network, 2_000) == {"tanh_1": [0, 32, 64], "relu_1": [0, 33, 66], "batch_norm_1": [0, 33, 66]}
+    few = Sequential([Dense(7), Tanh()], 3, rng())
+    assert cuts(few, 100_000) == {} and cuts(Sequential([Dense(9), Tanh()], 3, rng()), 100_000) == {"tanh_1": [0, 8]}
+
+
+def test_elementwise_kernels_of_a_stack_run_on_arrays_in_the_order_of_memory():
+    network = Sequential([Dense(5), ReLU(), Dense(4)], 3, rng(), replicas=6)
+    plan = Plan(network, 64, training=True, backward=True)
+    calls = [call for call in [*plan.forward, *plan.backward] if call.layer == "relu_1"]
+    assert [call.name for call in calls] == ["relu_forward", "relu_backward"]
+    for call in calls:
+        arrays = [a for a in call.run.args if isinstance(a, np.ndarray) and a.ndim]
+        assert {a.shape for a in call.arrays} == {(6, 5, 64)} and {a.shape for a in arrays} == {(5, 6, 64)}
+        assert all(a.flags.c_contiguous for a in arrays)
+        assert [a.ctypes.data for a in arrays] == [a.ctypes.data for a in call.arrays]
+
+
 # --------------------------------------------------------------------------------------------------------- memory
 
 
