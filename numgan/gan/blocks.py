@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from numgan.gan.model import GAN
 
 BLOCK_BYTES = 8 << 20  # of all that both steps of a block touch; at any time they are at a part of it
+LOGGED = 1 << 20  # scores that a block logs before it measures them: more do not stay in the cache
 ALONE = sys.platform == "darwin" or "fork" not in multiprocessing.get_all_start_methods()
 
 
@@ -81,7 +82,7 @@ class Block:
         self._orders = [Shuffled(source, rng) for rng in self._rngs] if training.by_epoch else []
         order = self._orders if self._lead else (self._orders or [None])[0]
         self._steps = [step for step, _ in training.bound(self.gan, data, self._rngs, order or None)]
-        self._logs, self._measured = [step.log(FINITE_EVERY) for step in self._steps], []
+        self._logs, self._measured = [step.log(self._room(step, training)) for step in self._steps], []
         self._streams = [a for step in self._steps for a in step.drawn.values() if isinstance(a, StreamApart)]
         self._history = History(self.gan.objective, self._lead, self.gan.penalty, self.gan.l1)
         self._arenas = [a.reshape(count, -1) for a in arenas(self.gan)]
@@ -101,24 +102,27 @@ class Block:
             order.load_state_dict({"order": left})
 
     def run(self, index: int, times: int, look: bool) -> tuple[bool, Seen | None]:
-        """Run and log a step so many times, FINITE_EVERY at most, and measure what is logged while it is in the cache.
-        Whether all that is not stopped is finite then, by sums as in a single training; and a `look` where one is due,
-        at once: blocks that wait for one another twice take 1 % longer.
+        """Run and log a step so many times, FINITE_EVERY at most. Whether all that is not stopped is finite then, by
+        sums as in a single training; and a `look` where one is due, at once: blocks that wait for one another twice
+        take 1 % longer.
         """
         step, log, count = self._steps[index], self._logs[index], len(self._rngs)
         for _ in range(times):
             step.run()
             log.write(step.kept)
-        self._measured.append(self._history.measured(log))
+        if log.used + FINITE_EVERY > log.room:
+            self._measured.append(self._history.measured(log))
         arrays = (*self._arenas, *(a.reshape(count, -1) for a in step.scores))
         finite = np.all([np.isfinite(np.add.reduce(a, axis=1)) for a in arrays], axis=0)
         sound = all(finite[r] or r in self._stopped for r in range(count))
-        return sound, self.look() if look else None
+        return sound, self.look(index) if look else None
 
-    def look(self) -> Seen:
+    def look(self, index: int) -> Seen:
         """Hand over the state, and what has been logged. A replica that is not finite is stopped: it is set back to the
         last look, and again at every one from then on. (Until then it runs on with the others.)
         """
+        if self._logs[index].used:
+            self._measured.append(self._history.measured(self._logs[index]))
         columns = {name: np.concatenate([part[name] for part in self._measured]) for name in self._measured[0]}
         columns = {name: a.reshape(len(a), -1) for name, a in columns.items()}
         self._measured = []
@@ -150,6 +154,11 @@ class Block:
             optimizer.set_rate(of_replicas({"rate": rate}, self.rows)["rate"])
         self._stopped = self._own(stopped)
         self._keep()
+
+    @staticmethod
+    def _room(step, training):
+        """How many steps to log before they are measured."""
+        return min(training.log_length, max(FINITE_EVERY, LOGGED // sum(a.size for a in step.kept)))
 
     def _own(self, stopped):
         """Of the stack's replicas those of this block, as this block counts them."""
@@ -385,7 +394,7 @@ class StackTraining(Training):
         return all(self._finite_so_far)
 
     def _look(self, stretch, told):
-        seen = self._seen if stretch.look else self._workers.tell("look")
+        seen = self._seen if stretch.look else self._workers.tell("look", stretch.step.index)
         self.history.extend({k: np.concatenate([a.columns[k] for a in seen], axis=1) for k in seen[0].columns})
         before, self.history.stopped = self.history.stopped, {r: why for a in seen for r, why in a.stopped.items()}
         self._progress.see([mark for a in seen for mark in a.marks], np.concatenate([a.orders for a in seen]))

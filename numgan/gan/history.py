@@ -39,7 +39,7 @@ class ScoreLog:
         self.arrays = [None if shape is None else np.empty((steps, *shape), dtype) for shape in shapes]
         self._kept = [a for a in self.arrays if a is not None]
         self._rows = list(zip(*map(list, self._kept), strict=True))  # views made once: 0.1 µs each to make
-        self.used = 0
+        self.room, self.used = steps, 0
 
     def write(self, scores: list[Array]) -> None:
         """Log one step: what there is of it, in order."""
