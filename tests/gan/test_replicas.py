@@ -215,6 +215,18 @@ def test_blocks_and_processes_change_nothing(length, processes, monkeypatch):
         assert generators[r].random() == draw.random()
 
 
+def test_how_often_a_block_measures_between_two_looks_changes_nothing(monkeypatch):
+    found, rooms, room = [], [], blocks.Block._room
+    monkeypatch.setattr(blocks.Block, "_room", lambda self, *of: rooms.append(room(*of)) or rooms[-1])
+    for logged in (1, 10_000, blocks.LOGGED):
+        monkeypatch.setattr(blocks, "LOGGED", logged)
+        stack = GAN.stack([points_gan(r) for r in range(2)])
+        history = trained(stack, NUMBERS, draws(2), steps=450, every=430, processes=1)
+        found.append((bits(stack), {name: history[name].tobytes() for name in history.columns}))
+    assert rooms[0] == 100 < rooms[1] < rooms[2] == 430
+    assert found[0] == found[1] == found[2]
+
+
 def test_a_stack_of_one_is_run_by_the_calls_of_a_single_gan():
     stack = GAN.stack([points_gan(0)])
     training = blocks.StackTraining(stack, SinePoints(), draws(1), REQUEST, {})
