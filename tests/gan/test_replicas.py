@@ -223,7 +223,7 @@ def test_how_often_a_block_measures_between_two_looks_changes_nothing(monkeypatc
         stack = GAN.stack([points_gan(r) for r in range(2)])
         history = trained(stack, NUMBERS, draws(2), steps=450, every=430, processes=1)
         found.append((bits(stack), {name: history[name].tobytes() for name in history.columns}))
-    assert rooms[0] == 100 < rooms[1] < rooms[2] == 430
+    assert rooms[0] == 100 < rooms[1] < rooms[2] == 430 and len(history) == 450
     assert found[0] == found[1] == found[2]
 
 
