@@ -34,7 +34,7 @@ def shell(tmp_path, command, **environment):
     (f"{NUMGAN} --version <&-", 0, ""),
     (f"{NUMGAN} recipes > /dev/full", 1, "standard output cannot be written: No space left on device"),
     (f"set -o pipefail; {NUMGAN} recipes | true", None, ""),
-    (f"{NUMGAN} train sine > /dev/full; ls run", 2, "No space left"),
+    pytest.param(f"{NUMGAN} train sine > /dev/full; ls run", 2, "No space left", marks=pytest.mark.slow),
     (f"mkdir -p run; mkfifo run/config.json; {NUMGAN} train --resume run", 2, "is not readable"),
 ])  # fmt: skip
 def test_a_failing_surrounding_ends_in_a_sentence(command, status, says, tmp_path):

@@ -136,7 +136,8 @@ def test_a_finished_run_stays_as_it_is(call, tmp_path):
     assert contents(tmp_path / "run") == before
 
 
-@pytest.mark.parametrize("first", [77, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [77, 50])
 def test_a_run_can_be_made_longer(first, call, tmp_path):
     rest = ["--set", "snapshot_every=20", "--set", "batch_size=10", *SMALL, "--quiet", "--out"]
     assert call("train", "mnist", "--steps", 140, *rest, "through/run")[0] == 0
