@@ -26,7 +26,7 @@ from numgan.gan.checkpoint import Checkpoint, Look
 from numgan.gan.conditions import together
 from numgan.gan.fit import FINITE_EVERY, NonFiniteError, Request, Training
 from numgan.gan.history import History
-from numgan.gan.parts import Part, RandomState
+from numgan.gan.parts import Part, RandomState, bytes_of, json_of
 from numgan.gan.replicas import arenas, taken
 from numgan.gan.team import how_many
 from numgan.hints import Array, ConditionalSource, Named, Numbers, Rng, Source
@@ -143,7 +143,7 @@ class Block:
         stopped = {self.rows.start + r: what for r, what in self._stopped.items()}
         marks = [[rng.bit_generator.state, [s.mark(r) for s in self._streams]] for r, rng in enumerate(self._rngs)]
         left = [order.state_dict()["order"] for order in self._orders] or np.empty((len(self._rngs), 0), int)
-        return Seen(columns, stopped, [*map(_as_json, marks)], np.stack(left), counts(self.gan))
+        return Seen(columns, stopped, [*map(json_of, marks)], np.stack(left), counts(self.gan))
 
     def pull(self, stopped: Mapping[int, str], made: tuple[int, ...], rates: Sequence[Any]) -> None:
         """Take the state that is handed over, counts of updates and learning rates with it."""
@@ -269,7 +269,7 @@ class Progress:
 
     def __init__(self, rngs: list[Rng], length: int, history: History) -> None:
         self._rngs, self._length, self._history = rngs, length, history
-        self.marks = [_as_json([rng.bit_generator.state, []]) for rng in rngs]
+        self.marks = [json_of([rng.bit_generator.state, []]) for rng in rngs]
         self.orders = np.empty((len(rngs), 0), int)
 
     def see(self, marks: list[str], orders: Array) -> None:
@@ -283,8 +283,8 @@ class Progress:
 
     def state_dict(self) -> Named:
         """marks and stopped, as JSON in UTF-8 bytes; order (R, left): the rows left of each epoch."""
-        marks, stopped = f"[{', '.join(self.marks)}]", _as_json(self._history.stopped)
-        return {"marks": _as_bytes(marks), "stopped": _as_bytes(stopped), "order": self.orders}
+        marks, stopped = f"[{', '.join(self.marks)}]", json_of(self._history.stopped)
+        return {"marks": bytes_of(marks), "stopped": bytes_of(stopped), "order": self.orders}
 
     def check_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
         self._read(arrays)
@@ -312,10 +312,10 @@ class Progress:
             raise ArgumentError("replicas: the batches that they have drawn are not counted from 1 up")
         for rng, own in zip(self._rngs, states, strict=True):
             for state in own:
-                RandomState(rng).check_state_dict({"state": _as_bytes(_as_json(state))})
+                RandomState(rng).check_state_dict({"state": bytes_of(json_of(state))})
         if orders.ndim != 2 or len(orders) != count or orders.dtype.kind != "i" or orders.shape[1] > self._length:
             raise ArgumentError(f"replicas: the orders of their epochs are {orders.dtype} of shape {orders.shape}")
-        return [_as_json(mark) for mark in marks], orders, stopped
+        return [json_of(mark) for mark in marks], orders, stopped
 
 
 class StackTraining(Training):
@@ -456,11 +456,3 @@ def set_counts(gan: GAN, made: tuple[int, ...]) -> None:
 
 def _optimizers(gan):
     return gan.generator_optimizer, gan.discriminator_optimizer
-
-
-def _as_json(value):
-    return json.dumps(value, default=lambda a: a.tolist())
-
-
-def _as_bytes(text):
-    return np.frombuffer(text.encode(), np.uint8)

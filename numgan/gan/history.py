@@ -32,7 +32,7 @@ class ScoreLog:
     """Room for the scores of `steps` training steps: on real rows, on fakes, and in the generator's step on its fakes
     and, where the objective compares pairs, on its real rows; for the norms of the gradients that a penalty looks at;
     and for the generated rows' distances to their targets. Each is (steps, *shape); what there is not has None in place
-    of a shape.
+    of a shape. Of its `room`, which is `steps`, `used` are logged at present.
     """
 
     def __init__(self, steps: int, shapes: Sequence[Shape | None], dtype: DType) -> None:

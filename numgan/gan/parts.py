@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from numgan.errors import ArgumentError, mapping
-from numgan.hints import Named, Numbers, Rng
+from numgan.hints import Array, Named, Numbers, Rng
 
 
 class Part(Protocol):
@@ -57,6 +57,16 @@ class Parts(dict):
         return shared
 
 
+def json_of(value: Any) -> str:
+    """A value as JSON, an array in it as a list, as a bit generator's dictionary may hold one."""
+    return json.dumps(value, default=lambda a: a.tolist())
+
+
+def bytes_of(text: str) -> Array:
+    """A text as an array of UTF-8 bytes, for a state."""
+    return np.frombuffer(text.encode(), np.uint8)
+
+
 class RandomState:
     """The state of a numpy.random.Generator as a part: the bit generator's own dictionary, as JSON in UTF-8 bytes."""
 
@@ -64,8 +74,7 @@ class RandomState:
         self._rng = rng
 
     def state_dict(self) -> Named:
-        text = json.dumps(self._rng.bit_generator.state, default=lambda a: a.tolist())
-        return {"state": np.frombuffer(text.encode(), np.uint8)}
+        return {"state": bytes_of(json_of(self._rng.bit_generator.state))}
 
     def check_state_dict(self, arrays: Mapping[str, Numbers]) -> None:
         self._set(type(self._rng.bit_generator)(), arrays)

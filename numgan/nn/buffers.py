@@ -151,8 +151,7 @@ class Buffers:
         through those in 0.4 µs, and in 1.2 through the arrays of a stack as they are.
         """
         order = order_in_memory(self.y)
-        whole = (isinstance(a, np.ndarray) and a.ndim == self.y.ndim for a in arguments)
-        return partial(kernel, *(a.transpose(order) if w else a for a, w in zip(arguments, whole, strict=True)))
+        return partial(kernel, *(a.transpose(order) if np.ndim(a) == len(order) else a for a in arguments))
 
     def _find(self, name, own, found, kernel):
         """The argument of that name; `found` are those before it."""

@@ -426,7 +426,7 @@ def test_every_barrier_is_needed(name, many_parts):
 
 
 def test_a_barrier_stands_where_all_have_as_much_to_do_on_either_side():
-    """Six rows of x are halved, then each is read by itself, with y and z, which nobody writes, read in between."""
+    """Both write x; then the first reads its half five times, the second its own once, and at last the other's."""
     x, rows = np.zeros((16, 3)), [np.zeros((8, 3)) for _ in range(8)]
     halved = Call(np.copyto, {"dst": x, "src": np.zeros((16, 3))})
     firsts = [Call(np.copyto, {"dst": row, "src": x[:8]}, rows=(0, 8, 16)) for row in rows[:5]]

@@ -131,8 +131,8 @@ class _CrossEntropyGame(Unpaired):
         return (1.0, 1.0) if self.summed else (0.5, 0.5)
 
     def generator_losses(self, z: Array, real: Array | None = None) -> Array:
-        losses = LOGITS.elements(z, self._target)  # no label is smoothed here
-        return losses if self._weight == 1 else self._weight * losses
+        # no label is smoothed here
+        return self._weight * LOGITS.elements(z, self._target)
 
     def measure_discriminator(self, real: Array, fake: Array) -> Named:
         loss_real, loss_fake = mean(self.real_losses(real)), mean(self.fake_losses(fake))
