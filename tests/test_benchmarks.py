@@ -60,7 +60,7 @@ COMMANDS = {
 }
 
 
-RARE = ("penalty", "replicas", "scaling", "versus")
+RARE = ("kernels", "peers", "penalty", "replicas", "scaling", "versus")
 
 
 @pytest.mark.parametrize("command", [pytest.param(c, marks=pytest.mark.slow) if c in RARE else c for c in COMMANDS])
@@ -421,6 +421,7 @@ def test_a_missing_and_a_failing_peer_are_reported(monkeypatch, tmp_path):
     assert "\n" not in rows["sine"]["broken"]["failed"]
 
 
+@pytest.mark.slow
 def test_compare_shows_only_what_changed_by_more_than_the_spread(run, tmp_path):
     _, result, out = run("step")
     old = out / "step.json"

@@ -129,6 +129,7 @@ def test_a_run_stopped_and_resumed_ends_in_the_animation_of_the_one_that_went_th
         assert file.n_frames == 4  # steps 0, 40, 80 and 90
 
 
+@pytest.mark.slow
 def test_a_finished_run_stays_as_it_is(call, tmp_path):
     call("train", *RUNS["sine"], "--out", "run", "--quiet")
     before = contents(tmp_path / "run")

@@ -41,6 +41,7 @@ def test_other_texts_are_refused(text, train, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_two_seeds_are_trained_evaluated_and_compared(train, tmp_path):
     options = ("sine-discriminator", "--steps", "150", "--set", "hidden=8")
     status, printed, error = train(*options, "--seeds", "5,2", "--out", "s")
