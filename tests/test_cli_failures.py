@@ -107,9 +107,11 @@ def test_a_worker_that_is_killed_is_named_and_the_others_finish(tmp_path):
     os.kill(workers(process.pid)[0], signal.SIGKILL)
     out, error = process.communicate(timeout=120)
     assert process.returncode == 1
-    (lost,) = re.fullmatch(r"numgan train: seed ([01]) failed: killed by SIGKILL\n", error).groups()
-    assert "seed 1" in out and "seed 2" in out and (tmp_path / "S" / "seeds.json").exists()
-    assert all((tmp_path / "S" / f"seed-{n}" / "samples.png").exists() for n in {0, 1, 2} - {int(lost)})
+    lost = {int(n) for n in re.findall(r"^numgan train: seed (\d) failed: killed by SIGKILL$", error, re.MULTILINE)}
+    # On two cores seeds 1 and 2 are one worker's, as a stack, and either worker may have the lower number.
+    assert lost in ({0}, {1}, {1, 2}) and len(error.splitlines()) == len(lost)
+    assert all(f"seed {n}" in out for n in {0, 1, 2} - lost) and (tmp_path / "S" / "seeds.json").exists()
+    assert all((tmp_path / "S" / f"seed-{n}" / "samples.png").exists() for n in {0, 1, 2} - lost)
 
 
 @linux
