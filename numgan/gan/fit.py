@@ -140,6 +140,12 @@ class TrainingStep:
         """The steps of those sides that play."""
         return [side for side in (self.discriminator, self.generator) if side]
 
+    def next(self, side: Step) -> Step | None:
+        """The side that mostly is filled and played after one of them; None where it is filled together with it."""
+        plays = [self.discriminator for _ in self.discriminator_steps] + [self.generator for _ in self.generator_steps]
+        following = plays[(plays.index(side) + 1) % len(plays)]
+        return following if following is not side.partner else None
+
     def move(self, to: Callable[[Step], Step]) -> None:
         """Have other steps in place of the two."""
         self.discriminator, self.generator = (side and to(side) for side in (self.discriminator, self.generator))

@@ -25,12 +25,14 @@ from numgan.nn.crew import Crew
 if TYPE_CHECKING:
     from numgan.gan.fit import TrainingStep
     from numgan.gan.model import GAN
+    from numgan.gan.steps import Step
 
 WORTH = 4e7  # operations of a step's products: a smaller step is over before a crew has met a dozen times
 JUDGED = 20  # steps that say how fast they are
 SLOW = 1.3  # times as long as it once took: then the machine may be busy
 SOONEST, LATEST = 2, 32  # pieces between two trials of the other way, the longer the more have failed
 KNOWN = ("numgan", "numpy")  # whose kernels read and write nothing but their arguments
+DRAWN = 1.3  # numbers that one process updates while another draws one and writes it where it is read
 MOST = 4  # processes unless told: no machine of more cores has been measured
 
 
@@ -49,6 +51,13 @@ def _can_fork():
     """
     others = [thread for thread in threading.enumerate() if thread is not threading.current_thread()]
     return hasattr(os, "fork") and all(thread.daemon for thread in others)
+
+
+def between_of(side: Step) -> list[Array]:
+    """What is read and written of a step between its calls: its inputs and scores."""
+    arrays = []
+    side.moved(lambda a: arrays.append(a) or a, [])
+    return arrays
 
 
 def _worth_it(steps):
@@ -83,10 +92,12 @@ class Team:
     def _hire(self, processes):
         """Set up the crew, and for every step one that it plays, and the other way round."""
         sides = [side for step in self._steps for side in step.sides]
-        arrays = list(self._arenas)
-        for side in sides:
-            side.moved(lambda a: arrays.append(a) or a, [])
-        self._crew = Crew([calls for side in sides for calls in side.lists], processes, arrays)
+        between = {side: between_of(side) for side in sides}
+        drawn = {side: sum(a.size for a in arrays) for side, arrays in between.items()} | {None: 0}
+        aheads = [DRAWN * drawn[step.next(side)] for step in self._steps for side in step.sides for _ in side.lists]
+        arrays = [a for arrays in between.values() for a in arrays]
+        lists = [calls for side in sides for calls in side.lists]
+        self._crew = Crew(lists, processes, arrays, aheads, self._arenas)
         plays = (partial(self._crew.run, number) for number in itertools.count())
         twins = [side.moved(self._crew.shared.copy, list(itertools.islice(plays, len(side.lists)))) for side in sides]
         self._moved = dict(zip([*sides, *twins], [*twins, *sides], strict=True))
@@ -135,6 +146,8 @@ class Team:
         """
         if not self._crew:
             return
+        if self._together:
+            self._crew.rest()
         pace = (time.perf_counter() - self._start) / steps
         if self._together:
             self._crew.shared.pull(None if everything else self._arenas)

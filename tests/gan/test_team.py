@@ -22,7 +22,7 @@ from numgan.files import locked
 from numgan.gan import team as team_module
 from numgan.gan.steps import GeneratorStep
 from numgan.nn.crew import Crew, CrewError
-from tests.helpers import CREW_GANS, POINTS, make_gan, rng, state
+from tests.helpers import CREW_GANS, POINTS, make_gan, rng, rows_gan, state
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="os.fork")
 linux = pytest.mark.skipif(not os.path.isdir("/proc"), reason="Linux's /proc")
@@ -254,6 +254,36 @@ def test_what_tells_how_fast_a_way_is_takes_a_piece_of_a_stretch(forked, monkeyp
     clock = Clock(monkeypatch)
     assert bits(*trained(2, "average", 20, every=10)) == bits(*trained(1, "average", 20, every=10))
     assert clock.who == "TTTAAATTTT" + 10 * "T" + 20 * "A"  # and then what it is compared with
+
+
+# ------------------------------------------------------------------------------------------------------ the next rows
+
+
+@forks
+@pytest.mark.parametrize(
+    ("options", "steps", "drawn"),
+    [
+        ({}, (1, 1), "ggd"),
+        ({}, (3, 1), "ddd"),
+        ({}, (1, 2), "ggg"),
+        ({}, (2, 0), "dd"),
+        ({"shared_fakes": True}, (1, 1), "00d"),
+    ],
+)
+def test_the_others_update_more_while_this_process_draws_what_is_read_next(options, steps, drawn, forked, monkeypatch):
+    asked = []
+
+    class Noted(Crew):
+        def __init__(self, lists, processes, between, aheads, more):
+            asked.extend(aheads)
+            super().__init__(lists, processes, between, aheads, more)
+
+    monkeypatch.setattr(team_module, "Crew", Noted)
+    gan, both = rows_gan(**options), dict(zip(("discriminator_steps", "generator_steps"), steps, strict=True))
+    gan.fit(Real(gan), 2, 16, rng(3), **both, processes=2)
+    noise, real, scores = 16 * 20, 16 * 40, 16
+    sizes = {"0": 0, "g": noise + 2 * scores, "d": noise + real + 2 * scores}
+    assert asked == [team_module.DRAWN * sizes[which] for which in drawn]  # a discriminator step has two lists
 
 
 # ------------------------------------------------------------------------------------------------------ what stops it

@@ -2,6 +2,8 @@
 
 import contextlib
 import inspect
+import os
+import time
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from numgan import (
 )
 from numgan.gan import average
 from numgan.gan.steps import DiscriminatorStep
+from numgan.gan.team import between_of
 from numgan.kernels import dense
 from numgan.nn import buffers, crew, optimizers
 from numgan.nn.buffers import GROUP
@@ -28,7 +31,7 @@ from numgan.nn.optimizers import OPTIMIZERS
 from numgan.nn.plan import Plan
 from numgan.nn.registry import LAYERS
 from numgan.nn.second_order import SecondOrder
-from tests.helpers import CREW_GANS, DTYPES, GAMES, crew_batch, examples, make_gan, rng
+from tests.helpers import CREW_GANS, DTYPES, GAMES, crew_batch, examples, make_gan, rng, state
 
 COUNTS = (2, 3, 4, 5)
 layers_by_name = pytest.mark.parametrize(
@@ -132,6 +135,7 @@ def all_calls():
 
 
 every_build = pytest.mark.parametrize("name", CREW_GANS)
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="os.fork")
 
 
 # --------------------------------------------------------------------------------------------- what kernels write
@@ -319,6 +323,40 @@ def test_every_process_makes_as_much_of_an_update(parts, count, monkeypatch):
     assert max(lengths) - min(lengths) <= 2 * GROUP
 
 
+def lengths_of(programs, piece=-1):
+    """How many numbers each process updates in a piece."""
+    return [sum(run.args[0].size for run in program[piece] if getattr(run, "args", ())) for program in programs]
+
+
+@pytest.mark.parametrize("parts", [1, 5])
+@pytest.mark.parametrize("count", COUNTS)
+@pytest.mark.parametrize("ahead", [64, 1_000, 5_000, 10**6, np.inf])
+def test_of_the_last_update_the_first_process_makes_less(ahead, count, parts, monkeypatch):
+    network, adam = Sequential([Dense(60)], 59, rng()), optimizers.Adam()
+    size = network.values.size
+    monkeypatch.setattr(optimizers, "CHUNK", size // parts)
+    adam.attach(network)
+    first, *others = lengths_of(programs([adam.call], count, ahead=ahead))
+    assert first + sum(others) == size
+    assert max(others) - min(others) <= 2 * GROUP
+    assert abs(min(ahead, size / (count - 1)) - (others[0] - first)) <= 2 * GROUP
+    copies = {"dst": np.zeros((16, 3)), "src": np.zeros((16, 3))}
+    lengths = lengths_of(programs([adam.call, Call(np.copyto, copies)], count, ahead=ahead))
+    assert max(lengths) - min(lengths) <= 2 * GROUP + 48  # what comes after it would wait for the others
+
+
+def test_the_average_is_cut_as_the_update_before_it_is_and_nobody_waits_in_between(monkeypatch):
+    for module in (optimizers, average):
+        monkeypatch.setattr(module, "CHUNK", 1_000)
+    updates = [call for call in CREW_GANS["average"]().generator_step(128).calls if call.before]
+    made = programs(updates, 2, ahead=2_000)
+    counting, lengths = made[0][0], lengths_of(made)
+    assert [len(program) for program in made] == [2, 2] and len(counting) == 2 and not made[1][0]
+    kernels = [run.func.__name__ for run in made[1][1]]
+    assert len(updates) == 2 and kernels == sorted(kernels)  # all of Adam's, then all of the average's
+    assert 2_000 <= lengths[1] - lengths[0] <= 2_000 + 2_000 + 2 * GROUP  # with the state of a batch norm
+
+
 # --------------------------------------------------------------------------------------------------- where they wait
 
 
@@ -425,6 +463,43 @@ def test_every_barrier_is_needed(name, many_parts):
         twins.made[side][0] = right
 
 
+def test_what_is_read_and_written_between_lists_is_done_with_when_the_first_process_is():
+    x, y = np.zeros((16, 3)), np.zeros((16, 3))
+    copy = [Call(np.copyto, {"dst": y, "src": x})]
+    assert [len(program) for program in programs(copy, 2)] == [1, 1]
+    for between in ([x], [y], [x[12:]]):
+        made = programs(copy, 2, between)
+        assert [[len(piece) for piece in program] for program in made] == [[1, 0], [1, 0]]
+    assert [len(program) for program in programs(copy, 2, [x[:8], y[:8], np.zeros(3)])] == [1, 1]  # its own share
+
+
+@every_build
+def test_the_first_process_may_fill_the_next_step_while_the_others_are_at_the_end_of_this_one(name, many_parts):
+    twins = Twins(name, 2)
+    (theirs, ours) = ([pair[i] for pair in twins.pairs] for i in range(2))
+    between = [a for side in ours for a in between_of(side)]
+    made = [[programs(calls, 2, between, 700) for calls in side.lists] for side in ours]
+    fills = [inputs(twins.gans[0], theirs[k % 2], k) for k in range(5)]
+    ours[0].fill(*fills[0])
+    for k in range(4):
+        side, which = k % 2, int(len(made[k % 2]) > 1 and not theirs[k % 2].penalty_due)
+        with np.errstate(all="ignore"):
+            theirs[side].fill(*fills[k])
+            for call in theirs[side].lists[which]:
+                if not call.skipped:
+                    call.run()
+            *pieces, (own, others) = zip(*made[side][which], strict=True)
+            play(zip(*pieces, strict=True), ORDERS[0], "processes")
+            for run in own:
+                run()
+            scores = [a.tobytes() for a in between_of(ours[side])]
+            ours[(k + 1) % 2].fill(*fills[k + 1])
+            for run in others:
+                run()
+        assert scores == [a.tobytes() for a in between_of(theirs[side])]
+        assert state(twins.gans[0]) == state(twins.gans[1]), k
+
+
 def test_a_barrier_stands_where_all_have_as_much_to_do_on_either_side():
     """Both write x; then the first reads its half five times, the second its own once, and at last the other's."""
     x, rows = np.zeros((16, 3)), [np.zeros((8, 3)) for _ in range(8)]
@@ -443,3 +518,60 @@ def test_what_a_barrier_is_for_does_not_wait_again_for_what_could_come_after_it(
     across = Call(np.copyto, {"dst": np.zeros((8, 3)), "src": y}, rows=(8, 16, 16))
     made = programs([halved, first, Call(np.copyto, {"dst": np.zeros((16, 3)), "src": x}), across], 2)
     assert [[len(piece) for piece in program] for program in made] == [[3, 0], [2, 1]]
+
+
+# ------------------------------------------------------------------------------------------------------ the processes
+
+
+@pytest.fixture
+def late(monkeypatch):
+    """late(name): a child takes a while before that method, which is called without arguments, or with a number."""
+    parent = os.getpid()
+
+    def make(name):
+        right = getattr(crew.Crew, name)
+
+        def slow(self, *arguments):
+            if os.getpid() != parent:
+                time.sleep(0.01)
+            return right(self, *arguments)
+
+        monkeypatch.setattr(crew.Crew, name, slow)
+
+    return make
+
+
+def copies(count=3):
+    """Lists of one call each, from an array that counts to one of zeros: no process ever waits for another in them."""
+    pairs = [(np.full((16, 3), 1.0 + i), np.zeros((16, 3))) for i in range(count)]
+    return [[Call(np.copyto, {"dst": to, "src": source})] for source, to in pairs], pairs
+
+
+@forks
+def test_a_child_that_comes_late_runs_what_it_was_told_all_the_same(late):
+    late("_told")
+    lists, pairs = copies()
+    with crew.Crew(lists, 2) as ours:
+        for which in (1, 0, 2, 1, 2, 0):
+            ours.shared.copy(pairs[which][1])[...] = 0
+            ours.run(which)
+            ours.rest()
+            assert (ours.shared.copy(pairs[which][1]) == 1 + which).all()
+        for _, to in pairs:
+            ours.shared.copy(to)[...] = 0
+        for which in range(3):  # the first process never waits for the other to be done
+            ours.run(which)
+        ours.rest()
+        assert all((ours.shared.copy(to) == ours.shared.copy(source)).all() for source, to in pairs)
+
+
+@forks
+def test_a_crew_that_rests_has_done_all_and_does_not_rest_before(late):
+    late("_play")
+    lists, pairs = copies(1)
+    with crew.Crew(lists, 3) as ours:
+        result = ours.shared.copy(pairs[0][1])
+        ours.run(0)
+        assert (result[:5] == 1).all() and (result[8:] == 0).all()
+        ours.rest()
+        assert (result == 1).all()
