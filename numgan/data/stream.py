@@ -50,6 +50,11 @@ class Stream:
         return self._batches[self._next - 1]
 
     @property
+    def size(self) -> int:
+        """How many numbers a batch has."""
+        return self._batches[0].size
+
+    @property
     def left(self) -> list[Array]:
         """The batches still to come."""
         return self._batches[self._next :]

@@ -140,11 +140,14 @@ class TrainingStep:
         """The steps of those sides that play."""
         return [side for side in (self.discriminator, self.generator) if side]
 
-    def next(self, side: Step) -> Step | None:
-        """The side that mostly is filled and played after one of them; None where it is filled together with it."""
+    def drawn_after(self, side: Step) -> int:
+        """How many numbers are drawn after one of them has played, for that which mostly is next."""
         plays = [self.discriminator for _ in self.discriminator_steps] + [self.generator for _ in self.generator_steps]
-        following = plays[(plays.index(side) + 1) % len(plays)]
-        return following if following is not side.partner else None
+        if plays[(plays.index(side) + 1) % len(plays)] is self.discriminator:
+            streams = self.real, self.noise, self.mix
+        else:
+            streams = self.generator_noise, self.generator_real
+        return sum(stream.size for stream in streams if stream)
 
     def move(self, to: Callable[[Step], Step]) -> None:
         """Have other steps in place of the two."""

@@ -92,12 +92,10 @@ class Team:
     def _hire(self, processes):
         """Set up the crew, and for every step one that it plays, and the other way round."""
         sides = [side for step in self._steps for side in step.sides]
-        between = {side: between_of(side) for side in sides}
-        drawn = {side: sum(a.size for a in arrays) for side, arrays in between.items()} | {None: 0}
-        aheads = [DRAWN * drawn[step.next(side)] for step in self._steps for side in step.sides for _ in side.lists]
-        arrays = [a for arrays in between.values() for a in arrays]
         lists = [calls for side in sides for calls in side.lists]
-        self._crew = Crew(lists, processes, arrays, aheads, self._arenas)
+        between = [a for side in sides for a in between_of(side)]
+        aheads = [DRAWN * step.drawn_after(side) for step in self._steps for side in step.sides for _ in side.lists]
+        self._crew = Crew(lists, processes, between, aheads, self._arenas)
         plays = (partial(self._crew.run, number) for number in itertools.count())
         twins = [side.moved(self._crew.shared.copy, list(itertools.islice(plays, len(side.lists)))) for side in sides]
         self._moved = dict(zip([*sides, *twins], [*twins, *sides], strict=True))

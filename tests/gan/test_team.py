@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -261,16 +262,17 @@ def test_what_tells_how_fast_a_way_is_takes_a_piece_of_a_stretch(forked, monkeyp
 
 @forks
 @pytest.mark.parametrize(
-    ("options", "steps", "drawn"),
+    ("build", "steps", "drawn"),
     [
-        ({}, (1, 1), "ggd"),
-        ({}, (3, 1), "ddd"),
-        ({}, (1, 2), "ggg"),
-        ({}, (2, 0), "dd"),
-        ({"shared_fakes": True}, (1, 1), "00d"),
+        (rows_gan, (1, 1), [20, 20, 20 + 40]),  # after each list, of which a discriminator step has two
+        (rows_gan, (3, 1), [20 + 40, 20 + 40, 20 + 40]),
+        (rows_gan, (1, 2), [20, 20, 20]),
+        (rows_gan, (2, 0), [20 + 40, 20 + 40]),
+        (partial(rows_gan, shared_fakes=True), (1, 1), [0, 0, 20 + 40]),
+        (CREW_GANS["labels"], (1, 1), [5 + 10, 5 + 10, 5 + 10]),
     ],
 )
-def test_the_others_update_more_while_this_process_draws_what_is_read_next(options, steps, drawn, forked, monkeypatch):
+def test_the_others_update_more_while_this_process_draws_what_is_read_next(build, steps, drawn, forked, monkeypatch):
     asked = []
 
     class Noted(Crew):
@@ -279,11 +281,9 @@ def test_the_others_update_more_while_this_process_draws_what_is_read_next(optio
             super().__init__(lists, processes, between, aheads, more)
 
     monkeypatch.setattr(team_module, "Crew", Noted)
-    gan, both = rows_gan(**options), dict(zip(("discriminator_steps", "generator_steps"), steps, strict=True))
+    gan, both = build(), dict(zip(("discriminator_steps", "generator_steps"), steps, strict=True))
     gan.fit(Real(gan), 2, 16, rng(3), **both, processes=2)
-    noise, real, scores = 16 * 20, 16 * 40, 16
-    sizes = {"0": 0, "g": noise + 2 * scores, "d": noise + real + 2 * scores}
-    assert asked == [team_module.DRAWN * sizes[which] for which in drawn]  # a discriminator step has two lists
+    assert asked == [team_module.DRAWN * 16 * numbers for numbers in drawn]
 
 
 # ------------------------------------------------------------------------------------------------------ what stops it
