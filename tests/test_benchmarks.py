@@ -86,6 +86,7 @@ def test_step_takes_the_whole_step_apart(run):
     assert row["allocated"]["step"] >= 0 and row["allocated"]["parts"].keys() == parts.keys()
 
 
+@pytest.mark.slow
 def test_kernels_counts_the_work_of_a_product(run):
     result = run("kernels")[1]
     row = result["kernels"]["sine dense_forward 25×6 · 6×128 → 25×128"]

@@ -5,6 +5,8 @@ splits every call by the rows of what it writes: of y = [W b]·[x; 1] each proce
 [W b], and goes on with the activation of these rows, their batch norm, and on the way back with their rows of dW. Only
 where a share reads what another process has written do all of them wait at a barrier: before most products.
 
+Rows and noise one process draws for all. Meanwhile the others make so much more of the update that ends a list.
+
 The shares are the same kernels on fewer rows, and no number of a row knows of the other rows, so that a crew of any
 size gives the numbers of one process whose BLAS has one thread, to the bit.
 

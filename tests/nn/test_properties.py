@@ -226,6 +226,7 @@ def test_every_layer_of_the_registry_has_examples_that_work(kind):
 # ------------------------------------------------------------------------------------------------- gradient checks
 
 
+@pytest.mark.slow
 @examples(70)
 @given(ANY, SHAPES, BATCHES, SEEDS, st.booleans())
 def test_any_network_passes_the_gradient_check(kinds, shape, rows, seed, training):
