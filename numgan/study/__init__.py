@@ -8,7 +8,7 @@ Read in this order:
     watch, signals   what goes on beside a training, and what stops it from outside; streams: what a call prints
     live, event_log  what is watched, as a table in the terminal, and as files for TensorBoard
     ends         how a training is lost without a number that stops it
-    jobs, workers, team   runs as plain values, processes for them, and any executor
+    jobs, workers, dispatcher   runs as plain values, processes for them, and any executor
     seeds        several of them side by side
     studies/     many settings, several seeds each
     plots        pictures

@@ -18,9 +18,9 @@ from numgan.files import atomic_write
 from numgan.hints import FileName
 from numgan.progress import progress_bar
 from numgan.study import plots
+from numgan.study.dispatcher import Dispatcher
 from numgan.study.jobs import Job
 from numgan.study.runs import SEEDS
-from numgan.study.team import Team
 from numgan.study.workers import Processes, cores
 from numgan.tables import aligned, figure
 
@@ -79,12 +79,12 @@ def train(
         progress_bar(len(seeds), "seed", quiet) as bar,
         Processes(min(len(seeds), cores())) as hands,
     ):
-        team = Team(hands)
+        dispatcher = Dispatcher(hands)
         try:
-            team.run(jobs, lambda *_: bar.update())
+            dispatcher.run(jobs, lambda *_: bar.update())
         except KeyboardInterrupt as stop:
             stopped = stop
-    outcomes = [(seed, team.outcomes[seed]) for seed in seeds]
+    outcomes = [(seed, dispatcher.outcomes[seed]) for seed in seeds]
     runs = [SeedRun(n, str(directory / f"seed-{n}"), o.evaluation, o.error or o.diverged) for n, o in outcomes]
     with atomic_write(directory / "seeds.json") as temporary:
         Path(temporary).write_text(json.dumps([asdict(run) for run in runs], indent=2) + "\n", encoding="utf-8")

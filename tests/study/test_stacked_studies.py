@@ -11,7 +11,7 @@ import pytest
 import threadpoolctl
 
 from numgan import GAN
-from numgan.study import plots, team
+from numgan.study import dispatcher, plots
 from numgan.study.jobs import Job, batches, work
 from numgan.study.recipes.points import Points
 from numgan.study.studies import study
@@ -171,7 +171,7 @@ def test_a_study_finds_the_same_whether_its_runs_are_stacked_or_alone(tmp_path, 
     how = {"settings": {"steps": 600, "snapshot_every": 300, "hidden": 8}}
     with Processes(1) as hands:
         study(*asked, tmp_path / "S", executor=hands, **how)
-    monkeypatch.setattr(team, "batches", lambda jobs, workers: [[key] for key in jobs])
+    monkeypatch.setattr(dispatcher, "batches", lambda jobs, workers: [[key] for key in jobs])
     with Processes(1) as hands:
         study(*asked, tmp_path / "T", executor=hands, **how)
     assert files(tmp_path / "S") == files(tmp_path / "T")

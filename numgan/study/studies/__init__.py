@@ -7,8 +7,8 @@
     pictures  and as pictures
     command   `numgan study`
 
-What does the work stands beside this package: `jobs`, a run as plain values; `workers`, the processes; `team`, jobs on
-any executor.
+What does the work stands beside this package: `jobs`, a run as plain values; `workers`, the processes; `dispatcher`,
+jobs on any executor.
 """
 
 from numgan.study.studies.course import study

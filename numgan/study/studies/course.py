@@ -11,12 +11,12 @@ from typing import Any
 from numgan.errors import instance
 from numgan.hints import DType, FileName
 from numgan.progress import progress_bar
+from numgan.study.dispatcher import Dispatcher
 from numgan.study.jobs import Outcome
 from numgan.study.settings import extent
 from numgan.study.studies import pictures
 from numgan.study.studies.question import Question
 from numgan.study.studies.results import Result, Study, shortfall, write_csv
-from numgan.study.team import Team
 from numgan.study.workers import Processes, cores
 from numgan.tables import figure
 
@@ -77,7 +77,7 @@ def study(
         own = Processes(min(cores(), len(asked.cells) * len(asked.seeds))) if executor is None else None
         with own or contextlib.nullcontext(executor) as hands, _Progress(asked, say) as progress:
             try:
-                found = _played(asked, directory, Team(hands), progress)
+                found = _played(asked, directory, Dispatcher(hands), progress)
             except KeyboardInterrupt as stop:
                 done = f"{progress.done} of {asked.runs} runs are done, the same call goes on with the rest"
                 stop.args = (f"{str(stop) or 'interrupted'}; {done}",)
@@ -118,7 +118,7 @@ class _Progress:
         return f"{shown['name']} {value}" + (", collapsed" if outcome.evaluation["collapsed"] else "")
 
 
-def _played(asked, directory, team, progress):
+def _played(asked, directory, dispatcher, progress):
     """All rounds; the `Study`."""
     found, left = {}, asked.cells
     for n, part in asked.rounds:
@@ -126,7 +126,7 @@ def _played(asked, directory, team, progress):
             left = sorted(left, key=lambda cell: shortfall(found[cell.name], measure))[:n]
         # seed by seed, so that a study that is stopped early has seen every cell
         jobs = {(cell.name, seed): asked.job(directory, cell, seed, part) for seed in asked.seeds for cell in left}
-        outcomes = team.run(jobs, progress)
+        outcomes = dispatcher.run(jobs, progress)
         for cell in left:
             of_cell = {seed: outcomes[cell.name, seed] for seed in asked.seeds}
             trained = part or extent(asked.settings_of(cell))[1]

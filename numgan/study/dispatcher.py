@@ -1,4 +1,4 @@
-"""`Team`: jobs done by an executor, whichever it is, each noted as soon as it is done."""
+"""`Dispatcher`: jobs done by an executor, whichever it is, each noted as soon as it is done."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numgan.study.workers import Processes
 NOT_BEGUN = Outcome(error="not begun")
 
 
-class Team:
+class Dispatcher:
     """An executor at work on jobs.
 
     outcomes  key -> `Outcome`, so far; of all jobs once `run` has returned or raised.
