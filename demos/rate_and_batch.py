@@ -13,7 +13,7 @@ import argparse
 from numgan import Error
 from numgan.study.signals import stop_status, stopping_signals
 from numgan.study.studies import study
-from numgan.study.studies.results import spread, table
+from numgan.study.studies.results import spread
 
 OWN = {"learning_rate": 1e-4, "batch_size": 32}  # the recipe's own: the study's rate, and a batch that it leaves open
 
@@ -67,7 +67,7 @@ def main():
         parser.error(str(error))
     except KeyboardInterrupt as stop:
         parser.exit(stop_status(stop), f"{parser.prog}: {stop}\n")
-    print(f"\n{table(found)}\n\nFréchet distance after {arguments.epochs} epochs")
+    print(f"\n{found}\n\nFréchet distance after {arguments.epochs} epochs")
     print("\n".join(answer(found)))
     print(f"{found.directory}/study.png, {found.directory}/samples.png")
 

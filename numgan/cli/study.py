@@ -10,7 +10,6 @@ from numgan.cli.streams import fail
 from numgan.study.settings import SettingError, brief, named_value
 from numgan.study.signals import stopping_signals
 from numgan.study.studies.course import study
-from numgan.study.studies.results import table
 from numgan.tables import as_json
 
 HELP = "train a recipe under many settings with several seeds each, and compare them"
@@ -85,7 +84,7 @@ def run(arguments: Namespace) -> int:
         print(as_json(found.to_dict()))
     elif not arguments.quiet:
         left = ", ".join(sorted(path.name for path in found.directory.iterdir() if path.is_file()))
-        print(f"\n{table(found)}\n{found.directory}: {left}, and a directory for each cell")
+        print(f"\n{found}\n{found.directory}: {left}, and a directory for each cell")
     failed = [(cell, seed, o.error) for cell in found.cells for seed, o in cell.outcomes.items() if o.error]
     for cell, seed, error in failed:
         fail("numgan study", f"{cell.directory.name} seed {seed} failed: {error}", 1)

@@ -1,6 +1,7 @@
 """`numgan study` and `study`: what is asked for, who goes on, what is found, and that a study is never begun anew."""
 
 import csv
+import html
 import json
 import math
 from concurrent.futures import Executor, Future
@@ -172,6 +173,7 @@ def test_cells_are_ranked_by_the_median_over_their_seeds_and_what_diverged_is_wo
     assert [cell.values["hidden"] for cell in found.ranked] == [5, 8, 6, 7]
     assert [(hidden["hidden"], seed) for hidden, seed, _ in trained[:5]] == [(5, 0), (6, 0), (7, 0), (8, 0), (5, 1)]
     lines = table(found).splitlines()
+    assert str(found) == table(found) and html.escape(table(found)) in found._repr_html_()
     assert lines[0].split() == ["hidden", "size", "diverged"]
     assert [line.split() for line in lines[1:5]] == [
         ["5", "2.00", "(1.00", "…", "30.0)", "*"],

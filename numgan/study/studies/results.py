@@ -15,7 +15,7 @@ from numgan.hints import FileName
 from numgan.study.evaluation import falls_short
 from numgan.study.jobs import Outcome
 from numgan.study.studies.space import typed
-from numgan.tables import aligned, figure
+from numgan.tables import aligned, figure, html_lines
 
 ENDS = {"collapsed": "collapsed", "diverged": "diverged", "error": "failed"}  # of a run -> as people read it
 ABREAST = 3  # measures in a block of the table
@@ -77,7 +77,7 @@ def _figure(outcome, measure):
 
 @dataclass(frozen=True)
 class Study:
-    """What `study` returns.
+    """What `study` returns. `print` shows its table, and so does a notebook.
 
     recipe     its name.
     by         the name of the measure that cells are ranked by; None: the first.
@@ -131,6 +131,12 @@ class Study:
             "cells": [cell.to_dict(names, self.unit) for cell in self.cells],
             "best": best and best.values,
         }
+
+    def __str__(self):
+        return table(self)
+
+    def _repr_html_(self):
+        return html_lines(str(self))
 
 
 def shortfall(cell: Result, measure: Measured) -> float:
