@@ -311,21 +311,20 @@ def test_a_piece_of_an_image_s_channels_is_halved():
     assert [len(share.arguments["out"]) for share in split(scattering, 2)] == [5, 5]
 
 
+def lengths_of(programs):
+    """How many numbers each process updates in the last piece."""
+    return [sum(run.args[0].size for run in program[-1] if getattr(run, "args", ())) for program in programs]
+
+
 @pytest.mark.parametrize("parts", [1, 2, 5])
 @pytest.mark.parametrize("count", COUNTS)
 def test_every_process_makes_as_much_of_an_update(parts, count, monkeypatch):
     network, adam = Sequential([Dense(60)], 59, rng()), optimizers.Adam()
     monkeypatch.setattr(optimizers, "CHUNK", network.values.size // parts)
     adam.attach(network)
-    made = programs([adam.call], count)
-    lengths = [sum(run.args[0].size for run in program[-1] if run != adam.call.before) for program in made]
+    lengths = lengths_of(programs([adam.call], count))
     assert sum(lengths) == network.values.size
     assert max(lengths) - min(lengths) <= 2 * GROUP
-
-
-def lengths_of(programs, piece=-1):
-    """How many numbers each process updates in a piece."""
-    return [sum(run.args[0].size for run in program[piece] if getattr(run, "args", ())) for program in programs]
 
 
 @pytest.mark.parametrize("parts", [1, 5])
